@@ -1,0 +1,1 @@
+# Installation and the package config file for find_package(tributary).

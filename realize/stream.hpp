@@ -1,0 +1,76 @@
+/// A realize stream: applies every op of a linear log exactly once to a target.
+///
+/// Guarantee: each commit's ops are committed to the target exactly once, in an order that extends causality, equal on all replicas with the same commits, and
+/// undone only back to a fork point and only when a merge says so. Thread rule: one thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tributary/realize/target.hpp"
+
+namespace tributary {
+
+/// One commit as a reader of a linear log sees it.
+struct linear_commit {
+    std::uint64_t position = 0;
+    commit_id id;
+    commit_header header;
+    std::string author_name;
+    bytes body;               ///< empty with `erased`
+    bool erased = false;
+};
+
+/// A linear log to read from: a store in this process or another one's. May throw errc::unavailable.
+class linear_source {
+public:
+    virtual ~linear_source() = default;
+    virtual std::uint64_t length() = 0;
+    virtual std::vector<commit_id> heads() = 0;
+    virtual std::optional<commit_id> id_at(std::uint64_t position) = 0;
+    /// Up to `bytes_max` of bodies (at least one commit if there is one) from `position` on.
+    virtual std::vector<linear_commit> read(std::uint64_t position, std::size_t bytes_max) = 0;
+};
+
+enum class failing_op { stop, skip, quarantine };
+enum class conflict_mode { strict, follow_current };
+
+struct stream_options {
+    failing_op on_failure = failing_op::stop;
+    conflict_mode mode = conflict_mode::strict;
+    bool from_here = false;                ///< accept a changed dispatch map for what comes
+    std::size_t flush_bytes = 4u << 20;    ///< of staged effects
+    std::size_t flush_commits = 64;
+};
+
+struct stream_progress {
+    std::uint64_t position = 0, length = 0, ops = 0, failed = 0, rewound_commits = 0;
+};
+
+enum class stream_stop { caught_up, conflict, canceled };
+
+class realize_stream {
+public:
+    realize_stream(linear_source& source, realize_target& target, const dispatch_map& dispatch, crdt_id crdt, stream_options options);
+
+    /// Single pass: applies what there is now and returns. May be called again (continuous reading = calling it whenever the source grew). Finds the common
+    /// prefix of what was applied and the log first, and rewinds the target if it must. Errors: conflict (dispatch map changed; fenced off), what a failing op
+    /// threw under `stop` (the message names commit, author, op; everything before is flushed).
+    stream_stop run(const std::function<bool(const stream_progress&)>& keep_going = {});
+
+    const stream_progress& progress() const { return progress_; }
+
+private:
+    std::uint64_t common_prefix();
+    linear_source& source_;
+    realize_target& target_;
+    const dispatch_map& dispatch_;
+    crdt_id crdt_;
+    stream_options options_;
+    stream_progress progress_;
+    bool begun_ = false;
+    stream_cursor cursor_;
+};
+
+}  // namespace tributary
