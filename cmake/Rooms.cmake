@@ -2,7 +2,7 @@
 # Because a room's tests link just those objects, an arrow drawn the wrong way does not link.
 
 function(tributary_compile_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow=local -Wno-missing-field-initializers)
   if(TRIBUTARY_DEVELOPER)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <compare>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -73,11 +74,13 @@ public:
 
     value() = default;
     value(std::nullptr_t) {}
-    value(bool b) : v_(b) {}
-    value(int i) : v_(std::int64_t{i}) {}
-    value(unsigned i) : v_(std::int64_t{i}) {}
-    value(std::int64_t i) : v_(i) {}
-    value(long long i) : v_(std::int64_t{i}) {}
+    /// Only a bool, so that a pointer never becomes one.
+    template <std::same_as<bool> B>
+    value(B b) : v_(static_cast<bool>(b)) {}
+    /// Errors: limit if `i` is beyond int64.
+    template <std::integral I>
+        requires(!std::same_as<I, bool>)
+    value(I i) : v_(to_int64(i)) {}
     value(double d) : v_(d) {}
     value(std::string s) : v_(std::move(s)) {}
     value(std::string_view s) : v_(std::string(s)) {}
@@ -130,6 +133,11 @@ private:
             ((std::is_same_v<T, std::variant_alternative_t<I, variant>> ? void(found = I) : void()), ...);
             return found;
         }(std::make_index_sequence<std::variant_size_v<variant>>{});
+    }
+    template <std::integral I>
+    static std::int64_t to_int64(I i) {
+        if (!std::in_range<std::int64_t>(i)) throw error(errc::limit, "an integer beyond 64 bits with sign");
+        return static_cast<std::int64_t>(i);
     }
     [[noreturn]] void throw_wrong_type(std::size_t expected) const;
 

@@ -1,0 +1,114 @@
+/// Everything a replica says to other peers, without I/O: the sessions of all its connections over one commit store.
+///
+/// The shell (peer/node.cpp) and the simulator (tests/sim) feed it frames, time and the comings and goings of connections, call end_turn() after a handful of
+/// inputs, and do what the effects say. end_turn() flushes the store first: acknowledgements and live pushes leave only when what they speak of is durable.
+/// An error in what a peer sends closes that connection with a reason and touches nothing else. docs/protocol.md is the protocol. Thread rule: one thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tributary/store/commit_store.hpp"
+
+namespace tributary {
+
+using connection_id = std::uint64_t;
+/// Milliseconds on a clock that never goes back.
+using mono_ms = std::int64_t;
+
+struct hub_options {
+    std::size_t frame_bytes_max = 24u << 20;
+    std::size_t chunk_bytes = 1u << 20;          ///< of a chunk, unless one commit is larger
+    std::size_t chunk_commits = 1000;
+    std::size_t window_bytes = 8u << 20;         ///< sent and not acknowledged, per subscription
+    std::size_t walk_budget = 65536;             ///< shared commits a handshake may visit
+    mono_ms handshake_ms = 10000;                ///< a connection must authenticate within
+    mono_ms idle_ms = 30000;                     ///< a keep-alive is sent after a third of it; silence beyond it closes
+};
+
+/// What the dialing side wants of a connection.
+struct want {
+    std::string remote;                  ///< name or address at the peer; the local CRDT's id if empty
+    std::optional<crdt_handle> handle;   ///< the replica here; none: a clone, made when the peer answers
+    std::string clone_as;                ///< its name then; the peer's if empty
+    bool live = false;                   ///< stay subscribed after catching up
+};
+
+/// Counters since authentication, for sync reports.
+struct connection_counters {
+    std::uint64_t commits_in = 0, commits_out = 0, commits_in_expected = 0;
+    std::uint64_t payload_bytes = 0, control_bytes = 0, round_trips = 0;
+};
+
+struct hub_offer {
+    std::string name;
+    crdt_id id;
+    std::string type;
+    std::uint64_t commits = 0, heads = 0;
+};
+
+/// What happened, for whoever asked.
+struct hub_event {
+    enum class kind {
+        authenticated,   ///< peer_key is known
+        offers,          ///< answer to a list request
+        cloned,          ///< `handle` was made
+        caught_up,       ///< both sides have (durably) what the other had; once per want
+        closed,          ///< by us or by them, `reason` says why; code says what a caller can do
+    } what;
+    connection_id connection = 0;
+    public_key peer_key{};
+    crdt_handle handle = 0;
+    std::vector<hub_offer> offers;
+    errc code = errc::unavailable;
+    std::string reason;
+};
+
+struct hub_effects {
+    struct send {
+        connection_id to;
+        bytes frame;
+    };
+    std::vector<send> sends;             ///< in order
+    std::vector<connection_id> closes;   ///< after the sends
+    std::vector<hub_event> events;
+    std::vector<crdt_handle> changed;    ///< CRDTs with new durable commits, from anywhere
+};
+
+class hub {
+public:
+    /// `nonce` gives 32 fresh bytes for each call.
+    hub(commit_store& store, const identity& self, std::function<bytes()> nonce, hub_options options = {});
+    ~hub();
+
+    void accepted(connection_id c, mono_ms now);
+    /// Wants are subscribed after authentication; `list` asks for the offers as well.
+    void dialed(connection_id c, std::vector<want> wants, bool list, mono_ms now);
+    void received(connection_id c, bytes_view frame, mono_ms now);
+    void disconnected(connection_id c);
+    /// Deadlines and keep-alives; call about once a second.
+    void tick(mono_ms now);
+
+    /// How many bytes handed out in effects for `c` are not yet on the wire: the hub holds back when it is much (the shell calls this).
+    void set_backlog(connection_id c, std::size_t bytes);
+
+    /// A local write was staged in the store; after end_turn subscribers get it.
+    void staged(crdt_handle h);
+
+    /// Flushes the store and hands out everything to do. Errors: as commit_store::flush; then the staged local writes are gone, chunks staged in
+    /// this turn will be asked for again (their connections are closed), and nothing was acknowledged.
+    hub_effects end_turn(mono_ms now);
+
+    connection_counters counters(connection_id c) const;
+    std::size_t connection_count() const;
+
+private:
+    struct impl;
+    std::unique_ptr<impl> impl_;
+};
+
+}  // namespace tributary
