@@ -1,0 +1,77 @@
+/// Attributes, and the schema of a database value: a cache of what its datoms about attributes say.
+///
+/// Schema is ordinary datoms. System entities and attributes live in a partition of their own, so that an attribute's number fits four
+/// bytes of a key and callers may choose small entity ids. The newest schema of a database value serves its past states too.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tributary/datom/types.hpp"
+
+namespace tributary::datom {
+
+/// Where :db/* entities and all attributes live.
+inline constexpr entity_id system_partition = entity_id{2} << partition_shift;
+/// Ids are below this: six bytes in a key.
+inline constexpr entity_id entity_limit = entity_id{1} << 47;
+
+/// The numbers are the tag bytes of stored values and their order across types; never reuse one.
+enum class value_type : std::uint8_t {
+    boolean = 0x10,
+    integer = 0x20,  ///< :db.type/long
+    real = 0x28,     ///< :db.type/double
+    decimal = 0x2c,  ///< :db.type/bigdec
+    instant = 0x30,
+    string = 0x40,
+    keyword = 0x48,
+    symbol = 0x50,
+    uuid = 0x58,
+    bytes = 0x60,
+    ref = 0x68,
+};
+
+enum class uniqueness : std::uint8_t { none, by_value, identity };
+
+struct attribute {
+    entity_id id = 0;
+    keyword ident;
+    value_type type = value_type::string;
+    bool many = false;
+    uniqueness unique = uniqueness::none;
+    bool indexed = true;  ///< in AVET; false only for `:db/index false`. Unique ones and refs can always be looked up by value
+    bool fulltext = false;
+    bool component = false;
+    bool no_history = false;
+
+    bool is_ref() const { return type == value_type::ref; }
+    bool is_unique() const { return unique != uniqueness::none; }
+    /// The attribute's four bytes in keys.
+    std::uint32_t number() const { return static_cast<std::uint32_t>(id - system_partition); }
+};
+
+/// Immutable once shared.
+class schema {
+public:
+    const attribute* find(entity_id a) const;
+    /// By ident, with or without an older name still in force.
+    const attribute* find(std::string_view ident) const;
+    /// In the order of their ids.
+    std::vector<const attribute*> all() const;
+
+    void put(const attribute& a);
+
+private:
+    std::vector<std::optional<attribute>> by_number_;
+    std::unordered_map<std::string, std::uint32_t> by_ident_;
+};
+
+/// ":db.type/string" and so on, both ways. Nothing for an unknown name.
+std::optional<value_type> type_named(std::string_view ident);
+const char* name_of(value_type t);
+
+}  // namespace tributary::datom
