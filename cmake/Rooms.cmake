@@ -60,7 +60,7 @@ function(tributary_library)
   target_compile_features(tributary PUBLIC cxx_std_20)
   target_include_directories(tributary PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  target_link_libraries(tributary PRIVATE PkgConfig::sodium fmt::fmt LevelDB::LevelDB spdlog::spdlog ICU::uc ICU::i18n
+  target_link_libraries(tributary PRIVATE PkgConfig::sodium simdjson::simdjson fmt::fmt LevelDB::LevelDB spdlog::spdlog ICU::uc ICU::i18n
                                           nlohmann_json::nlohmann_json Boost::headers
                                   PUBLIC Threads::Threads)
   if(TRIBUTARY_SANITIZE)
