@@ -55,9 +55,9 @@ bytes from_hex(std::string_view text) {
         const int high = hex_digit(text[i]);
         const int low = hex_digit(text[i + 1]);
         if (high < 0 || low < 0) {
-            throw error(errc::bad_input, "expected a hex digit at position " +
-                                             std::to_string(high < 0 ? i : i + 1) + " of \"" +
-                                             std::string(text.substr(0, 80)) + "\"");
+            throw error(errc::bad_input,
+                        "expected a hex digit at position " + std::to_string(high < 0 ? i : i + 1) +
+                            " of \"" + std::string(text.substr(0, 80)) + "\"");
         }
         out.push_back(static_cast<char>(high * 16 + low));
     }

@@ -1,10 +1,10 @@
-#include <algorithm>
-#include <cmath>
-
 #include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
 #include "tributary/value/number.hpp"
 #include "tributary/value/token.hpp"
+
+#include <algorithm>
+#include <cmath>
 
 namespace tributary::edn {
 
@@ -31,11 +31,21 @@ std::string quoted(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
         switch (c) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\t': out += "\\t"; break;
-            case '\r': out += "\\r"; break;
+            case '"':
+                out += "\\\"";
+                break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
+            case '\r':
+                out += "\\r";
+                break;
             default:
                 if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
                     out += "\\u00";

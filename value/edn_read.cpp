@@ -1,14 +1,14 @@
-#include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <limits>
-
 #include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
 #include "tributary/value/msgpack.hpp"
 #include "tributary/value/number.hpp"
 #include "tributary/value/token.hpp"
 #include "tributary/value/utf8.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
 
 namespace tributary::edn {
 namespace {
@@ -69,7 +69,9 @@ private:
         throw error(errc::bad_input, place(at_) + ": expected " + expected + ", found " + found);
     }
     [[noreturn]] void fail(const std::string& expected) const { fail(expected, found()); }
-    [[noreturn]] void fail_at(std::size_t at, const std::string& expected, const std::string& what) {
+    [[noreturn]] void fail_at(std::size_t at,
+                              const std::string& expected,
+                              const std::string& what) {
         at_ = at;
         fail(expected, what);
     }
@@ -105,15 +107,24 @@ private:
     value read_here(const char* expected) {
         const char c = peek();
         switch (c) {
-            case '[': return read_items(']');
-            case '(': return list{read_items(')')};
-            case '{': return read_map();
-            case '"': return read_string();
-            case ':': return read_keyword();
-            case '#': return read_dispatch();
-            case '\\': fail("a string of one character, as characters are not supported");
-            case '\'': fail(std::string(expected) + " without a quote");
-            default: break;
+            case '[':
+                return read_items(']');
+            case '(':
+                return list{read_items(')')};
+            case '{':
+                return read_map();
+            case '"':
+                return read_string();
+            case ':':
+                return read_keyword();
+            case '#':
+                return read_dispatch();
+            case '\\':
+                fail("a string of one character, as characters are not supported");
+            case '\'':
+                fail(std::string(expected) + " without a quote");
+            default:
+                break;
         }
         if (ends_token(c)) fail(expected);
         const char next = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
@@ -193,16 +204,32 @@ private:
         switch (c) {
             case '"':
             case '\\':
-            case '/': out.push_back(c); return;
-            case 'n': out.push_back('\n'); return;
-            case 't': out.push_back('\t'); return;
-            case 'r': out.push_back('\r'); return;
-            case 'b': out.push_back('\b'); return;
-            case 'f': out.push_back('\f'); return;
-            case 'u': put_utf8(out, read_unicode(start)); return;
-            default: break;
+            case '/':
+                out.push_back(c);
+                return;
+            case 'n':
+                out.push_back('\n');
+                return;
+            case 't':
+                out.push_back('\t');
+                return;
+            case 'r':
+                out.push_back('\r');
+                return;
+            case 'b':
+                out.push_back('\b');
+                return;
+            case 'f':
+                out.push_back('\f');
+                return;
+            case 'u':
+                put_utf8(out, read_unicode(start));
+                return;
+            default:
+                break;
         }
-        fail_at(start, "an escape: \\\" \\\\ \\n \\t \\r \\b \\f \\uXXXX", "\\" + std::string(1, c));
+        fail_at(
+            start, "an escape: \\\" \\\\ \\n \\t \\r \\b \\f \\uXXXX", "\\" + std::string(1, c));
     }
 
     std::uint32_t read_hex4(std::size_t start) {
@@ -287,12 +314,18 @@ private:
     value read_dispatch() {
         const std::size_t start = at_++;
         switch (peek()) {
-            case '{': return read_set();
-            case '#': return read_special(start);
-            case ':': fail_at(start, "a map with whole keys", "a namespaced map");
-            case '"': fail_at(start, "a string", "a regular expression");
-            case '(': fail_at(start, "a list", "a function literal");
-            default: break;
+            case '{':
+                return read_set();
+            case '#':
+                return read_special(start);
+            case ':':
+                fail_at(start, "a map with whole keys", "a namespaced map");
+            case '"':
+                fail_at(start, "a string", "a regular expression");
+            case '(':
+                fail_at(start, "a list", "a function literal");
+            default:
+                break;
         }
         const std::string_view tag = take_token();
         if (tag.empty()) fail_at(start, "#{ #_ ## or a tag", "#");
@@ -331,8 +364,10 @@ private:
         std::string digits;
         for (std::size_t i = 0; i < text.size(); ++i) {
             const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-            if (dash != (text[i] == '-')) digits.clear(), i = text.size();
-            else if (!dash) digits.push_back(text[i]);
+            if (dash != (text[i] == '-'))
+                digits.clear(), i = text.size();
+            else if (!dash)
+                digits.push_back(text[i]);
         }
         uuid u;
         if (digits.size() != 2 * u.raw.size()) {

@@ -1,8 +1,8 @@
 #include "tributary/value/hash.hpp"
 
-#include <sodium.h>
-
 #include "tributary/value/error.hpp"
+
+#include <sodium.h>
 
 namespace tributary {
 namespace {
@@ -41,9 +41,7 @@ void require_id_size(bytes_view b) {
     }
 }
 
-hash32 hash(std::string_view purpose, bytes_view part) {
-    return {blake2b<32>(purpose, part, {})};
-}
+hash32 hash(std::string_view purpose, bytes_view part) { return {blake2b<32>(purpose, part, {})}; }
 
 hash32 hash(std::string_view purpose, bytes_view first, bytes_view second) {
     return {blake2b<32>(purpose, first, second)};

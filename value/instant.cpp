@@ -1,16 +1,17 @@
 #include "tributary/value/instant.hpp"
 
+#include "tributary/value/error.hpp"
+
 #include <chrono>
 #include <cstdio>
-
-#include "tributary/value/error.hpp"
 
 namespace tributary {
 namespace {
 
 using namespace std::chrono;
 
-// The calendar repeats every 400 years; std::chrono's years have only 16 bits, instants reach further.
+// The calendar repeats every 400 years; std::chrono's years have only 16 bits, instants reach
+// further.
 constexpr std::int64_t days_of_era = 146097;
 constexpr std::int64_t ms_of_day = 86'400'000;
 constexpr std::int64_t year_max = 300'000'000;
@@ -48,7 +49,8 @@ public:
             seconds -= offset();
         }
         if (at_ != text_.size()) fail("the end");
-        const std::int64_t days = days_from_civil(y, static_cast<unsigned>(m), static_cast<unsigned>(d));
+        const std::int64_t days =
+            days_from_civil(y, static_cast<unsigned>(m), static_cast<unsigned>(d));
         return inst{checked(days, seconds * 1000 + ms)};
     }
 
@@ -122,7 +124,8 @@ private:
 
     std::int64_t checked(std::int64_t days, std::int64_t ms) const {
         std::int64_t total;
-        // Counted from the day after for times before 1970, so that the first instant of all does not overflow on the way.
+        // Counted from the day after for times before 1970, so that the first instant of all does
+        // not overflow on the way.
         if (days < 0) ++days, ms -= ms_of_day;
         if (__builtin_mul_overflow(days, ms_of_day, &total) ||
             __builtin_add_overflow(total, ms, &total)) {

@@ -1,9 +1,9 @@
-#include <cmath>
-
 #include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
 #include "tributary/value/json.hpp"
 #include "tributary/value/number.hpp"
+
+#include <cmath>
 
 namespace tributary::json {
 namespace {
@@ -13,11 +13,21 @@ void put_string(std::string& out, std::string_view text) {
     out += '"';
     for (const char c : text) {
         switch (c) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\t': out += "\\t"; break;
-            case '\r': out += "\\r"; break;
+            case '"':
+                out += "\\\"";
+                break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
+            case '\r':
+                out += "\\r";
+                break;
             default:
                 if (static_cast<unsigned char>(c) < 0x20) {
                     out += "\\u00";

@@ -6,11 +6,11 @@
 #include <cstring>
 
 #define MSGPACK_NO_BOOST
-#include <msgpack.hpp>
-
 #include "tributary/value/number.hpp"
 #include "tributary/value/order.hpp"
 #include "tributary/value/utf8.hpp"
+
+#include <msgpack.hpp>
 
 namespace tributary {
 namespace {
@@ -106,8 +106,9 @@ private:
 
     static void require_order(const value& before, const value& after) {
         if (order(before, after) < 0) return;
-        throw error(errc::misuse, "keys or elements out of order at " + describe(after) +
-                                      "; build maps with make_map and sets with make_set");
+        throw error(errc::misuse,
+                    "keys or elements out of order at " + describe(after) +
+                        "; build maps with make_map and sets with make_set");
     }
 
     void enter() {
@@ -167,8 +168,8 @@ std::size_t ext_head_size(std::size_t n) {
 
 /// Builds a value from what msgpack's parser reports, and refuses what is not canonical.
 ///
-/// It adds up the sizes of the shortest forms: any longer form makes the sum fall behind the parser, which shows at the next
-/// string or at the end.
+/// It adds up the sizes of the shortest forms: any longer form makes the sum fall behind the
+/// parser, which shows at the next string or at the end.
 class decoder : public msgpack::null_visitor {
 public:
     /// `base` is the offset of `data` in what the caller handed in, for messages.
@@ -202,7 +203,8 @@ public:
         return true;
     }
     bool visit_negative_integer(std::int64_t v) {
-        // A non-negative number in a signed form is as long as its canonical form or longer, so say it here.
+        // A non-negative number in a signed form is as long as its canonical form or longer, so say
+        // it here.
         if (v >= 0) fail("a non-negative integer in a signed form");
         at_ += integer_size(v);
         slot() = v;
@@ -257,7 +259,8 @@ public:
     }
     bool end_map_key() {
         const auto& entries = *open_.back().entries;
-        if (entries.size() > 1 && order(entries[entries.size() - 2].first, entries.back().first) >= 0) {
+        if (entries.size() > 1 &&
+            order(entries[entries.size() - 2].first, entries.back().first) >= 0) {
             fail("a map key that is not after the one before it; it ends");
         }
         open_.back().key_next = false;
@@ -295,8 +298,9 @@ private:
     static constexpr std::uint32_t reserve_max = 64;
 
     [[noreturn]] void fail(const std::string& what) const {
-        throw error(errc::bad_input,
-                    "not canonical MessagePack: " + what + " at byte " + std::to_string(base_ + at_));
+        throw error(
+            errc::bad_input,
+            "not canonical MessagePack: " + what + " at byte " + std::to_string(base_ + at_));
     }
 
     void require_canonical(std::size_t parsed) const {
@@ -332,8 +336,10 @@ private:
 
     value extension(std::int8_t type, bytes_view payload) const {
         switch (static_cast<ext_type>(type)) {
-            case ext_type::keyword: return keyword{text_of(payload)};
-            case ext_type::symbol: return symbol{text_of(payload)};
+            case ext_type::keyword:
+                return keyword{text_of(payload)};
+            case ext_type::symbol:
+                return symbol{text_of(payload)};
             case ext_type::uuid: {
                 uuid u;
                 if (payload.size() != u.raw.size()) fail("a uuid that has not 16 bytes; it ends");
@@ -346,7 +352,8 @@ private:
             case ext_type::decimal:
                 if (!is_decimal(payload)) fail("a decimal that is no number; it ends");
                 return decimal{std::string(payload)};
-            case ext_type::list: return list{items_of(payload)};
+            case ext_type::list:
+                return list{items_of(payload)};
             case ext_type::set: {
                 set s{items_of(payload)};
                 for (std::size_t i = 1; i < s.items.size(); ++i) {
@@ -358,7 +365,8 @@ private:
             }
             case ext_type::bigint:
             case ext_type::character:
-            case ext_type::tagged: break;
+            case ext_type::tagged:
+                break;
         }
         fail("an extension of the unknown type " + std::to_string(type) + "; it ends");
     }
@@ -366,7 +374,8 @@ private:
     vector items_of(bytes_view payload) const {
         const std::size_t base = base_ + at_ - payload.size();
         value v = run(payload, base, depth_ + static_cast<int>(open_.size()));
-        if (!payload.empty() || !v.get_if<vector>()) fail("a set or list that holds no array; it ends");
+        if (!payload.empty() || !v.get_if<vector>())
+            fail("a set or list that holds no array; it ends");
         return std::move(v.as<vector>());
     }
 

@@ -1,11 +1,11 @@
 #include "tributary/value/order.hpp"
 
+#include "tributary/value/edn.hpp"
+#include "tributary/value/msgpack.hpp"
+
 #include <bit>
 #include <cmath>
 #include <cstring>
-
-#include "tributary/value/edn.hpp"
-#include "tributary/value/msgpack.hpp"
 
 namespace tributary {
 namespace {
@@ -20,14 +20,16 @@ int bytewise(std::string_view a, std::string_view b) {
     return a.empty() ? 0 : std::memcmp(a.data(), b.data(), a.size());
 }
 
-/// What an encoding starts with. Two values of one lead byte and length differ only in what follows.
+/// What an encoding starts with. Two values of one lead byte and length differ only in what
+/// follows.
 struct head {
     std::uint8_t lead;
     std::size_t length = 0;  ///< of a string, ext payload (bytes), array or map (elements)
     int ext = 0;             ///< after the length on the wire
 };
 
-/// `small` is the largest length whose lead byte is `fix | length`; the others are `lead8` and the two after it.
+/// `small` is the largest length whose lead byte is `fix | length`; the others are `lead8` and the
+/// two after it.
 std::uint8_t lead_of(std::size_t n, std::uint8_t fix, std::size_t small, std::uint8_t lead8) {
     if (n <= small) return static_cast<std::uint8_t>(fix | n);
     if (n <= 0xff) return lead8;
@@ -183,7 +185,8 @@ std::size_t encoded_size(const value& v) {
     if (const auto* items = v.get_if<vector>()) return array_size(*items);
     if (const auto* m = v.get_if<map>()) {
         std::size_t entries = 0;
-        for (const auto& [key, item] : m->entries) entries += encoded_size(key) + encoded_size(item);
+        for (const auto& [key, item] : m->entries)
+            entries += encoded_size(key) + encoded_size(item);
         return size + entries;
     }
     return size + h.length;

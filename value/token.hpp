@@ -5,9 +5,7 @@
 
 namespace tributary::edn {
 
-inline bool is_space(char c) {
-    return c == ' ' || c == ',' || (c >= '\t' && c <= '\r');
-}
+inline bool is_space(char c) { return c == ' ' || c == ',' || (c >= '\t' && c <= '\r'); }
 
 /// Whether `c` cannot be part of a symbol, keyword or number.
 inline bool ends_token(char c) {

@@ -25,7 +25,8 @@ inline bool valid_utf8(std::string_view text) {
     return true;
 }
 
-/// The offset of the first byte that is not part of a valid character; `text.size()` if there is none.
+/// The offset of the first byte that is not part of a valid character; `text.size()` if there is
+/// none.
 std::size_t utf8_error_offset(std::string_view text);
 
 /// Appends the character `code`, which is no surrogate and at most U+10FFFF.

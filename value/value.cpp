@@ -1,11 +1,11 @@
 #include "tributary/value/value.hpp"
 
+#include "tributary/value/msgpack.hpp"
+#include "tributary/value/order.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
-
-#include "tributary/value/msgpack.hpp"
-#include "tributary/value/order.hpp"
 
 namespace tributary {
 namespace {
@@ -53,14 +53,14 @@ struct hasher {
     static std::size_t text(std::string_view s) { return std::hash<std::string_view>{}(s); }
 };
 
-/// The entry whose key `compare` calls equal. `compare(key)` is negative for keys before the one sought.
+/// The entry whose key `compare` calls equal. `compare(key)` is negative for keys before the one
+/// sought.
 template <class Compare>
 const value* find_entry(const value& v, Compare compare) {
     const map* m = v.get_if<map>();
     if (!m) return nullptr;
-    const auto at = std::partition_point(m->entries.begin(), m->entries.end(), [&](const entry& e) {
-        return compare(e.first) < 0;
-    });
+    const auto at = std::partition_point(
+        m->entries.begin(), m->entries.end(), [&](const entry& e) { return compare(e.first) < 0; });
     return at != m->entries.end() && compare(at->first) == 0 ? &at->second : nullptr;
 }
 
@@ -72,9 +72,8 @@ void sort_by(std::vector<T>& items, KeyOf key_of) {
     std::vector<T*> positions;
     positions.reserve(items.size());
     for (T& item : items) positions.push_back(&item);
-    std::sort(positions.begin(), positions.end(), [&](const T* a, const T* b) {
-        return before(*a, *b);
-    });
+    std::sort(
+        positions.begin(), positions.end(), [&](const T* a, const T* b) { return before(*a, *b); });
     std::vector<T> sorted;
     sorted.reserve(items.size());
     for (T* item : positions) sorted.push_back(std::move(*item));
@@ -85,21 +84,36 @@ void sort_by(std::vector<T>& items, KeyOf key_of) {
 
 const char* name_of(value::kind k) {
     switch (k) {
-        case value::kind::nil: return "nil";
-        case value::kind::boolean: return "boolean";
-        case value::kind::integer: return "integer";
-        case value::kind::real: return "double";
-        case value::kind::string: return "string";
-        case value::kind::bytes: return "bytes";
-        case value::kind::keyword: return "keyword";
-        case value::kind::symbol: return "symbol";
-        case value::kind::uuid: return "uuid";
-        case value::kind::inst: return "instant";
-        case value::kind::decimal: return "decimal";
-        case value::kind::vector: return "vector";
-        case value::kind::list: return "list";
-        case value::kind::set: return "set";
-        case value::kind::map: return "map";
+        case value::kind::nil:
+            return "nil";
+        case value::kind::boolean:
+            return "boolean";
+        case value::kind::integer:
+            return "integer";
+        case value::kind::real:
+            return "double";
+        case value::kind::string:
+            return "string";
+        case value::kind::bytes:
+            return "bytes";
+        case value::kind::keyword:
+            return "keyword";
+        case value::kind::symbol:
+            return "symbol";
+        case value::kind::uuid:
+            return "uuid";
+        case value::kind::inst:
+            return "instant";
+        case value::kind::decimal:
+            return "decimal";
+        case value::kind::vector:
+            return "vector";
+        case value::kind::list:
+            return "list";
+        case value::kind::set:
+            return "set";
+        case value::kind::map:
+            return "map";
     }
     return "unknown";
 }
