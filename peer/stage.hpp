@@ -5,7 +5,9 @@
 ///     s->transact("tweets", {{symbol{"add-tweet"}, tweet}});
 ///     s->connect("tweets", "ws://collector:9095", {.follow = true});
 ///
-/// Everything blocks until it is done (for writes: durable). Thread rule: any thread.
+/// Everything blocks until it is done (for writes: durable). A CRDT is named by its local name or its address. If the process that has the replica open goes away,
+/// the next call finds another or opens it here; calls that only read are repeated unseen, a write that was under way throws errc::unavailable: it may or may
+/// not have happened, and its marks tell. Log lines go to the spdlog logger "tributary" if the application registered one. Thread rule: any thread.
 #pragma once
 
 #include <chrono>
@@ -79,7 +81,7 @@ struct connect_options {
     std::function<bool(const sync_progress&)> keep_going = {};     ///< called about ten times a second
 };
 
-/// A record kept in the same batch as a commit: which part of a source it covers.
+/// A record kept in the same batch as a commit: which part of a source it covers. What is under a key "status/WHAT" is shown by summaries as the text of WHAT.
 struct mark {
     std::string key;
     bytes val;
@@ -94,9 +96,13 @@ public:
 
     virtual public_key key() = 0;
 
-    virtual crdt_id create(const std::string& name) = 0;
+    /// A new CRDT of which this identity is the owner. With `owner_name` an opening commit gives the owner that name, which readers see where a key would be.
+    /// Errors: exists; bad_input (a name is 1 to 200 bytes without '/', control characters, or "trib:" at its front).
+    virtual crdt_id create(const std::string& name, const std::string& owner_name = "") = 0;
+    /// A new CRDT with the history of `name`, which may then go its own way. Repeating one that was broken off finishes it.
     virtual crdt_id fork(const std::string& name, const std::string& new_name) = 0;
     /// Takes the commits of `from` (another CRDT here) up to its current head as a parent of a new commit on `name`'s current head.
+    /// Errors: misuse (`from` is empty or already part of `name`).
     virtual commit_id pull(const std::string& name, const std::string& from) = 0;
     virtual std::vector<crdt_summary> list() = 0;
     virtual crdt_summary summary(const std::string& name) = 0;

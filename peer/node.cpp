@@ -1,0 +1,356 @@
+#include "tributary/peer/node.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "tributary/store/leveldb_kv.hpp"
+
+namespace tributary {
+
+namespace {
+
+constexpr mono_ms tick_ms = 500;
+/// Smaller backlogs of a connection are not told to the hub while more is being written.
+constexpr std::size_t backlog_step_bytes = 64u << 10;
+
+mono_ms mono_now() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// An application that wants to read along registers a logger of this name; nothing is printed otherwise.
+template <class... A>
+void log(spdlog::level::level_enum level, fmt::format_string<A...> text, A&&... args) {
+    if (auto logger = spdlog::get("tributary")) logger->log(level, text, std::forward<A>(args)...);
+}
+
+std::filesystem::path make_private(const std::filesystem::path& dir) {
+    namespace fs = std::filesystem;
+    std::error_code ec;
+    if (fs::is_directory(dir, ec)) return dir;
+    if (fs::create_directories(dir, ec); ec) throw error(errc::io, "cannot make the directory " + dir.string() + ": " + ec.message());
+    fs::permissions(dir, fs::perms::owner_all, ec);
+    if (ec) throw error(errc::io, "cannot protect the directory " + dir.string() + ": " + ec.message());
+    return dir;
+}
+
+}  // namespace
+
+// -- dialog ---------------------------------------------------------------------------------------------------------------------------
+
+std::optional<hub_event> dialog::next(std::chrono::milliseconds wait) {
+    std::unique_lock lock(mutex_);
+    arrived_.wait_for(lock, wait, [&] { return !events_.empty(); });
+    if (events_.empty()) return std::nullopt;
+    hub_event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+}
+
+connection_counters dialog::counters() const {
+    std::lock_guard lock(mutex_);
+    return counters_;
+}
+
+// -- from any thread ------------------------------------------------------------------------------------------------------------------
+
+peer_node::peer_node(const std::filesystem::path& dir, node_options options)
+    : dir_(make_private(dir)),
+      options_(options),
+      // The database's lock comes first: it makes this the one process that may make the identity.
+      db_(open_leveldb(dir_ / "db")),
+      self_(open_identity(dir_)),
+      store_(std::make_unique<commit_store>(*db_)),
+      hub_(std::make_unique<hub>(*store_, self_, [] { return random_bytes(32); }, options_.hub)) {
+    start();
+}
+
+peer_node::peer_node(std::unique_ptr<kv> db, const identity& self, node_options options)
+    : options_(options),
+      db_(std::move(db)),
+      self_(self),
+      store_(std::make_unique<commit_store>(*db_)),
+      hub_(std::make_unique<hub>(*store_, self_, [] { return random_bytes(32); }, options_.hub)) {
+    start();
+}
+
+void peer_node::start() {
+    websocket_handlers on;
+    on.opened = [this](connection_id c, bool accepted) { put({input::kind::opened, c, accepted}, true); };
+    on.received = [this](connection_id c, bytes frame) {
+        input in{input::kind::received, c};
+        in.frame = std::move(frame);
+        put(std::move(in), true);
+    };
+    on.written = [this](connection_id c, std::size_t written, bool all) {
+        put({input::kind::written, c, all, written}, written >= backlog_step_bytes);
+    };
+    on.closed = [this](connection_id c, errc code, const std::string& reason) {
+        put({input::kind::closed, c, false, 0, {}, code, reason}, true);
+    };
+    on.http = [this](const std::string& path, std::function<void(http_answer)> reply) {
+        std::lock_guard lock(mutex_);
+        questions_.emplace_back(path, std::move(reply));
+        posted_.notify_one();
+    };
+    shell_ = std::make_unique<websocket_shell>(std::move(on), options_.sockets);
+    thread_ = std::thread([this] { run(); });
+}
+
+peer_node::~peer_node() {
+    stop();
+    {
+        std::lock_guard lock(mutex_);
+        ended_ = true;
+        posted_.notify_one();
+    }
+    thread_.join();
+    shell_.reset();
+}
+
+void peer_node::stop() {
+    stopping_ = true;
+    std::lock_guard lock(changed_mutex_);
+    changed_.notify_all();
+}
+
+void peer_node::post(job& j, bool writes) {
+    auto done = j.done.get_future();
+    {
+        std::lock_guard lock(mutex_);
+        if (ended_) throw error(errc::canceled, "the store is being closed");
+        (writes ? writes_ : reads_).push_back(&j);
+        posted_.notify_one();
+    }
+    done.wait();
+    if (j.failure) std::rethrow_exception(j.failure);
+}
+
+void peer_node::put(input in, bool wake) {
+    std::lock_guard lock(mutex_);
+    inputs_.push_back(std::move(in));
+    if (wake) posted_.notify_one();
+}
+
+std::uint64_t peer_node::wait_for_change(crdt_handle h, std::uint64_t commits, std::chrono::milliseconds wait) {
+    const auto deadline = std::chrono::steady_clock::now() + wait;
+    const std::uint64_t now = read([&](commit_store& s) {
+        const std::uint64_t n = s.state(h).end.seq;
+        std::lock_guard lock(changed_mutex_);
+        return commits_[h] = n;
+    });
+    if (now != commits) return now;
+    std::unique_lock lock(changed_mutex_);
+    changed_.wait_until(lock, deadline, [&] { return stopping_ || commits_[h] != commits; });
+    return commits_[h];
+}
+
+std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url& to, std::vector<want> wants, bool list) {
+    auto d = std::make_shared<dialog>();
+    d->wants_ = std::move(wants);
+    d->list_ = list;
+    const connection_id c = shell_->next_connection();
+    {
+        std::lock_guard lock(mutex_);
+        dialogs_.emplace(c, d);
+    }
+    shell_->dial(c, to);
+    return {c, d};
+}
+
+void peer_node::hang_up(connection_id c) {
+    {
+        std::lock_guard lock(mutex_);
+        dialogs_.erase(c);
+    }
+    write([&](commit_store&, hub& h) { h.disconnected(c); });
+    shell_->send({}, {c});
+}
+
+// -- turns ----------------------------------------------------------------------------------------------------------------------------
+
+void peer_node::run() {
+    for (;;) {
+        {
+            std::unique_lock lock(mutex_);
+            if (backlog_in_.empty())
+                posted_.wait_for(lock, std::chrono::milliseconds(tick_ms), [&] {
+                    return ended_ || !reads_.empty() || !writes_.empty() || !inputs_.empty() || !questions_.empty();
+                });
+            if (ended_) break;
+        }
+        take_turn();
+    }
+    std::lock_guard lock(mutex_);
+    const auto closed = std::make_exception_ptr(error(errc::canceled, "the store is being closed"));
+    settle(reads_, closed);
+    settle(writes_, closed);
+}
+
+void peer_node::take_turn() {
+    std::vector<job*> reads, writes;
+    std::vector<std::pair<std::string, std::function<void(http_answer)>>> questions;
+    {
+        std::lock_guard lock(mutex_);
+        reads.swap(reads_);
+        writes.swap(writes_);
+        questions.swap(questions_);
+        std::move(inputs_.begin(), inputs_.end(), std::back_inserter(backlog_in_));
+        inputs_.clear();
+    }
+    answer(reads);
+    for (auto& [path, reply] : questions) answer_http(path, reply);
+
+    const mono_ms now = mono_now();
+    for (std::size_t taken = 0; !backlog_in_.empty() && taken < options_.turn_bytes_max; backlog_in_.pop_front()) {
+        taken += backlog_in_.front().frame.size();
+        feed(backlog_in_.front(), now);
+    }
+    for (job* j : writes) {
+        try {
+            j->run();
+        } catch (...) {
+            j->failure = std::current_exception();
+        }
+    }
+    if (now >= next_tick_) {
+        hub_->tick(now);
+        next_tick_ = now + tick_ms;
+    }
+    settle(writes, finish_turn(now));
+}
+
+void peer_node::answer(const std::vector<job*>& reads) {
+    for (job* j : reads) {
+        try {
+            j->run();
+        } catch (...) {
+            j->failure = std::current_exception();
+        }
+        // The job is its caller's and may be gone as soon as the promise is kept.
+        std::promise<void> done = std::move(j->done);
+        done.set_value();
+    }
+}
+
+void peer_node::settle(std::vector<job*>& jobs, std::exception_ptr failure) {
+    for (job* j : jobs) {
+        if (failure && !j->failure) j->failure = failure;
+        std::promise<void> done = std::move(j->done);
+        done.set_value();
+    }
+    jobs.clear();
+}
+
+void peer_node::feed(input& in, mono_ms now) {
+    switch (in.what) {
+        case input::kind::opened: return feed_opened(in, now);
+        case input::kind::written: return note_written(in.connection, in.size);
+        case input::kind::closed: return feed_closed(in);
+        case input::kind::received:
+            consumed_.emplace_back(in.connection, in.frame.size());
+            if (backlog_out_.contains(in.connection)) hub_->received(in.connection, in.frame, now);
+    }
+}
+
+void peer_node::feed_opened(input& in, mono_ms now) {
+    if (in.flag) {
+        backlog_out_.emplace(in.connection, 0);
+        return hub_->accepted(in.connection, now);
+    }
+    std::shared_ptr<dialog> d;
+    {
+        std::lock_guard lock(mutex_);
+        auto at = dialogs_.find(in.connection);
+        if (at == dialogs_.end()) return;
+        d = at->second;
+    }
+    backlog_out_.emplace(in.connection, 0);
+    hub_->dialed(in.connection, std::move(d->wants_), d->list_, now);
+}
+
+void peer_node::feed_closed(input& in) {
+    if (backlog_out_.erase(in.connection) != 0) hub_->disconnected(in.connection);
+    hub_event event{hub_event::kind::closed, in.connection};
+    event.code = in.code;
+    event.reason = in.reason;
+    deliver(std::move(event));
+}
+
+void peer_node::note_written(connection_id c, std::size_t written) {
+    auto at = backlog_out_.find(c);
+    if (at == backlog_out_.end()) return;
+    at->second -= std::min(at->second, written);
+    hub_->set_backlog(c, at->second);
+}
+
+std::exception_ptr peer_node::finish_turn(mono_ms now) {
+    std::exception_ptr failure;
+    const bool writes = store_->dirty();
+    try {
+        perform(hub_->end_turn(now));
+        if (writes) flush_failure_.clear();
+    } catch (const error& e) {
+        failure = std::current_exception();
+        flush_failure_ = e.what();
+        log(spdlog::level::err, "cannot write to {}: {}", dir_.string(), e.what());
+    }
+    if (failure) {
+        // What the failed turn closed is still to be done; nothing is staged any more.
+        try {
+            perform(hub_->end_turn(now));
+        } catch (const error& e) {
+            log(spdlog::level::err, "cannot write to {}: {}", dir_.string(), e.what());
+        }
+    }
+    shell_->consumed(std::exchange(consumed_, {}));
+    return failure;
+}
+
+void peer_node::perform(hub_effects effects) {
+    std::vector<connection_id> told;
+    for (auto& s : effects.sends) {
+        auto at = backlog_out_.find(s.to);
+        if (at == backlog_out_.end()) continue;
+        at->second += s.frame.size();
+        if (at->second >= backlog_step_bytes) told.push_back(s.to);
+    }
+    for (connection_id c : told) hub_->set_backlog(c, backlog_out_[c]);
+    for (connection_id c : effects.closes) backlog_out_.erase(c);
+    shell_->send(std::move(effects.sends), std::move(effects.closes));
+    if (!effects.changed.empty()) {
+        std::lock_guard lock(changed_mutex_);
+        for (crdt_handle h : effects.changed) commits_[h] = store_->state(h).end.seq;
+        changed_.notify_all();
+    }
+    {
+        std::lock_guard lock(mutex_);
+        for (auto& [c, d] : dialogs_) {
+            if (!backlog_out_.contains(c)) continue;
+            std::lock_guard dialog_lock(d->mutex_);
+            d->counters_ = hub_->counters(c);
+        }
+    }
+    for (auto& event : effects.events) deliver(std::move(event));
+}
+
+void peer_node::deliver(hub_event event) {
+    std::shared_ptr<dialog> d;
+    {
+        std::lock_guard lock(mutex_);
+        auto at = dialogs_.find(event.connection);
+        if (at != dialogs_.end()) d = at->second;
+    }
+    if (event.what == hub_event::kind::closed && !event.reason.empty())
+        log(spdlog::level::info, "connection {} closed: {}", event.connection, event.reason);
+    if (!d) return;
+    std::lock_guard lock(d->mutex_);
+    // The first reason is the one that tells; what follows is only the socket going away.
+    if (d->closed_) return;
+    d->closed_ = event.what == hub_event::kind::closed;
+    d->events_.push_back(std::move(event));
+    d->arrived_.notify_all();
+}
+
+}  // namespace tributary

@@ -1,0 +1,177 @@
+/// One open replica: its store, the thread that owns it, and its sockets.
+///
+/// Everything that touches the store runs in turns on the store thread: a turn answers the waiting reads, takes what the network brought, makes the waiting
+/// writes, and then flushes once. So reads see only what is durable, and however many writers wait, they share one sync. Thread rule: any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <type_traits>
+
+#include "tributary/peer/websocket.hpp"
+#include "tributary/store/kv.hpp"
+
+namespace tributary {
+
+struct node_options {
+    hub_options hub;
+    websocket_options sockets;
+    std::size_t turn_bytes_max = 8u << 20;  ///< of network input taken in one turn
+};
+
+/// The identity kept in `dir`, made with it on first use. Errors: io, bad_input (a damaged file).
+identity open_identity(const std::filesystem::path& dir);
+
+/// What became of a connection this side dialed.
+class dialog {
+public:
+    /// The next event, or nothing after `wait`. The last one is `closed`.
+    std::optional<hub_event> next(std::chrono::milliseconds wait);
+    connection_counters counters() const;
+
+private:
+    friend class peer_node;
+    mutable std::mutex mutex_;
+    std::condition_variable arrived_;
+    std::deque<hub_event> events_;
+    connection_counters counters_;
+    std::vector<want> wants_;  ///< until the connection is open
+    bool list_ = false;
+    bool closed_ = false;
+};
+
+class peer_node {
+public:
+    /// Opens what is in `dir`. Errors: locked (another process has it), newer_version, io, no_space.
+    explicit peer_node(const std::filesystem::path& dir, node_options options = {});
+    /// On a database of its own and without a directory: for asking peers, and for tests.
+    peer_node(std::unique_ptr<kv> db, const identity& self, node_options options = {});
+    /// Waits for the turn that runs; calls that still wait fail with errc::canceled.
+    ~peer_node();
+
+    /// Empty if it has none.
+    const std::filesystem::path& dir() const { return dir_; }
+    const public_key& key() const { return self_.key(); }
+    const identity& self() const { return self_; }
+    kv& db() { return *db_; }
+
+    /// Runs f(commit_store&) on the store thread against durable state and returns what it returns.
+    template <class F>
+    std::invoke_result_t<F&, commit_store&> read(F f) {
+        return run_as<std::invoke_result_t<F&, commit_store&>>(false, [&] { return f(*store_); });
+    }
+
+    /// Runs f(commit_store&, hub&) on the store thread; returns when what it staged is durable. Errors: those of `f`; io, no_space if the flush failed, then nothing of
+    /// the whole turn happened.
+    template <class F>
+    std::invoke_result_t<F&, commit_store&, hub&> write(F f) {
+        return run_as<std::invoke_result_t<F&, commit_store&, hub&>>(true, [&] { return f(*store_, *hub_); });
+    }
+
+    /// Returns when CRDT `h` has other than `commits` durable commits, after `wait`, or when the replica is stopped; the number it has then.
+    std::uint64_t wait_for_change(crdt_handle h, std::uint64_t commits, std::chrono::milliseconds wait);
+
+    /// A connection to `to`; let go of it with hang_up.
+    std::pair<connection_id, std::shared_ptr<dialog>> dial(const peer_url& to, std::vector<want> wants, bool list);
+    void hang_up(connection_id c);
+
+    /// As websocket_shell::listen.
+    websocket_shell::listening listen(const std::string& host, const std::string& port) { return shell_->listen(host, port); }
+    void stop_listening(std::uint64_t listener) { shell_->stop_listening(listener); }
+
+    /// From now on whatever runs long in here ends soon.
+    void stop();
+    bool stopping() const { return stopping_; }
+
+private:
+    /// A call that waits for its turn. Lives on the stack of the caller.
+    struct job {
+        std::function<void()> run;
+        std::exception_ptr failure;
+        std::promise<void> done;
+    };
+    struct input {
+        enum class kind { opened, received, written, closed } what;
+        connection_id connection = 0;
+        bool flag = false;  ///< opened: accepted; written: all
+        std::size_t size = 0;
+        bytes frame;
+        errc code = errc::unavailable;
+        std::string reason;
+    };
+
+    template <class R, class F>
+    R run_as(bool writes, F f) {
+        job j;
+        if constexpr (std::is_void_v<R>) {
+            j.run = [&] { f(); };
+            post(j, writes);
+        } else {
+            std::optional<R> result;
+            j.run = [&] { result.emplace(f()); };
+            post(j, writes);
+            return std::move(*result);
+        }
+    }
+    /// Waits until it is done; throws what it threw.
+    void post(job& j, bool writes);
+    void put(input in, bool wake);
+
+    void start();
+    void run();
+    void take_turn();
+    void answer(const std::vector<job*>& reads);
+    static void settle(std::vector<job*>& jobs, std::exception_ptr failure);
+    void feed(input& in, mono_ms now);
+    void feed_opened(input& in, mono_ms now);
+    void feed_closed(input& in);
+    /// The flush and what follows from it; the error of a failed one.
+    std::exception_ptr finish_turn(mono_ms now);
+    void perform(hub_effects effects);
+    void deliver(hub_event event);
+    void note_written(connection_id c, std::size_t written);
+    void answer_http(const std::string& path, const std::function<void(http_answer)>& reply);
+    http_answer health() const;
+    std::string metrics() const;
+
+    const std::filesystem::path dir_;
+    const node_options options_;
+    std::unique_ptr<kv> db_;
+    identity self_;
+    std::unique_ptr<commit_store> store_;
+    std::unique_ptr<hub> hub_;
+
+    // Of the store thread.
+    std::deque<input> backlog_in_;                       ///< taken from inputs_, not yet fed
+    std::map<connection_id, std::size_t> backlog_out_;   ///< bytes handed to the shell and not on the wire, of open connections
+    std::vector<std::pair<connection_id, std::size_t>> consumed_;
+    mono_ms next_tick_ = 0;
+    std::string flush_failure_;                          ///< of the last flush, if it failed
+
+    std::mutex mutex_;
+    std::condition_variable posted_;
+    std::vector<job*> reads_, writes_;
+    std::vector<std::pair<std::string, std::function<void(http_answer)>>> questions_;
+    std::vector<input> inputs_;
+    std::map<connection_id, std::shared_ptr<dialog>> dialogs_;
+    bool ended_ = false;
+
+    std::mutex changed_mutex_;
+    std::condition_variable changed_;
+    std::map<crdt_handle, std::uint64_t> commits_;       ///< durable, of CRDTs that changed or were asked for
+    std::atomic<bool> stopping_{false};
+
+    std::unique_ptr<websocket_shell> shell_;
+    std::thread thread_;
+};
+
+}  // namespace tributary
