@@ -94,10 +94,11 @@ public:
     // -- Fast forms -------------------------------------------------------------------------------------------------------------------
     /// (e, value) of an attribute in entity order, no allocation a fact. On history: assertions and retractions alike.
     virtual void scan_column(const attribute& a, const column_visitor& visit) const = 0;
+    /// Must not outlive this reader.
     virtual std::unique_ptr<column_cursor> column(const attribute& a) const = 0;
-    /// The value of a cardinality-one attribute (the first one of a many). Not for history.
+    /// The value of a cardinality-one attribute (the first one of a many); on history, the one that holds at its end.
     virtual std::optional<value> lookup(entity_id e, const attribute& a) const = 0;
-    /// The entity that holds a unique value. Not for history.
+    /// The entity that holds a unique value; on history, at its end.
     virtual std::optional<entity_id> lookup_unique(const attribute& a, const value& v) const = 0;
     /// The number of current facts at the basis (as-of keeps the basis's figure): for planning and statistics. O(1).
     virtual std::uint64_t count(const attribute& a) const = 0;
@@ -112,6 +113,9 @@ public:
 };
 
 /// What a db holds.
-struct db::impl : reader {};
+struct db::impl : reader {
+    virtual std::shared_ptr<const impl> as_of(const time_point& p) const = 0;
+    virtual std::shared_ptr<const impl> history() const = 0;
+};
 
 }  // namespace tributary::datom

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -58,16 +59,22 @@ struct attribute {
 class schema {
 public:
     const attribute* find(entity_id a) const;
-    /// By ident, with or without an older name still in force.
+    /// By ident (`ns/name`), the present one or an older one that nothing else took.
     const attribute* find(std::string_view ident) const;
     /// In the order of their ids.
     std::vector<const attribute*> all() const;
 
     void put(const attribute& a);
+    /// An older ident of `a`, unless something else has taken it.
+    void put_alias(const std::string& ident, const attribute& a);
+    void forget_ident(std::string_view ident);
 
 private:
+    struct text_hash : std::hash<std::string_view> {
+        using is_transparent = void;
+    };
     std::vector<std::optional<attribute>> by_number_;
-    std::unordered_map<std::string, std::uint32_t> by_ident_;
+    std::unordered_map<std::string, std::uint32_t, text_hash, std::equal_to<>> by_ident_;
 };
 
 /// ":db.type/string" and so on, both ways. Nothing for an unknown name.

@@ -1,0 +1,71 @@
+/// The database value on a kv snapshot.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "tributary/datom/log.hpp"
+#include "tributary/datom/reader.hpp"
+#include "tributary/datom/twin_scan.hpp"
+
+namespace tributary::datom {
+
+/// What a connection knows beside the facts: all of it unchanging once shared.
+struct moment {
+    std::shared_ptr<kv> owner;  ///< keeps the store open where it belongs to the connection; outlives the snapshot
+    kv_snapshot store;
+    std::shared_ptr<const schema> attributes;
+    std::shared_ptr<const std::vector<std::uint64_t>> counts;  ///< current facts by attribute number
+    std::int64_t basis_t = 0;
+};
+
+class stored_reader final : public db::impl, public std::enable_shared_from_this<stored_reader> {
+public:
+    explicit stored_reader(moment m, time_filter filter = {}) : moment_(std::move(m)), filter_(filter) {}
+
+    std::shared_ptr<const db::impl> as_of(const time_point& p) const override;
+    std::shared_ptr<const db::impl> history() const override;
+
+    std::int64_t basis_t() const override { return moment_.basis_t; }
+    bool is_history() const override { return filter_.history; }
+    std::optional<std::int64_t> as_of_t() const override;
+    const schema& attributes() const override { return *moment_.attributes; }
+    std::optional<entity_id> entid(const value& ident) const override;
+    std::optional<keyword> ident(entity_id e) const override;
+
+    void scan_eavt(entity_id e, const attribute* a, const datom_visitor& visit) const override;
+    void scan_aevt(const attribute& a, std::optional<entity_id> e, const datom_visitor& visit) const override;
+    void scan_fact(entity_id e, const attribute& a, const value& v, const datom_visitor& visit) const override;
+    void scan_avet(const attribute& a, const value& v, const datom_visitor& visit) const override;
+    void scan_avet_range(const attribute& a, const value_range& range, const datom_visitor& visit) const override;
+    void scan_vaet(entity_id target, const attribute* a, const datom_visitor& visit) const override;
+    void scan_all(const datom_visitor& visit) const override;
+
+    void scan_column(const attribute& a, const column_visitor& visit) const override;
+    std::unique_ptr<column_cursor> column(const attribute& a) const override;
+    std::optional<value> lookup(entity_id e, const attribute& a) const override;
+    std::optional<entity_id> lookup_unique(const attribute& a, const value& v) const override;
+    std::uint64_t count(const attribute& a) const override;
+    void scan_fulltext(const attribute& a,
+                       std::string_view word,
+                       bool prefix,
+                       const datom_visitor& visit) const override;
+
+    const moment& at() const { return moment_; }
+
+private:
+    /// Scans the datoms under a whole key prefix of a space.
+    void scan_prefix(bytes_view key, const datom_visitor& visit) const;
+    twin_scan open(char space) const { return {*moment_.store, *moment_.attributes, space, filter_}; }
+    /// The same facts without history's retractions, for looking up what is.
+    time_filter facts_filter() const { return {filter_.limit_t, false}; }
+
+    moment moment_;
+    time_filter filter_;
+};
+
+/// The t that `p` names. Errors: conflict if a rewind undid it (the message names the rewind), bad_input if it is before the first transaction.
+std::int64_t resolve_time(const kv_reader& store, const time_point& p);
+
+}  // namespace tributary::datom

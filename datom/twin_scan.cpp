@@ -1,0 +1,148 @@
+#include "tributary/datom/twin_scan.hpp"
+
+#include "tributary/datom/keys.hpp"
+
+namespace tributary::datom {
+
+twin_scan::twin_scan(const kv_reader& store, const schema& attributes, char space, const time_filter& filter)
+    : store_(store), attributes_(attributes), space_(space), filter_(filter), current_(store.cursor()) {
+    if (!filter_.current()) past_ = store.cursor();
+}
+
+void twin_scan::start(bytes_view from, bytes end) {
+    end_ = std::move(end);
+    seek(from);
+}
+
+void twin_scan::seek(bytes_view from) {
+    bytes key(1, space_);
+    key.append(from);
+    current_->seek(key);
+    if (past_) {
+        key.front() = keys::past(space_);
+        past_->seek(key);
+    }
+    event_ = 0;
+    settle();
+}
+
+void twin_scan::next() {
+    if (from_past_ && filter_.history && show_event()) return;
+    if (from_past_) past_->next();
+    else current_->next();
+    event_ = 0;
+    settle();
+}
+
+/// Shows the first visible datom at or after where the cursors stand.
+void twin_scan::settle() {
+    const auto in_range = [&](const kv_cursor& c, char space) {
+        if (!c.valid()) return false;
+        const bytes_view key = c.key();
+        return key.front() == space && (end_.empty() || key.substr(1) < end_);
+    };
+    for (;;) {
+        const bool has_current = in_range(*current_, space_);
+        const bool has_past = past_ && in_range(*past_, keys::past(space_));
+        valid_ = has_current || has_past;
+        if (!valid_) return;
+        from_past_ = has_past && (!has_current || past_->key().substr(1) < current_->key().substr(1));
+        if (from_past_ ? show_past() : show_current()) return;
+        if (from_past_) past_->next();
+        else current_->next();
+    }
+}
+
+bool twin_scan::show_current() {
+    const std::int64_t stored = get_id(current_->val().data());
+    const std::int64_t t = stored & ~keys::restored_flag;
+    if (t > filter_.limit_t) return false;
+    if (filter_.history && t != stored) return false;  // its past twin tells
+    decode(current_->key().substr(1), false);
+    datom_.tx = entity_of_t(t);
+    datom_.added = true;
+    return true;
+}
+
+bool twin_scan::show_past() {
+    const bytes_view val = past_->val();
+    const auto n = static_cast<unsigned char>(val.front());
+    const bytes_view key = past_->key();
+    asserted_t_ = get_id(key.data() + key.size() - id_bytes);
+    if (asserted_t_ > filter_.limit_t) return false;
+    times_ = val.substr(1, n * id_bytes);
+    if (!filter_.history) {
+        // A fact restored since is current again: an odd number of times means it ended at the last of them.
+        if (n % 2 == 0) return false;
+        const std::int64_t ended_t = get_id(times_.data() + times_.size() - id_bytes);
+        if (ended_t <= filter_.limit_t) return false;
+    }
+    decode(key.substr(1, key.size() - 1 - id_bytes), true);
+    datom_.tx = entity_of_t(asserted_t_);
+    datom_.added = true;
+    return true;
+}
+
+/// On history: the next retraction or restoration of the past fact that was shown last.
+bool twin_scan::show_event() {
+    if (event_ * id_bytes >= times_.size()) return false;
+    const std::int64_t t = get_id(times_.data() + event_ * id_bytes);
+    if (t > filter_.limit_t) return false;
+    datom_.added = event_ % 2 == 1;
+    datom_.tx = entity_of_t(t);
+    ++event_;
+    return true;
+}
+
+void twin_scan::decode(bytes_view key, bool past) {
+    const bytes_view val = past ? past_->val() : current_->val();
+    const bytes_view raw = past ? val.substr(1 + times_.size()) : val.substr(id_bytes);
+    switch (space_) {
+        case keys::eavt:
+            datom_.e = get_id(key.data());
+            datom_.a = system_partition + get_be32(key.substr(id_bytes));
+            datom_.v = view_of_raw(raw);
+            return;
+        case keys::aevt:
+            datom_.a = system_partition + get_be32(key);
+            datom_.e = get_id(key.data() + 4);
+            if (raw.front() == '\0') load_long_value(past);
+            else datom_.v = view_of_raw(raw);
+            return;
+        case keys::avet: {
+            datom_.a = system_partition + get_be32(key);
+            key.remove_prefix(4);
+            const bool whole = take_key(key, scratch_, datom_.v);
+            datom_.e = get_id(key.empty() ? raw.data() : key.data());
+            if (!whole) load_long_value(past);
+            return;
+        }
+        default:
+            datom_.v.type = value_type::ref;
+            datom_.v.integer = get_id(key.data());
+            datom_.a = system_partition + get_be32(key.substr(id_bytes));
+            datom_.e = get_id(key.data() + id_bytes + 4);
+    }
+}
+
+/// The value of a fact whose index entry does not hold it, from E: the key bytes of the value follow the ids in both, but for cardinality one.
+void twin_scan::load_long_value(bool past) {
+    bytes_view key = past ? past_->key().substr(1) : current_->key().substr(1);
+    const bytes_view value_key = space_ == keys::aevt ? key.substr(4 + id_bytes) : key.substr(4);
+    bytes in_e = keys::of_e_a(past ? keys::past(keys::eavt) : keys::eavt, datom_.e, static_cast<std::uint32_t>(datom_.a - system_partition));
+    if (space_ == keys::aevt) {
+        in_e.append(value_key);
+    } else if (const attribute* a = attributes_.find(datom_.a); past || (a && a->many)) {
+        // V a v e [t]: unique current ones lack the e.
+        const std::size_t tail = past ? 2 * id_bytes : (a->is_unique() ? 0 : id_bytes);
+        in_e.append(value_key.substr(0, value_key.size() - tail));
+        if (past) in_e.append(value_key.substr(value_key.size() - id_bytes));
+    }
+    auto found = store_.get(in_e);
+    if (!found) throw error(errc::io, "the datom database is damaged: an index names a fact that is not there; realize it anew");
+    long_value_ = std::move(*found);
+    const bytes_view val = long_value_;
+    datom_.v = view_of_raw(val.substr(past ? 1 + static_cast<unsigned char>(val.front()) * id_bytes : id_bytes));
+}
+
+}  // namespace tributary::datom
