@@ -13,13 +13,6 @@ constexpr std::size_t walk_nodes_max = 1u << 20;
 constexpr std::size_t run_commits_max = 256;
 constexpr std::string_view status_prefix = "status/";
 
-void require_new_name(const commit_store& store, const std::string& name) {
-    const bool control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-    if (name.empty() || name.size() > 200 || control || name.find('/') != std::string::npos || name.starts_with("trib:"))
-        throw error(errc::bad_input, "\"" + name + "\" is no name: 1 to 200 bytes without '/', control characters, or \"trib:\" at the front");
-    if (store.find_name(name)) throw error(errc::exists, "there is a CRDT named \"" + name + "\" already; choose another name");
-}
-
 std::string size_text(std::uintmax_t n) {
     constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
     std::size_t unit = 0;
@@ -134,6 +127,13 @@ crdt_handle require_crdt(const commit_store& store, const std::string& name) {
     if (name.starts_with("trib:"))
         if (auto h = store.find_id(parse_address(name))) return *h;
     throw error(errc::not_found, "there is no CRDT \"" + name + "\" in this store; create or clone it first");
+}
+
+void require_new_name(const commit_store& store, const std::string& name) {
+    const bool control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+    if (name.empty() || name.size() > 200 || control || name.find('/') != std::string::npos || name.starts_with("trib:"))
+        throw error(errc::bad_input, "\"" + name + "\" is no name: 1 to 200 bytes without '/', control characters, or \"trib:\" at the front");
+    if (store.find_name(name)) throw error(errc::exists, "there is a CRDT named \"" + name + "\" already; choose another name");
 }
 
 // -- which there are ------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,130 @@
+#include "tributary/peer/requests.hpp"
+
+#include <map>
+
+#include "tributary/peer/requests_codec.hpp"
+
+namespace tributary {
+
+using namespace requests;
+
+namespace {
+
+constexpr std::chrono::milliseconds beat(100);
+/// Of one answer; whoever wants more asks again.
+constexpr std::size_t answer_bytes_max = 4u << 20;
+
+using emitter = std::function<bool(const value&)>;
+using answerer = std::function<value(stage&, value args, const emitter&)>;
+
+/// A method whose arguments and result travel as they are.
+template <class R, class... A>
+answerer plain(R (stage::*method)(A...)) {
+    return [method](stage& s, value args, const emitter&) -> value {
+        auto unpacked = unpack_all<std::remove_cvref_t<A>...>(std::move(args));
+        return std::apply(
+            [&](auto&... a) -> value {
+                if constexpr (std::is_void_v<R>) {
+                    (s.*method)(std::move(a)...);
+                    return {};
+                } else {
+                    return pack((s.*method)(std::move(a)...));
+                }
+            },
+            unpacked);
+    };
+}
+
+using read_method = std::vector<commit_view> (stage::*)(const std::string&, std::uint64_t, std::size_t, bool);
+
+answerer reading(read_method method) {
+    return [method](stage& s, value args, const emitter&) -> value {
+        auto [name, at, bytes_max, bodies] = unpack_all<std::string, std::uint64_t, std::size_t, bool>(std::move(args));
+        return pack((s.*method)(name, at, std::min(bytes_max, answer_bytes_max), bodies));
+    };
+}
+
+value wait_for_change(stage& s, value args, const emitter& emit) {
+    auto [name, commits, wait] = unpack_all<std::string, std::uint64_t, std::chrono::milliseconds>(std::move(args));
+    for (;;) {
+        const std::uint64_t now = s.wait_for_change(name, commits, std::min(wait, beat));
+        wait -= std::min(wait, beat);
+        if (now != commits || wait.count() == 0 || !emit({})) return pack(now);
+    }
+}
+
+connect_options emit_progress(bool follow, const emitter& emit) {
+    return {follow, [&emit](const sync_progress& p) { return emit(pack(p)); }};
+}
+
+value connect(stage& s, value args, const emitter& emit) {
+    auto [name, url, follow] = unpack_all<std::string, std::string, bool>(std::move(args));
+    return pack(s.connect(name, url, emit_progress(follow, emit)));
+}
+
+value clone(stage& s, value args, const emitter& emit) {
+    auto [url, name, follow] = unpack_all<std::string, std::string, bool>(std::move(args));
+    return pack(s.clone(url, name, emit_progress(follow, emit)));
+}
+
+value serve(stage& s, value args, const emitter& emit) {
+    auto [listen] = unpack_all<std::string>(std::move(args));
+    s.serve(listen, [&](const std::string& address) { emit(pack(address)); }, [&] { return emit({}); });
+    return {};
+}
+
+value verify(stage& s, value args, const emitter& emit) {
+    auto [name] = unpack_all<std::string>(std::move(args));
+    auto stop_if_gone = [](bool there) {
+        if (!there) throw error(errc::canceled, "the client is gone");
+    };
+    return pack(s.verify(
+        name,
+        [&](const std::string& problem) { stop_if_gone(emit(pack_all(problem))); },
+        [&](std::uint64_t done, std::uint64_t all) { stop_if_gone(emit(pack_all(done, all))); }));
+}
+
+const std::map<std::string, answerer, std::less<>>& methods() {
+    static const std::map<std::string, answerer, std::less<>> all{
+        {"key", plain(&stage::key)},
+        {"create", plain(&stage::create)},
+        {"fork", plain(&stage::fork)},
+        {"pull", plain(&stage::pull)},
+        {"list", plain(&stage::list)},
+        {"summary", plain(&stage::summary)},
+        {"grant", plain(&stage::grant)},
+        {"transact", plain(&stage::transact_encoded)},
+        {"merge", plain(&stage::merge)},
+        {"conflicts", plain(&stage::conflicts)},
+        {"put-marks", plain(&stage::put_marks)},
+        {"get-mark", plain(&stage::get_mark)},
+        {"read-arrival", reading(&stage::read_arrival)},
+        {"read-linear", reading(&stage::read_linear)},
+        {"find", plain(&stage::find)},
+        {"wait-for-change", wait_for_change},
+        {"connect", connect},
+        {"clone", clone},
+        {"serve", serve},
+        {"verify", verify},
+        {"ping", [](stage&, value, const emitter&) { return value(); }},
+    };
+    return all;
+}
+
+}  // namespace
+
+request_handler answer_requests(stage& s) {
+    return [&s](const std::string& method, const value& args, const emitter& emit) -> value {
+        // Failures of the call travel inside the answer, apart from those of the connection.
+        try {
+            auto at = methods().find(method);
+            if (at == methods().end())
+                throw error(errc::newer_version, "the process that has the store open does not know \"" + method + "\"; restart it with this version");
+            return vector{true, at->second(s, args, emit)};
+        } catch (const error& e) {
+            return vector{false, static_cast<int>(e.code()), blob{e.what()}};
+        }
+    };
+}
+
+}  // namespace tributary

@@ -1,0 +1,207 @@
+#include <algorithm>
+#include <exception>
+#include <mutex>
+
+#include "tributary/peer/requests.hpp"
+#include "tributary/peer/requests_codec.hpp"
+
+namespace tributary {
+
+using namespace requests;
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using part_handler = std::function<void(value)>;
+
+/// A connection unused for longer is tried before a write is risked on it.
+constexpr std::chrono::milliseconds fresh(20);
+constexpr std::size_t idle_max = 16;
+
+class remote_stage : public stage {
+public:
+    remote_stage(std::filesystem::path dir, std::unique_ptr<local_client> first) : dir_(std::move(dir)) {
+        idle_.push_back({std::move(first), clock::now()});
+    }
+
+    public_key key() override { return read<public_key>("key"); }
+    crdt_id create(const std::string& name, const std::string& owner) override { return write<crdt_id>("create", name, owner); }
+    crdt_id fork(const std::string& name, const std::string& to) override { return write<crdt_id>("fork", name, to); }
+    commit_id pull(const std::string& name, const std::string& from) override { return write<commit_id>("pull", name, from); }
+    std::vector<crdt_summary> list() override { return read<std::vector<crdt_summary>>("list"); }
+    crdt_summary summary(const std::string& name) override { return read<crdt_summary>("summary", name); }
+    void grant(const std::string& name, const public_key& key, const std::string& member) override { write<void>("grant", name, key, member); }
+
+    commit_id transact(const std::string& name, const std::vector<op>& ops, const std::vector<mark>& marks) override {
+        return write<commit_id>("transact", name, ops, marks);
+    }
+    commit_id transact_encoded(const std::string& name, std::vector<bytes> ops, const std::vector<mark>& marks) override {
+        return write<commit_id>("transact", name, ops, marks);
+    }
+    commit_id merge(const std::string& name, const std::vector<commit_id>& order, const std::vector<op>& corrections) override {
+        return write<commit_id>("merge", name, order, corrections);
+    }
+    conflict_summary conflicts(const std::string& name) override { return read<conflict_summary>("conflicts", name); }
+
+    void put_marks(const std::string& name, const std::vector<mark>& marks) override { write<void>("put-marks", name, marks); }
+    std::optional<bytes> get_mark(const std::string& name, const std::string& key) override {
+        return read<std::optional<bytes>>("get-mark", name, key);
+    }
+
+    std::vector<commit_view> read_arrival(const std::string& name, std::uint64_t number, std::size_t bytes_max, bool bodies) override {
+        return read<std::vector<commit_view>>("read-arrival", name, number, bytes_max, bodies);
+    }
+    std::vector<commit_view> read_linear(const std::string& name, std::uint64_t position, std::size_t bytes_max, bool bodies) override {
+        return read<std::vector<commit_view>>("read-linear", name, position, bytes_max, bodies);
+    }
+    std::optional<commit_view> find(const std::string& name, const commit_id& id, bool body) override {
+        return read<std::optional<commit_view>>("find", name, id, body);
+    }
+    std::uint64_t wait_for_change(const std::string& name, std::uint64_t commits, std::chrono::milliseconds wait) override {
+        return read<std::uint64_t>("wait-for-change", name, commits, wait);
+    }
+
+    sync_report connect(const std::string& name, const std::string& url, const connect_options& options) override {
+        return sync("connect", pack_all(name, url, options.follow), options);
+    }
+    sync_report clone(const std::string& url, const std::string& name, const connect_options& options) override {
+        return sync("clone", pack_all(url, name, options.follow), options);
+    }
+
+    void serve(const std::string& listen,
+               const std::function<void(const std::string&)>& bound,
+               const std::function<bool()>& keep_going) override {
+        ask_until("serve", pack_all(listen), [&](value part) {
+            if (part.is_nil()) return keep_going();
+            bound(unpack<std::string>(std::move(part)));
+            return true;
+        });
+    }
+
+    std::uint64_t verify(const std::string& name,
+                         const std::function<void(const std::string&)>& problem,
+                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) override {
+        value result = ask("verify", pack_all(name), false, [&](value part) {
+            if (part.as<vector>().size() == 1) return problem(std::get<0>(unpack_all<std::string>(std::move(part))));
+            auto [done, all] = unpack_all<std::uint64_t, std::uint64_t>(std::move(part));
+            progress(done, all);
+        });
+        return unpack<std::uint64_t>(std::move(result));
+    }
+
+private:
+    struct connection {
+        std::unique_ptr<local_client> client;
+        clock::time_point used;
+    };
+
+    template <class R, class... A>
+    R read(const std::string& method, const A&... args) {
+        return unpack<R>(ask(method, pack_all(args...), false));
+    }
+    template <class R, class... A>
+    R write(const std::string& method, const A&... args) {
+        value result = ask(method, pack_all(args...), true);
+        if constexpr (!std::is_void_v<R>) return unpack<R>(std::move(result));
+    }
+
+    sync_report sync(const std::string& method, value args, const connect_options& options) {
+        sync_progress last;
+        auto result = ask_until(method, std::move(args), [&](value part) {
+            last = unpack<sync_progress>(std::move(part));
+            return !options.keep_going || options.keep_going(last);
+        });
+        if (result) return unpack<sync_report>(std::move(*result));
+        if (!options.follow) throw error(errc::canceled, "stopped before it was up to date; run it again to go on");
+        sync_report r;
+        r.commits_in = last.commits_in;
+        r.commits_out = last.commits_out;
+        r.payload_bytes = last.bytes;
+        return r;
+    }
+
+    /// The result, or nothing once `part` said to stop: then the connection is cut, which stops the other side.
+    std::optional<value> ask_until(const std::string& method, value args, const std::function<bool(value)>& part) {
+        bool stopped = false;
+        connection c = lease(true);
+        auto on_part = [&](const value& v) {
+            if (stopped || part(v)) return;
+            stopped = true;
+            c.client->cancel();
+        };
+        try {
+            value answer = ask_on(c, method, args, on_part);
+            give_back(std::move(c));
+            return open_answer(std::move(answer));
+        } catch (const error&) {
+            if (stopped) return std::nullopt;
+            throw;
+        }
+    }
+
+    value ask(const std::string& method, value args, bool writes, const part_handler& part = {}) {
+        connection c = lease(writes);
+        auto on_part = [&](const value& v) {
+            if (part) part(v);
+        };
+        value answer = ask_on(c, method, args, on_part);
+        give_back(std::move(c));
+        return open_answer(std::move(answer));
+    }
+
+    static value ask_on(connection& c, const std::string& method, const value& args, const std::function<void(const value&)>& part) {
+        try {
+            return c.client->call(method, args, part);
+        } catch (const error& e) {
+            if (e.code() == errc::unavailable) throw owner_gone(true);
+            throw;
+        }
+    }
+
+    static value open_answer(value answer) {
+        vector& parts = answer.as<vector>();
+        if (parts.at(0).as<bool>()) return std::move(parts.at(1));
+        throw error(static_cast<errc>(parts.at(1).as<std::int64_t>()), parts.at(2).as<blob>().data);
+    }
+
+    /// A connection nobody else uses, if `sure` one that was alive just now.
+    connection lease(bool sure) {
+        for (;;) {
+            connection c;
+            {
+                std::lock_guard lock(mutex_);
+                if (!idle_.empty()) {
+                    c = std::move(idle_.back());
+                    idle_.pop_back();
+                }
+            }
+            if (!c.client) c = {local_client::connect(dir_), clock::now()};
+            if (!c.client) throw owner_gone(false);
+            if (!sure || clock::now() - c.used < fresh) return c;
+            try {
+                c.client->call("ping", vector{});
+                return c;
+            } catch (const error&) {
+                // Its server is gone; a new connection tells whether there is another.
+            }
+        }
+    }
+
+    void give_back(connection c) {
+        c.used = clock::now();
+        std::lock_guard lock(mutex_);
+        if (idle_.size() < idle_max) idle_.push_back(std::move(c));
+    }
+
+    const std::filesystem::path dir_;
+    std::mutex mutex_;
+    std::vector<connection> idle_;
+};
+
+}  // namespace
+
+std::unique_ptr<stage> make_remote_stage(const std::filesystem::path& dir, std::unique_ptr<local_client> first) {
+    return std::make_unique<remote_stage>(dir, std::move(first));
+}
+
+}  // namespace tributary
