@@ -93,15 +93,22 @@ private:
     }
 
     value read_value(const char* expected) {
+        // Counted before skipping, as a value left out may begin with another one.
+        if (++depth_ > nesting_max + 1) fail_nesting();
         skip_space();
         if (at_end()) fail(expected);
-        if (depth_ == nesting_max) {
-            fail("at most " + std::to_string(nesting_max) + " levels of nesting", "one more");
-        }
-        ++depth_;
         value v = read_here(expected);
         --depth_;
         return v;
+    }
+
+    /// Of the containers, scalars inside the innermost are no level.
+    void enter() const {
+        if (depth_ > nesting_max) fail_nesting();
+    }
+
+    [[noreturn]] void fail_nesting() const {
+        fail("at most " + std::to_string(nesting_max) + " levels of nesting", "one more");
     }
 
     value read_here(const char* expected) {
@@ -139,6 +146,7 @@ private:
     }
 
     vector read_items(char close) {
+        enter();
         const std::size_t open = at_++;
         vector items;
         for (skip_space(); peek() != close; skip_space()) {
@@ -154,6 +162,7 @@ private:
     }
 
     value read_map() {
+        enter();
         const std::size_t open = at_++;
         std::vector<std::pair<value, value>> entries;
         for (skip_space(); peek() != '}'; skip_space()) {

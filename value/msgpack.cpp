@@ -32,7 +32,9 @@ public:
     void operator()(bool b) { b ? packer_.pack_true() : packer_.pack_false(); }
     void operator()(std::int64_t i) { packer_.pack_int64(i); }
     void operator()(double d) {
-        packer_.pack_double(std::isnan(d) ? std::bit_cast<double>(the_nan) : d);
+        // Not pack_double: that turns 1.0 into 1.
+        out_.out.push_back('\xcb');
+        put_be64(out_.out, std::isnan(d) ? the_nan : std::bit_cast<std::uint64_t>(d));
     }
     void operator()(const std::string& s) {
         require_utf8(s, "a string");

@@ -128,7 +128,7 @@ const value* value::find(const value& key) const {
     return find_entry(*this, [&](const value& k) { return order(k, key); });
 }
 
-const value* value::find(std::string_view key) const {
+const value* value::find_text(std::string_view key) const {
     return find_entry(*this, [&](const value& k) { return order(k, key); });
 }
 

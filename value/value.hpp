@@ -116,7 +116,8 @@ public:
     /// The value under `key` if this is a map that has it, else null. O(log n).
     const value* find(const value& key) const;
     /// The same for a string key, the case of JSON objects, without making a value of it.
-    const value* find(std::string_view key) const;
+    template <std::convertible_to<std::string_view> Text>
+    const value* find(const Text& key) const { return find_text(key); }
 
     bool operator==(const value& other) const;
     std::strong_ordering operator<=>(const value& other) const;
@@ -139,6 +140,7 @@ private:
         if (!std::in_range<std::int64_t>(i)) throw error(errc::limit, "an integer beyond 64 bits with sign");
         return static_cast<std::int64_t>(i);
     }
+    const value* find_text(std::string_view key) const;
     [[noreturn]] void throw_wrong_type(std::size_t expected) const;
 
     variant v_;
