@@ -35,4 +35,7 @@ struct dispatch_map {
 /// From `{:schema [...] :ops {add-tweet [...]}}`. Errors: bad_input with what and where.
 dispatch_map read_dispatch_map(std::string_view edn_text);
 
+/// From C++ functions. `version` stands for what they mean: change it when a function changes its meaning, as code has no digest.
+dispatch_map make_dispatch_map(std::map<std::string, op_function> ops, value schema, std::string_view version);
+
 }  // namespace tributary
