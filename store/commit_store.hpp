@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -93,6 +94,8 @@ public:
     /// author. All or nothing. Commits of another genesis are stored but are never heads. The current head follows its descendants.
     /// Errors: bad_input, unauthorized, not_found (a parent or prev is missing: ask for it), newer_version, limit.
     ingest_report ingest(crdt_handle h, std::span<const commit> chunk);
+    /// The same, taking headers and bodies out of the chunk if it succeeds.
+    ingest_report ingest(crdt_handle h, std::vector<commit>&& chunk);
 
     /// Moves the current head to another head. Errors: not_found, misuse (no head).
     void set_current(crdt_handle h, const commit_id& head);

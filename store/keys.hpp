@@ -1,0 +1,58 @@
+/// How the commit store lays out its keys: one byte says what, then the CRDT's handle, then what names the thing there. Numbers are
+/// big-endian, so bulk data is written under ascending keys; only the index is under hashes. The bytes are on disk: never reuse one.
+#pragma once
+
+#include <cstdint>
+
+#include "tributary/crdt/graph.hpp"
+#include "tributary/value/bytes.hpp"
+
+namespace tributary::keys {
+
+enum class space : char {
+    meta = 'M',          ///< name -> the store's format
+    state = 'S',         ///< handle -> state_record
+    heads = 'H',         ///< handle -> head nodes
+    entry = 'A',         ///< handle, node -> entry_record
+    body = 'B',          ///< handle, node -> body
+    index = 'I',         ///< handle, commit id -> node
+    author = 'a',        ///< handle, key, seq -> nodes (two: equivocation)
+    equivocation = 'E',  ///< handle, node -> the earlier node of the same author and seq
+    linear = 'L',        ///< handle, position -> 2 * node + mainline
+    position = 'P',      ///< handle, node -> 2 * position + mainline
+    authority = 'U',     ///< handle, number -> authority
+    mark = 'K',          ///< handle, key -> mark
+};
+
+inline bytes of(space s) {
+    return bytes(1, static_cast<char>(s));
+}
+
+inline bytes of(space s, std::uint32_t handle) {
+    bytes key;
+    key.push_back(static_cast<char>(s));
+    put_be32(key, handle);
+    return key;
+}
+
+inline bytes of(space s, std::uint32_t handle, std::uint64_t number) {
+    bytes key = of(s, handle);
+    put_be64(key, number);
+    return key;
+}
+
+inline bytes of(space s, std::uint32_t handle, bytes_view name) {
+    bytes key;
+    key.reserve(5 + name.size() + 8);
+    key = of(s, handle);
+    key += name;
+    return key;
+}
+
+inline bytes of(space s, std::uint32_t handle, bytes_view name, std::uint64_t number) {
+    bytes key = of(s, handle, name);
+    put_be64(key, number);
+    return key;
+}
+
+}  // namespace tributary::keys

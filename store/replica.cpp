@@ -1,0 +1,295 @@
+#include "tributary/store/replica.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "tributary/crdt/packed.hpp"
+#include "tributary/store/keys.hpp"
+
+namespace tributary {
+
+namespace {
+
+using keys::space;
+
+constexpr std::size_t recent_nodes = 2048;
+constexpr std::size_t cached_authors_max = 4096;
+constexpr std::size_t cached_authorities_max = 256;
+
+[[noreturn]] void damaged(const std::string& what) {
+    throw error(errc::bad_input, what + " is missing: the store is damaged; run trib verify");
+}
+
+bytes encode_number(std::uint64_t n) {
+    bytes out;
+    packed::put_uint(out, n);
+    return out;
+}
+
+}  // namespace
+
+replica::replica(staging& to, crdt_handle handle, state_record state)
+    : to_(to), handle_(handle), linear_(to, handle, state_) {
+    reset(std::move(state));
+}
+
+void replica::reset(state_record state) {
+    state_ = std::move(state);
+    id_ = id_of_genesis(state_.genesis.record);
+    genesis_ = decode_genesis(state_.genesis.record);
+    dirty_ = false;
+    durable_commits_ = state_.commits;
+    followed_ = state_.current;
+    heads_.reset();
+    recent_.clear();
+    tips_.clear();
+    authorities_.clear();
+}
+
+void replica::save() {
+    if (!dirty_) return;
+    to_.put(keys::of(space::state, handle_), encode(state_));
+    if (!heads_) return;
+    std::vector<node> numbers;
+    for (const head& h : *heads_) numbers.push_back(h.number);
+    to_.put(keys::of(space::heads, handle_), encode_nodes(numbers));
+}
+
+void replica::saved() {
+    dirty_ = false;
+    durable_commits_ = state_.commits;
+    // Only now: a tip may have been staged, and is read from the kv alone.
+    if (tips_.size() > cached_authors_max) tips_.clear();
+}
+
+void replica::rename(const std::string& name) {
+    state_.name = name;
+    dirty_ = true;
+}
+
+// -- Reading --------------------------------------------------------------------------------------
+
+std::vector<node> replica::parents(node n) const {
+    if (!recent_.empty())
+        if (const node_info& cached = recent_[n % recent_nodes]; cached.number == n)
+            return cached.parents;
+    return info(n).parents;
+}
+
+node_info replica::info(node n) const {
+    if (!recent_.empty())
+        if (const node_info& cached = recent_[n % recent_nodes]; cached.number == n) return cached;
+    node_info read = parse_entry(n, entry_bytes(n)).info;
+    remember(read);
+    return read;
+}
+
+void replica::remember(const node_info& info) const {
+    if (recent_.empty()) recent_.resize(recent_nodes);
+    recent_[info.number % recent_nodes] = info;
+}
+
+std::optional<node> replica::find(const commit_id& id) const {
+    const auto record = to_.get(keys::of(space::index, handle_, id.view()));
+    if (!record) return std::nullopt;
+    return packed::reader(*record, "an index entry").uint();
+}
+
+bytes replica::entry_bytes(node n) const {
+    if (n == 0 || n > state_.commits)
+        throw error(errc::misuse, "there is no commit number " + std::to_string(n));
+    auto record = to_.get(keys::of(space::entry, handle_, n));
+    if (!record) damaged("the entry of commit number " + std::to_string(n));
+    return *std::move(record);
+}
+
+bytes replica::body(node n) const {
+    auto record = to_.get(keys::of(space::body, handle_, n));
+    if (!record) damaged("the body of commit number " + std::to_string(n));
+    return *std::move(record);
+}
+
+const std::vector<replica::head>& replica::heads() const {
+    if (heads_) return *heads_;
+    std::vector<head> loaded;
+    if (const auto record = to_.get(keys::of(space::heads, handle_)))
+        for (const node n : parse_nodes(*record)) loaded.push_back({info(n).id, n});
+    std::sort(loaded.begin(), loaded.end());
+    return heads_.emplace(std::move(loaded));
+}
+
+std::optional<replica::author_tip> replica::tip_of(const public_key& author) const {
+    if (const auto found = tips_.find(author); found != tips_.end()) return found->second;
+    const bytes prefix = keys::of(space::author, handle_, author.view());
+    const auto at = to_.db().cursor();
+    at->seek_back(keys::of(space::author, handle_, author.view(), std::numeric_limits<std::uint64_t>::max()));
+    if (!at->valid() || !at->key().starts_with(prefix)) return std::nullopt;
+    author_tip tip;
+    tip.seq = get_be64(at->key().substr(prefix.size()));
+    tip.number = parse_nodes(at->val()).at(0);
+    tip.id = info(tip.number).id;
+    return tips_.emplace(author, tip).first->second;
+}
+
+authority_ptr replica::authority_of(std::uint64_t number) const {
+    static const authority_ptr nobody = std::make_shared<const authority>();
+    if (number == 0) return nobody;
+    if (const auto found = authorities_.find(number); found != authorities_.end())
+        return found->second;
+    const auto record = to_.get(keys::of(space::authority, handle_, number));
+    if (!record) damaged("authority number " + std::to_string(number));
+    if (authorities_.size() >= cached_authorities_max) authorities_.clear();
+    return authorities_.emplace(number, std::make_shared<const authority>(decode_authority(*record)))
+        .first->second;
+}
+
+// -- Writing --------------------------------------------------------------------------------------
+
+void replica::add_authority(const authority_ptr& a) {
+    const std::uint64_t number = ++state_.authorities;
+    to_.put(keys::of(space::authority, handle_, number), encode(*a));
+    authorities_.insert_or_assign(number, a);
+    dirty_ = true;
+}
+
+void replica::add(accepted_commit c) {
+    const node number = ++state_.commits;
+    TRIBUTARY_CHECK(c.info.number == number);
+    const bytes_view before(reinterpret_cast<const char*>(state_.digest.data()), state_.digest.size());
+    state_.digest = hash_short("trib.arrival.1", before, c.info.id.view());
+    state_.ops += c.op_count;
+    dirty_ = true;
+    if (!c.info.foreign) {
+        record_author(c.info);
+        place(c.info);
+    }
+    to_.put(keys::of(space::entry, handle_, number),
+            encode_entry(c.info, state_.digest, c.sig, c.header));
+    to_.put(keys::of(space::body, handle_, number), std::move(c.body));
+    to_.put(keys::of(space::index, handle_, c.info.id.view()), encode_number(number));
+    remember(c.info);
+}
+
+void replica::record_author(const node_info& info) {
+    const auto tip = tip_of(info.author);
+    bytes key = keys::of(space::author, handle_, info.author.view(), info.seq);
+    std::vector<node> numbers;
+    if (tip && info.seq <= tip->seq)
+        if (const auto record = to_.get(key)) numbers = parse_nodes(*record);
+    if (!numbers.empty())
+        to_.put(keys::of(space::equivocation, handle_, info.number), encode_number(numbers.front()));
+    numbers.push_back(info.number);
+    to_.put(std::move(key), encode_nodes(numbers));
+    if (!tip || info.seq > tip->seq) tips_[info.author] = {info.seq, info.number, info.id};
+}
+
+void replica::place(node_info& info) {
+    heads();
+    const bool widened = widen_everyone(info.authority);
+    info.counted = everyone()->may_write(genesis_, info.author, info.seq);
+    if (info.counted) {
+        raise(info);
+        add_head(info.id, info.number);
+    } else {
+        ++state_.uncounted;
+    }
+    remember(info);
+    if (widened) recount();
+    const auto is_current = [this](const head& h) { return h.number == state_.current; };
+    if (std::none_of(heads_->begin(), heads_->end(), is_current) && info.counted)
+        state_.current = info.number;
+}
+
+/// Takes `authority` into everyone's; true if that changed it.
+bool replica::widen_everyone(std::uint64_t authority) {
+    const std::uint64_t joined = join_numbers(
+        state_.everyone,
+        authority,
+        [this](std::uint64_t n) { return authority_of(n); },
+        [this](tributary::authority a) {
+            add_authority(std::make_shared<const tributary::authority>(std::move(a)));
+            return state_.authorities;
+        });
+    return std::exchange(state_.everyone, joined) != joined;
+}
+
+/// What is beneath a commit that counts is no head, and counts. Beneath an ancestor that counted before, both are so already; the walk goes on only through
+/// those of another genesis and those that did not count.
+void replica::raise(const node_info& info) {
+    std::set<node, std::greater<>> left(info.parents.begin(), info.parents.end());
+    const auto lowest_head = [this] {
+        node lowest = std::numeric_limits<node>::max();
+        for (const head& h : *heads_) lowest = std::min(lowest, h.number);
+        return lowest;
+    };
+    while (!left.empty()) {
+        const node n = *left.begin();
+        left.erase(left.begin());
+        if (remove_head(n)) continue;
+        if (state_.uncounted == 0 && n < lowest_head()) break;
+        const node_info beneath = this->info(n);
+        if (!beneath.foreign) {
+            if (beneath.counted) continue;
+            set_counted(n, true);
+        }
+        left.insert(beneath.parents.begin(), beneath.parents.end());
+    }
+}
+
+/// After a revocation: heads of the revoked, and what only they vouched for, no longer count.
+void replica::recount() {
+    const authority_ptr rules = everyone();
+    std::vector<node> good, bad;
+    for (const head& h : *heads_) {
+        const node_info of_head = info(h.number);
+        (rules->may_write(genesis_, of_head.author, of_head.seq) ? good : bad).push_back(h.number);
+    }
+    if (bad.empty()) return;
+    for (const node n : bad) remove_head(n);
+    const auto lost = *missing(*this, good, bad, std::numeric_limits<std::size_t>::max());
+    std::set<node> vouched;
+    for (auto at = lost.rbegin(); at != lost.rend(); ++at) {
+        const node_info here = info(*at);
+        bool counts = vouched.contains(*at);
+        if (!counts && !here.foreign && rules->may_write(genesis_, here.author, here.seq)) {
+            counts = true;
+            add_head(here.id, *at);
+        }
+        if (counts)
+            vouched.insert(here.parents.begin(), here.parents.end());
+        else if (!here.foreign)
+            set_counted(*at, false);
+    }
+}
+
+void replica::set_counted(node n, bool counted) {
+    bytes key = keys::of(space::entry, handle_, n);
+    to_.put(std::move(key), with_counted(entry_bytes(n), counted));
+    state_.uncounted += counted ? -1 : 1;
+    node_info changed = info(n);
+    changed.counted = counted;
+    remember(changed);
+}
+
+void replica::add_head(const commit_id& id, node n) {
+    const head added{id, n};
+    heads_->insert(std::lower_bound(heads_->begin(), heads_->end(), added), added);
+}
+
+bool replica::remove_head(node n) {
+    return std::erase_if(*heads_, [n](const head& h) { return h.number == n; }) > 0;
+}
+
+void replica::set_current(node n) {
+    state_.current = n;
+    dirty_ = true;
+}
+
+void replica::follow_current() {
+    if (state_.current == followed_) return;
+    linear_.follow(*this, state_.current);
+    followed_ = state_.current;
+}
+
+}  // namespace tributary

@@ -1,0 +1,45 @@
+/// Changes waiting for their flush, over a kv and visible through it. Thread rule: one thread.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+
+#include "tributary/store/kv.hpp"
+
+namespace tributary {
+
+class staging {
+public:
+    explicit staging(kv& db) : db_(db) {}
+
+    std::optional<bytes> get(bytes_view key) const;
+    bool has(bytes_view key) const;
+    void put(bytes key, bytes val);
+    void erase(bytes key);
+    /// Every key that begins with `prefix`, in order.
+    void each(bytes_view prefix, const std::function<void(bytes_view key, bytes_view val)>& visit) const;
+
+    /// What is staged under `key`: nothing, or the value, or that it is erased.
+    const std::optional<bytes>* staged(bytes_view key) const;
+    bool empty() const { return batch_.empty(); }
+    void drop();
+    /// Writes what is staged, synced. Nothing is staged afterwards, even if it throws.
+    void write();
+
+    const kv& db() const { return db_; }
+
+private:
+    struct hasher {
+        using is_transparent = void;
+        std::size_t operator()(bytes_view b) const noexcept { return std::hash<bytes_view>()(b); }
+    };
+
+    kv& db_;
+    kv_batch batch_;
+    /// Where in the batch the last change of a key is.
+    std::unordered_map<bytes, std::size_t, hasher, std::equal_to<>> last_;
+};
+
+}  // namespace tributary
