@@ -1,0 +1,78 @@
+/// TCP without any protocol: for playing peers that are none.
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+namespace tributary::raw {
+
+inline int connect_to(const std::string& address) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return -1;
+    return fd;
+}
+
+/// Sends `request` and reads until the other side closes or is silent for a second.
+inline std::string exchange(const std::string& address, const std::string& request) {
+    const int fd = connect_to(address);
+    (void)::send(fd, request.data(), request.size(), MSG_NOSIGNAL);
+    std::string answer;
+    char buffer[4096];
+    for (pollfd p{fd, POLLIN, 0}; ::poll(&p, 1, 1000) == 1;) {
+        const ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
+        if (n <= 0) break;
+        answer.append(buffer, static_cast<std::size_t>(n));
+    }
+    ::close(fd);
+    return answer;
+}
+
+/// Takes one connection, says `greeting` once something came (at once if it is no HTTP), and then nothing more.
+class server {
+public:
+    explicit server(std::string greeting) : greeting_(std::move(greeting)), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in at{};
+        at.sin_family = AF_INET;
+        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof at;
+        (void)::bind(fd_, reinterpret_cast<sockaddr*>(&at), size);
+        (void)::listen(fd_, 1);
+        (void)::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size);
+        port_ = ntohs(at.sin_port);
+        thread_ = std::thread([this] { run(); });
+    }
+    ~server() {
+        ::shutdown(fd_, SHUT_RDWR);
+        thread_.join();
+        ::close(fd_);
+    }
+    std::string address() const { return "ws://127.0.0.1:" + std::to_string(port_); }
+
+private:
+    void run() {
+        const int c = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
+        if (c < 0) return;
+        char buffer[4096];
+        (void)::recv(c, buffer, sizeof buffer, 0);
+        (void)::send(c, greeting_.data(), greeting_.size(), MSG_NOSIGNAL);
+        while (::recv(c, buffer, sizeof buffer, 0) > 0) {}
+        ::close(c);
+    }
+
+    std::string greeting_;
+    int fd_;
+    int port_ = 0;
+    std::thread thread_;
+};
+
+}  // namespace tributary::raw
