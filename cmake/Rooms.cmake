@@ -3,6 +3,10 @@
 
 function(tributary_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow=local -Wno-missing-field-initializers)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # False alarms on "text" + std::string when optimizing: https://gcc.gnu.org/PR105651
+    target_compile_options(${target} PRIVATE -Wno-restrict)
+  endif()
   if(TRIBUTARY_DEVELOPER)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
