@@ -281,7 +281,8 @@ std::vector<commit_view> node_stage::read_linear(const std::string& name, std::u
         auto take = [&](const arrival_entry& e, bytes_view body) {
             size += e.header.size() + body.size();
             if (!out.empty() && size > bytes_max) return false;
-            out.push_back(v.view(position++, e, bodies ? body : bytes_view()));
+            out.push_back(v.view(position, e, bodies ? body : bytes_view()));
+            out.back().mainline = store.linear_at(h, position++).mainline;
             return true;
         };
         // Commits that are neighbours in the linear log mostly arrived one after another too, and reading those in one go is what is fast.

@@ -18,7 +18,7 @@ auto fields(is_a<crdt_summary> auto& s) {
     return std::tie(s.name, s.id, s.type, s.heads, s.current, s.commits, s.ops, s.linear_length, s.status);
 }
 auto fields(is_a<commit_view> auto& s) {
-    return std::tie(s.at, s.id, s.header, s.author_name, s.body, s.is_signed, s.linearized);
+    return std::tie(s.at, s.id, s.header, s.author_name, s.body, s.is_signed, s.linearized, s.mainline);
 }
 auto fields(is_a<sync_report> auto& s) {
     return std::tie(s.commits_in, s.commits_out, s.payload_bytes, s.control_bytes, s.round_trips, s.seconds, s.heads);

@@ -43,6 +43,7 @@ struct commit_view {
     bytes body;            ///< empty unless asked for
     bool is_signed = false;
     bool linearized = true;
+    bool mainline = false; ///< of the linear log: the log up to here is what this commit alone decides
 };
 
 struct sync_report {
