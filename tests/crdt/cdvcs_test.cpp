@@ -17,15 +17,6 @@ cdvcs fresh(const std::string& name = "tweets") {
     return cdvcs::create(sign(genesis_of(ann, name), ann));
 }
 
-errc code_of(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const error& e) {
-        return e.code();
-    }
-    return errc{};
-}
-
 std::set<commit_id> ids_of(const cdvcs& c) {
     std::set<commit_id> ids;
     for (const auto& e : c.entries()) ids.insert(e.id);

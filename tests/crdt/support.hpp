@@ -1,8 +1,10 @@
 /// What tests of commits need: fixed identities, small ops, random graphs.
 #pragma once
 
+#include <algorithm>
 #include <random>
 
+#include "tributary/crdt/authority.hpp"
 #include "tributary/crdt/commit.hpp"
 #include "tributary/crdt/graph.hpp"
 #include "tributary/value/msgpack.hpp"
@@ -28,6 +30,17 @@ inline genesis genesis_of(const identity& owner, const std::string& name = "twee
     g.owners = {owner.key()};
     g.nonce = bytes(16, 'n');
     return g;
+}
+
+/// The error code that `action` throws; errc{} if it does not.
+template <class Action>
+errc code_of(const Action& action) {
+    try {
+        action();
+    } catch (const error& e) {
+        return e.code();
+    }
+    return errc{};
 }
 
 /// A graph given by its parents; node n at n - 1.
