@@ -15,10 +15,10 @@ namespace tributary {
 /// One commit as a reader of a linear log sees it.
 struct linear_commit {
     std::uint64_t position = 0;
-    commit_id id;
+    linear_mark mark;
     commit_header header;
     std::string author_name;
-    bytes body;               ///< empty with `erased`
+    bytes body;           ///< empty with `erased`
     bool erased = false;
 };
 
@@ -28,7 +28,8 @@ public:
     virtual ~linear_source() = default;
     virtual std::uint64_t length() = 0;
     virtual std::vector<commit_id> heads() = 0;
-    virtual std::optional<commit_id> id_at(std::uint64_t position) = 0;
+    /// The marks at [position, position + count), as far as there are any.
+    virtual std::vector<linear_mark> marks(std::uint64_t position, std::uint64_t count) = 0;
     /// Up to `bytes_max` of bodies (at least one commit if there is one) from `position` on.
     virtual std::vector<linear_commit> read(std::uint64_t position, std::size_t bytes_max) = 0;
 };
@@ -39,38 +40,57 @@ enum class conflict_mode { strict, follow_current };
 struct stream_options {
     failing_op on_failure = failing_op::stop;
     conflict_mode mode = conflict_mode::strict;
-    bool from_here = false;                ///< accept a changed dispatch map for what comes
-    std::size_t flush_bytes = 4u << 20;    ///< of staged effects
+    bool from_here = false;              ///< accept a changed dispatch map for what comes
+    std::size_t flush_bytes = 4u << 20;  ///< of staged effects
     std::size_t flush_commits = 64;
 };
 
 struct stream_progress {
-    std::uint64_t position = 0, length = 0, ops = 0, failed = 0, rewound_commits = 0;
+    std::uint64_t position = 0;  ///< commits applied in all
+    std::uint64_t length = 0;    ///< of the linear log
+    std::uint64_t ops = 0, failed = 0, rewound_commits = 0;  ///< by this object
 };
 
 enum class stream_stop { caught_up, conflict, canceled };
 
 class realize_stream {
 public:
-    realize_stream(linear_source& source, realize_target& target, const dispatch_map& dispatch, crdt_id crdt, stream_options options);
+    /// Everything but the options must outlive the stream.
+    realize_stream(linear_source& source,
+                   realize_target& target,
+                   const dispatch_map& dispatch,
+                   crdt_id crdt,
+                   stream_options options);
 
-    /// Single pass: applies what there is now and returns. May be called again (continuous reading = calling it whenever the source grew). Finds the common
-    /// prefix of what was applied and the log first, and rewinds the target if it must. Errors: conflict (dispatch map changed; fenced off), what a failing op
-    /// threw under `stop` (the message names commit, author, op; everything before is flushed).
-    stream_stop run(const std::function<bool(const stream_progress&)>& keep_going = {});
+    /// Single pass: applies what there is now and returns. Continuous reading is calling it whenever the source grew. Finds the common prefix of what was
+    /// applied and the log first, and rewinds the target if it must. `keep_going` is asked after each commit. In strict mode, nothing is applied while there are
+    /// several heads. Errors: conflict (the dispatch map changed; another realizer took over), unavailable (the source), and under failing_op::stop what the op
+    /// threw (the message names commit, author and op); everything before is flushed.
+    using keep_going_function = std::function<bool(const stream_progress&)>;
+    stream_stop run(const keep_going_function& keep_going = {});
 
     const stream_progress& progress() const { return progress_; }
 
 private:
+    void begin();
+    void align();
     std::uint64_t common_prefix();
+    void apply_whole(const std::vector<linear_commit>& some, const keep_going_function& keep_going);
+    void apply(const linear_commit& c);
+    void apply_op(bytes_view encoded, const op_context& context);
+    void flush();
+    void back_to_durable();
+
     linear_source& source_;
     realize_target& target_;
     const dispatch_map& dispatch_;
     crdt_id crdt_;
     stream_options options_;
     stream_progress progress_;
+    stream_cursor cursor_;          ///< staged or durable
     bool begun_ = false;
-    stream_cursor cursor_;
+    bool canceled_ = false;
+    std::size_t commits_staged_ = 0;
 };
 
 }  // namespace tributary
