@@ -1,4 +1,5 @@
-/// Owning bytes and views of them. A `bytes_view` is valid as long as what it views is neither changed nor destroyed.
+/// Owning bytes and views of them. A `bytes_view` is valid as long as what it views is neither
+/// changed nor destroyed.
 #pragma once
 
 #include <string>
@@ -6,7 +7,8 @@
 
 namespace tributary {
 
-/// Bytes are kept in a std::string: LevelDB, msgpack and sockets all speak it, and short ones need no allocation.
+/// Bytes are kept in a std::string: LevelDB, msgpack and sockets all speak it, and short ones need
+/// no allocation.
 using bytes = std::string;
 using bytes_view = std::string_view;
 

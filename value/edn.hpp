@@ -1,21 +1,25 @@
-/// EDN text (https://github.com/edn-format/edn), the notation users write dispatch maps, transactions and queries in.
+/// EDN text (https://github.com/edn-format/edn), the notation users write dispatch maps,
+/// transactions and queries in.
 #pragma once
+
+#include "tributary/value/value.hpp"
 
 #include <string>
 #include <string_view>
 
-#include "tributary/value/value.hpp"
-
 namespace tributary::edn {
 
-/// Reads the one value in `text`; commas, comments (;) and #_ discards are white space. #inst and #uuid are known tags.
-/// Errors: bad_input, message "line L, column C: expected ..., found ...".
+/// Reads the one value in `text`; commas, comments (;) and #_ discards are white space. #inst and
+/// #uuid are known tags. Whole numbers beyond 64 bits are decimals, as is what ends in M. Not
+/// supported: characters, namespaced maps, metadata, tags of one's own. Errors: bad_input, message
+/// "line L, column C: expected ..., found ...".
 value read(std::string_view text);
 
 /// All values in `text`.
 std::vector<value> read_all(std::string_view text);
 
-/// Text that `read` turns into an equal value.
+/// Text that `read` turns into an equal value. What EDN has no notation for has a tag: #trib/bytes
+/// "00ff", #trib/keyword "a b".
 std::string print(const value& v);
 /// The same over several lines, indented, at most about `width` columns where it can be.
 std::string print_pretty(const value& v, int width = 80);

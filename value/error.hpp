@@ -1,8 +1,9 @@
 /// The one exception type of tributary.
 ///
-/// An error says what happened, where, and what to do next; `code` is what a caller can act on. Bad input of every kind
-/// (bytes from a peer, a file, a query) is reported this way and never by a crash. Broken invariants of our own abort:
-/// TRIBUTARY_CHECK below. An operation that throws has changed nothing unless its comment says otherwise.
+/// An error says what happened, where, and what to do next; `code` is what a caller can act on. Bad
+/// input of every kind (bytes from a peer, a file, a query) is reported this way and never by a
+/// crash. Broken invariants of our own abort: TRIBUTARY_CHECK below. An operation that throws has
+/// changed nothing unless its comment says otherwise.
 #pragma once
 
 #include <stdexcept>
@@ -11,19 +12,19 @@
 namespace tributary {
 
 enum class errc : int {
-    bad_input = 1,        ///< malformed bytes or text: JSON, EDN, a message, a commit
-    not_found = 2,        ///< no such name, entity, file
-    exists = 3,           ///< the name is taken
-    conflict = 4,         ///< several heads, a failed compare-and-set, a contradiction
-    unauthorized = 5,     ///< no grant, bad signature, refused authentication
-    newer_version = 6,    ///< format or protocol of a newer tributary
-    io = 7,               ///< the disk or the network failed; trying again may help
-    no_space = 8,         ///< the disk is full
-    locked = 9,           ///< another process has it and does not answer
-    unavailable = 10,     ///< the peer cannot be reached or went away
-    canceled = 11,        ///< stopped by the user or by a deadline
-    limit = 12,           ///< a configured limit was passed
-    misuse = 13,          ///< a wrong argument or an operation that does not apply here
+    bad_input = 1,      ///< malformed bytes or text: JSON, EDN, a message, a commit
+    not_found = 2,      ///< no such name, entity, file
+    exists = 3,         ///< the name is taken
+    conflict = 4,       ///< several heads, a failed compare-and-set, a contradiction
+    unauthorized = 5,   ///< no grant, bad signature, refused authentication
+    newer_version = 6,  ///< format or protocol of a newer tributary
+    io = 7,             ///< the disk or the network failed; trying again may help
+    no_space = 8,       ///< the disk is full
+    locked = 9,         ///< another process has it and does not answer
+    unavailable = 10,   ///< the peer cannot be reached or went away
+    canceled = 11,      ///< stopped by the user or by a deadline
+    limit = 12,         ///< a configured limit was passed
+    misuse = 13,        ///< a wrong argument or an operation that does not apply here
 };
 
 /// A short stable name of a code, for programs: "bad-input", "not-found", ...

@@ -1,6 +1,9 @@
-/// Content ids: BLAKE2b with a purpose (RFC 7693, section 2.5 "personalization" as in libsodium), so that a hash of one kind of
-/// thing can never stand for another. Ids of different things are different types.
+/// Content ids: BLAKE2b with a purpose (RFC 7693, section 2.5 "personalization" as in libsodium),
+/// so that a hash of one kind of thing can never stand for another. Ids of different things are
+/// different types.
 #pragma once
+
+#include "tributary/value/bytes.hpp"
 
 #include <array>
 #include <compare>
@@ -9,8 +12,6 @@
 #include <functional>
 #include <string>
 #include <vector>
-
-#include "tributary/value/bytes.hpp"
 
 namespace tributary {
 
@@ -44,7 +45,8 @@ using hash32 = id32<struct hash_tag>;
 /// 16 bytes, for chains of which only equality matters to a reader that already trusts the peer.
 using hash16 = std::array<std::uint8_t, 16>;
 
-/// BLAKE2b-256 of `parts`, one after another. `purpose` is at most 16 bytes and part of the format: "trib.commit.1", ...
+/// BLAKE2b-256 of `parts`, one after another. `purpose` is at most 16 bytes and part of the format:
+/// "trib.commit.1", ...
 hash32 hash(std::string_view purpose, bytes_view part);
 hash32 hash(std::string_view purpose, bytes_view first, bytes_view second);
 hash16 hash_short(std::string_view purpose, bytes_view first, bytes_view second);

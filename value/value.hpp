@@ -1,9 +1,13 @@
 /// The data model: EDN's values, immutable by convention and regular (copyable, comparable).
 ///
-/// Two values are equal exactly when their canonical bytes are (value/msgpack.hpp): 1 and 1.0 differ, [] and () differ, NaN equals
-/// NaN and -0.0 differs from 0.0. The order `<` is the order of the canonical bytes; it is total and the order of map keys and
-/// set elements. Thread-compatible.
+/// Two values are equal exactly when their canonical bytes are (value/msgpack.hpp): 1 and 1.0
+/// differ, [] and () differ, NaN equals NaN and -0.0 differs from 0.0. The order `<` is the order
+/// of the canonical bytes; it is total and the order of map keys and set elements.
+/// Thread-compatible.
 #pragma once
+
+#include "tributary/value/bytes.hpp"
+#include "tributary/value/error.hpp"
 
 #include <array>
 #include <compare>
@@ -15,9 +19,6 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include "tributary/value/bytes.hpp"
-#include "tributary/value/error.hpp"
 
 namespace tributary {
 
@@ -69,7 +70,21 @@ class value {
 public:
     /// In the order of the alternatives of the variant.
     enum class kind {
-        nil, boolean, integer, real, string, bytes, keyword, symbol, uuid, inst, decimal, vector, list, set, map
+        nil,
+        boolean,
+        integer,
+        real,
+        string,
+        bytes,
+        keyword,
+        symbol,
+        uuid,
+        inst,
+        decimal,
+        vector,
+        list,
+        set,
+        map
     };
 
     value() = default;
@@ -79,8 +94,7 @@ public:
     value(B b) : v_(static_cast<bool>(b)) {}
     /// Errors: limit if `i` is beyond int64.
     template <std::integral I>
-        requires(!std::same_as<I, bool>)
-    value(I i) : v_(to_int64(i)) {}
+    requires(!std::same_as<I, bool>) value(I i) : v_(to_int64(i)) {}
     value(double d) : v_(d) {}
     value(std::string s) : v_(std::move(s)) {}
     value(std::string_view s) : v_(std::string(s)) {}
@@ -100,9 +114,13 @@ public:
     bool is_nil() const { return type() == kind::nil; }
 
     template <class T>
-    const T* get_if() const { return std::get_if<T>(&v_); }
+    const T* get_if() const {
+        return std::get_if<T>(&v_);
+    }
     template <class T>
-    T* get_if() { return std::get_if<T>(&v_); }
+    T* get_if() {
+        return std::get_if<T>(&v_);
+    }
 
     /// The value as a T. Errors: bad_input, naming what was expected and what was found.
     template <class T>
@@ -111,19 +129,36 @@ public:
         throw_wrong_type(expected_index<T>());
     }
     template <class T>
-    T& as() { return const_cast<T&>(std::as_const(*this).as<T>()); }
+    T& as() {
+        return const_cast<T&>(std::as_const(*this).as<T>());
+    }
 
     /// The value under `key` if this is a map that has it, else null. O(log n).
     const value* find(const value& key) const;
     /// The same for a string key, the case of JSON objects, without making a value of it.
     template <std::convertible_to<std::string_view> Text>
-    const value* find(const Text& key) const { return find_text(key); }
+    const value* find(const Text& key) const {
+        return find_text(key);
+    }
 
     bool operator==(const value& other) const;
     std::strong_ordering operator<=>(const value& other) const;
 
-    using variant = std::variant<std::monostate, bool, std::int64_t, double, std::string, blob, keyword, symbol, uuid, inst,
-                                 decimal, vector, list, set, map>;
+    using variant = std::variant<std::monostate,
+                                 bool,
+                                 std::int64_t,
+                                 double,
+                                 std::string,
+                                 blob,
+                                 keyword,
+                                 symbol,
+                                 uuid,
+                                 inst,
+                                 decimal,
+                                 vector,
+                                 list,
+                                 set,
+                                 map>;
     const variant& as_variant() const { return v_; }
 
 private:
@@ -131,13 +166,16 @@ private:
     static constexpr std::size_t expected_index() {
         return []<std::size_t... I>(std::index_sequence<I...>) {
             std::size_t found = 0;
-            ((std::is_same_v<T, std::variant_alternative_t<I, variant>> ? void(found = I) : void()), ...);
+            ((std::is_same_v<T, std::variant_alternative_t<I, variant>> ? void(found = I) : void()),
+             ...);
             return found;
-        }(std::make_index_sequence<std::variant_size_v<variant>>{});
+        }
+        (std::make_index_sequence<std::variant_size_v<variant>>{});
     }
     template <std::integral I>
     static std::int64_t to_int64(I i) {
-        if (!std::in_range<std::int64_t>(i)) throw error(errc::limit, "an integer beyond 64 bits with sign");
+        if (!std::in_range<std::int64_t>(i))
+            throw error(errc::limit, "an integer beyond 64 bits with sign");
         return static_cast<std::int64_t>(i);
     }
     const value* find_text(std::string_view key) const;
@@ -160,5 +198,7 @@ std::size_t hash_of(const value& v);
 
 template <>
 struct std::hash<tributary::value> {
-    std::size_t operator()(const tributary::value& v) const noexcept { return tributary::hash_of(v); }
+    std::size_t operator()(const tributary::value& v) const noexcept {
+        return tributary::hash_of(v);
+    }
 };
