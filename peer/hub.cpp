@@ -1,0 +1,178 @@
+#include "tributary/peer/hub.hpp"
+
+#include "tributary/peer/session.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace tributary {
+
+struct hub::impl {
+    hub_shared shared;
+    std::map<connection_id, session> sessions;
+    std::map<connection_id, connection_counters>
+        last_counters;  ///< of connections whose end has not been handed out long
+    std::map<connection_id, connection_counters> closed;  ///< in this turn
+    mono_ms ticked = 0;
+
+    void open(connection_id c, wire::role role, std::vector<want> wants, bool list, mono_ms now) {
+        if (sessions.contains(c)) throw error(errc::misuse, "a connection with this id is open");
+        sessions.try_emplace(c, shared, c, role, std::move(wants), list, now);
+    }
+
+    /// Ends a connection; `tell`: the peer is there to hear why.
+    void close(connection_id c, errc code, const std::string& reason, bool tell) {
+        const auto found = sessions.find(c);
+        if (found == sessions.end()) return;
+        session& s = found->second;
+        if (tell) {
+            s.send(encode(wire::bye{code, reason.substr(0, wire::text_bytes_max / 2)}));
+            shared.effects.closes.push_back(c);
+        }
+        hub_event e{.what = hub_event::kind::closed, .connection = c, .peer_key = s.peer_key()};
+        e.code = code;
+        e.reason = reason;
+        shared.effects.events.push_back(std::move(e));
+        closed[c] = s.counters();
+        sessions.erase(found);
+    }
+
+    /// Runs what concerns one connection; an error closes it and no other.
+    template <class F>
+    void guarded(connection_id c, const F& f) {
+        const auto found = sessions.find(c);
+        if (found == sessions.end()) return;
+        try {
+            f(found->second);
+        } catch (const error& e) {
+            keep_cursors(found->second);
+            close(c, e.code(), e.what(), true);
+        }
+    }
+
+    /// Without them the next connection costs more, and nothing is wrong.
+    static void keep_cursors(session& s) {
+        try {
+            s.leave();
+        } catch (const error&) {
+        }
+    }
+
+    template <class F>
+    void each(const F& f) {
+        std::vector<connection_id> ids;
+        for (const auto& [c, s] : sessions) ids.push_back(c);
+        for (const connection_id c : ids) guarded(c, f);
+    }
+
+    void heard_bye(connection_id c, bytes_view frame) {
+        const wire::bye m = wire::read_bye(frame);
+        keep_cursors(sessions.at(c));
+        shared.effects.closes.push_back(c);
+        close(c, m.code, "the peer closed the connection: " + m.reason, false);
+    }
+
+    void require_staged() {
+        if (!shared.forgotten()) return;
+        const error lost(errc::io,
+                         "the store could not be read, and has dropped what was not yet written");
+        retreat(lost);
+        throw lost;
+    }
+
+    /// The flush failed: what was staged is gone, and with it what was said on the strength of it.
+    void retreat(const error& why) {
+        shared.ends.clear();
+        shared.changed.clear();
+        std::vector<connection_id> lost;
+        for (auto& [c, s] : sessions)
+            if (!s.retreat()) lost.push_back(c);
+        std::erase_if(shared.effects.sends, [&](const hub_effects::send& s) {
+            return std::find(lost.begin(), lost.end(), s.to) != lost.end();
+        });
+        for (const connection_id c : lost)
+            close(c,
+                  why.code(),
+                  std::string("could not store what was received: ") + why.what(),
+                  true);
+    }
+};
+
+hub::hub(commit_store& store,
+         const identity& self,
+         std::function<bytes()> nonce,
+         hub_options options)
+    : impl_(new impl{.shared = {store, self, std::move(nonce), options}}) {}
+
+hub::~hub() = default;
+
+void hub::accepted(connection_id c, mono_ms now) {
+    impl_->open(c, wire::role::acceptor, {}, false, now);
+}
+
+void hub::dialed(connection_id c, std::vector<want> wants, bool list, mono_ms now) {
+    impl_->open(c, wire::role::dialer, std::move(wants), list, now);
+}
+
+void hub::received(connection_id c, bytes_view frame, mono_ms now) {
+    impl_->guarded(c, [&](session& s) {
+        if (wire::is_of_type(frame, wire::message_type::bye)) {
+            impl_->heard_bye(c, frame);
+        } else {
+            s.received(frame, now);
+        }
+    });
+}
+
+void hub::disconnected(connection_id c) {
+    impl_->guarded(c, [](session& s) { impl::keep_cursors(s); });
+    impl_->close(c, errc::unavailable, "the connection was lost", false);
+}
+
+void hub::tick(mono_ms now) {
+    // Who did not look cannot say that the others were silent.
+    const mono_ms stalled = impl_->ticked == 0 ? 0 : now - impl_->ticked;
+    impl_->ticked = now;
+    if (stalled > impl_->shared.options.idle_ms / 3)
+        for (auto& [c, s] : impl_->sessions) s.forgive(stalled);
+    impl_->each([now](session& s) { s.tick(now); });
+}
+
+void hub::set_backlog(connection_id c, std::size_t bytes) {
+    impl_->guarded(c, [bytes](session& s) { s.set_backlog(bytes); });
+}
+
+void hub::staged(crdt_handle h) { impl_->shared.grown(h); }
+
+hub_effects hub::end_turn(mono_ms now) {
+    hub_shared& shared = impl_->shared;
+    impl_->require_staged();
+    const bool dirty = shared.store.dirty();
+    impl_->each([dirty](session& s) { s.before_flush(dirty); });
+    if (shared.store.dirty()) {
+        try {
+            shared.store.flush();
+        } catch (const error& e) {
+            impl_->retreat(e);
+            throw;
+        }
+    }
+    impl_->each([now](session& s) { s.after_flush(now); });
+    hub_effects out = std::exchange(shared.effects, {});
+    out.changed.assign(shared.changed.begin(), shared.changed.end());
+    shared.changed.clear();
+    impl_->last_counters = std::exchange(impl_->closed, {});
+    return out;
+}
+
+connection_counters hub::counters(connection_id c) const {
+    if (const auto open = impl_->sessions.find(c); open != impl_->sessions.end())
+        return open->second.counters();
+    for (const auto* past : {&impl_->closed, &impl_->last_counters})
+        if (const auto found = past->find(c); found != past->end()) return found->second;
+    return {};
+}
+
+std::size_t hub::connection_count() const { return impl_->sessions.size(); }
+
+}  // namespace tributary

@@ -1,0 +1,575 @@
+#include "tributary/peer/message.hpp"
+
+#include "tributary/value/msgpack.hpp"
+
+#include <algorithm>
+
+namespace tributary::wire {
+namespace {
+
+[[noreturn]] void malformed(std::size_t offset, const std::string& what) {
+    throw error(errc::bad_input,
+                "malformed message: " + what + " at byte " + std::to_string(offset));
+}
+
+/// Reads canonical MessagePack front to back, for the few types that messages are made of.
+class reader {
+public:
+    explicit reader(bytes_view frame) : all_(frame), rest_(frame) {}
+
+    std::size_t array() { return length(0x90, 15, 0, 0xdc, 0xdd, "an array"); }
+    void array(std::size_t size) {
+        const std::size_t start = offset();
+        if (array() != size) malformed(start, "an array of another length");
+    }
+
+    std::uint64_t number() {
+        const std::size_t start = offset();
+        const std::uint8_t first = byte();
+        if (first < 0x80) return first;
+        if (first < 0xcc || first > 0xcf) malformed(start, "no unsigned integer");
+        const int width = 1 << (first - 0xcc);
+        const std::uint64_t v = big_endian(width);
+        const bool shortest = width == 1 ? v >= 0x80 : (v >> (width * 4)) != 0;
+        if (!shortest || v > INT64_MAX) malformed(start, "an integer that is not canonical");
+        return v;
+    }
+
+    bytes_view bin() { return take(length(0, 0, 0xc4, 0xc5, 0xc6, "bytes")); }
+    bytes_view bin(std::size_t size) {
+        const std::size_t start = offset();
+        const bytes_view b = bin();
+        if (b.size() != size) malformed(start, "bytes of another length");
+        return b;
+    }
+
+    template <class Id>
+    Id id() {
+        return Id::from_bytes(bin(32));
+    }
+
+    /// Text is checked by the one decoder that knows UTF-8.
+    std::string text() {
+        const std::size_t start = offset();
+        const value v = decode_prefix(rest_);
+        const std::string* s = v.get_if<std::string>();
+        if (s == nullptr || s->size() > text_bytes_max) malformed(start, "no text or too long");
+        return *s;
+    }
+
+    bool boolean() {
+        const std::size_t start = offset();
+        const std::uint8_t b = byte();
+        if (b != 0xc2 && b != 0xc3) malformed(start, "no boolean");
+        return b == 0xc3;
+    }
+
+    /// Consumes a nil if there is one.
+    bool nil() {
+        if (rest_.empty() || static_cast<std::uint8_t>(rest_.front()) != 0xc0) return false;
+        rest_.remove_prefix(1);
+        return true;
+    }
+
+    bool next_is_text() const {
+        if (rest_.empty()) return false;
+        const auto b = static_cast<std::uint8_t>(rest_.front());
+        return (b >= 0xa0 && b < 0xc0) || (b >= 0xd9 && b <= 0xdb);
+    }
+
+    void end() {
+        if (!rest_.empty()) malformed(offset(), "bytes after the end");
+    }
+    std::size_t offset() const { return all_.size() - rest_.size(); }
+
+private:
+    std::uint8_t byte() { return static_cast<std::uint8_t>(take(1).front()); }
+
+    bytes_view take(std::size_t n) {
+        if (rest_.size() < n) malformed(offset(), "truncated");
+        const bytes_view taken = rest_.substr(0, n);
+        rest_.remove_prefix(n);
+        return taken;
+    }
+
+    std::uint64_t big_endian(int width) {
+        std::uint64_t v = 0;
+        for (const char c : take(static_cast<std::size_t>(width)))
+            v = v << 8 | static_cast<std::uint8_t>(c);
+        return v;
+    }
+
+    /// A length in its shortest form: within `fix` (`fix_max` 0: there is none), or after the tag
+    /// for 1 (0: none), 2, 4 bytes.
+    std::size_t length(int fix, int fix_max, int tag8, int tag16, int tag32, const char* what) {
+        const std::size_t start = offset();
+        const int first = byte();
+        if (fix_max > 0 && first >= fix && first <= fix + fix_max)
+            return static_cast<std::size_t>(first - fix);
+        const int width = first == tag32               ? 4
+                          : first == tag16             ? 2
+                          : tag8 != 0 && first == tag8 ? 1
+                                                       : 0;
+        if (width == 0) malformed(start, std::string("expected ") + what);
+        const std::uint64_t v = big_endian(width);
+        const std::uint64_t least = width == 4   ? 0x10000
+                                    : width == 1 ? 0
+                                    : tag8 != 0  ? 0x100
+                                                 : static_cast<std::uint64_t>(fix_max) + 1;
+        if (v < least) malformed(start, "a length that is not canonical");
+        return v;
+    }
+
+    bytes_view all_, rest_;
+};
+
+void put_length(
+    bytes& out, std::size_t n, int fix, std::size_t fix_end, int tag8, int tag16, int tag32) {
+    if (n < fix_end) {
+        out.push_back(static_cast<char>(fix + static_cast<int>(n)));
+    } else if (tag8 != 0 && n < 0x100) {
+        out.push_back(static_cast<char>(tag8));
+        out.push_back(static_cast<char>(n));
+    } else if (n < 0x10000) {
+        out.push_back(static_cast<char>(tag16));
+        out.push_back(static_cast<char>(n >> 8));
+        out.push_back(static_cast<char>(n));
+    } else {
+        out.push_back(static_cast<char>(tag32));
+        put_be32(out, static_cast<unsigned>(n));
+    }
+}
+
+void put_array(bytes& out, std::size_t n) { put_length(out, n, 0x90, 16, 0, 0xdc, 0xdd); }
+
+void put_bin(bytes& out, bytes_view b) {
+    put_length(out, b.size(), 0, 0, 0xc4, 0xc5, 0xc6);
+    out.append(b);
+}
+
+void put_number(bytes& out, std::uint64_t n) { encode_to(out, value(n)); }
+void put_text(bytes& out, const std::string& s) { encode_to(out, value(s)); }
+void put_bool(bytes& out, bool b) { out.push_back(static_cast<char>(b ? 0xc3 : 0xc2)); }
+void put_nil(bytes& out) { out.push_back(static_cast<char>(0xc0)); }
+
+bytes begin(message_type type, std::size_t fields) {
+    bytes out;
+    put_array(out, fields + 1);
+    put_number(out, static_cast<std::uint64_t>(type));
+    return out;
+}
+
+reader open(bytes_view frame, std::size_t fields) {
+    reader in(frame);
+    in.array(fields + 1);
+    in.number();
+    return in;
+}
+
+void put_cursor(bytes& out, const arrival_cursor& c) {
+    put_array(out, 2);
+    put_number(out, c.seq);
+    put_bin(out, {reinterpret_cast<const char*>(c.digest.data()), c.digest.size()});
+}
+
+void put_cursor(bytes& out, const std::optional<arrival_cursor>& c) {
+    if (c) {
+        put_cursor(out, *c);
+    } else {
+        put_nil(out);
+    }
+}
+
+arrival_cursor read_cursor(reader& in) {
+    arrival_cursor c;
+    in.array(2);
+    c.seq = in.number();
+    const bytes_view digest = in.bin(c.digest.size());
+    std::copy(digest.begin(), digest.end(), c.digest.begin());
+    return c;
+}
+
+std::optional<arrival_cursor> read_optional_cursor(reader& in) {
+    if (in.nil()) return std::nullopt;
+    return read_cursor(in);
+}
+
+void put_ids(bytes& out, const std::optional<std::vector<commit_id>>& ids) {
+    if (!ids) return put_nil(out);
+    put_array(out, ids->size());
+    for (const commit_id& id : *ids) put_bin(out, id.view());
+}
+
+std::optional<std::vector<commit_id>> read_ids(reader& in) {
+    if (in.nil()) return std::nullopt;
+    const std::size_t start = in.offset();
+    const std::size_t n = in.array();
+    if (n > ids_max) malformed(start, "too many ids");
+    std::vector<commit_id> ids(n);
+    for (commit_id& id : ids) id = in.id<commit_id>();
+    return ids;
+}
+
+void put_holding(bytes& out, const holding& h) {
+    put_array(out, 6);
+    put_number(out, h.round);
+    put_cursor(out, h.cursor);
+    put_ids(out, h.ids);
+    put_bin(out, h.heads_digest.view());
+    put_number(out, h.count);
+    put_number(out, h.window);
+}
+
+holding read_holding(reader& in) {
+    in.array(6);
+    holding h;
+    h.round = in.number();
+    h.cursor = read_optional_cursor(in);
+    h.ids = read_ids(in);
+    h.heads_digest = in.id<hash32>();
+    h.count = in.number();
+    h.window = in.number();
+    return h;
+}
+
+/// What a frame may hold before its commits: five bytes of array header included.
+constexpr std::size_t chunk_front = 64;
+
+constexpr std::uint64_t flag_live = 1, flag_genesis = 2, flag_heads = 4;
+
+}  // namespace
+
+std::uint64_t type_of(bytes_view frame) {
+    reader in(frame);
+    if (in.array() == 0) malformed(0, "an empty array");
+    return in.number();
+}
+
+bool is_of_type(bytes_view frame, message_type type) {
+    // All known types are below 128 and have at most 15 fields: two bytes.
+    return frame.size() >= 2 && (static_cast<std::uint8_t>(frame[0]) & 0xf0) == 0x90 &&
+           static_cast<std::uint8_t>(frame[1]) == static_cast<std::uint8_t>(type);
+}
+
+void read_empty(bytes_view frame) { open(frame, 0).end(); }
+
+bytes encode(const hello& m) {
+    bytes out = begin(message_type::hello, 6);
+    put_text(out, "trib");
+    put_number(out, m.version_min);
+    put_number(out, m.version_max);
+    put_bin(out, m.key.view());
+    put_bin(out, m.nonce.view());
+    put_text(out, m.software);
+    return out;
+}
+
+hello read_hello(bytes_view frame) {
+    reader in = open(frame, 6);
+    if (in.text() != "trib") malformed(2, "no tributary hello");
+    hello m;
+    m.version_min = in.number();
+    m.version_max = in.number();
+    m.key = in.id<public_key>();
+    m.nonce = in.id<hash32>();
+    m.software = in.text();
+    in.end();
+    return m;
+}
+
+bytes encode(const auth& m) {
+    bytes out = begin(message_type::auth, 1);
+    put_bin(out, m.sig.view());
+    return out;
+}
+
+auth read_auth(bytes_view frame) {
+    reader in = open(frame, 1);
+    auth m{signature::from_bytes(in.bin(64))};
+    in.end();
+    return m;
+}
+
+bytes encode(const bye& m) {
+    bytes out = begin(message_type::bye, 2);
+    put_number(out, static_cast<std::uint64_t>(m.code));
+    put_text(out, m.reason);
+    return out;
+}
+
+bye read_bye(bytes_view frame) {
+    reader in = open(frame, 2);
+    const std::uint64_t code = in.number();
+    bye m;
+    const bool known = code >= 1 && code <= static_cast<std::uint64_t>(errc::misuse);
+    m.code = known ? static_cast<errc>(code) : errc::unavailable;
+    m.reason = in.text();
+    in.end();
+    return m;
+}
+
+bytes encode(const ping&) { return begin(message_type::ping, 0); }
+bytes encode(const list&) { return begin(message_type::list, 0); }
+
+bytes encode(const offers& m) {
+    bytes out = begin(message_type::offers, 1);
+    put_array(out, m.items.size());
+    for (const hub_offer& o : m.items) {
+        put_array(out, 5);
+        put_text(out, o.name);
+        put_bin(out, o.id.view());
+        put_text(out, o.type);
+        put_number(out, o.commits);
+        put_number(out, o.heads);
+    }
+    return out;
+}
+
+offers read_offers(bytes_view frame) {
+    reader in = open(frame, 1);
+    const std::size_t n = in.array();
+    if (n > offers_max) malformed(2, "too many offers");
+    offers m;
+    for (std::size_t i = 0; i < n; ++i) {
+        in.array(5);
+        hub_offer o;
+        o.name = in.text();
+        o.id = in.id<crdt_id>();
+        o.type = in.text();
+        o.commits = in.number();
+        o.heads = in.number();
+        m.items.push_back(std::move(o));
+    }
+    in.end();
+    return m;
+}
+
+bytes encode(const subscribe& m) {
+    bytes out = begin(message_type::subscribe, 4);
+    put_number(out, m.sub);
+    if (const auto* id = std::get_if<crdt_id>(&m.target)) {
+        put_bin(out, id->view());
+    } else {
+        put_text(out, std::get<std::string>(m.target));
+    }
+    put_number(out,
+               (m.live ? flag_live : 0) | (m.want_genesis ? flag_genesis : 0) |
+                   (m.want_heads ? flag_heads : 0));
+    put_holding(out, m.have);
+    return out;
+}
+
+subscribe read_subscribe(bytes_view frame) {
+    reader in = open(frame, 4);
+    subscribe m;
+    m.sub = in.number();
+    if (in.next_is_text()) {
+        m.target = in.text();
+    } else {
+        m.target = in.id<crdt_id>();
+    }
+    const std::size_t start = in.offset();
+    const std::uint64_t flags = in.number();
+    if (flags > (flag_live | flag_genesis | flag_heads)) malformed(start, "unknown flags");
+    m.live = (flags & flag_live) != 0;
+    m.want_genesis = (flags & flag_genesis) != 0;
+    m.want_heads = (flags & flag_heads) != 0;
+    m.have = read_holding(in);
+    in.end();
+    return m;
+}
+
+bytes encode(const accept& m) {
+    bytes out = begin(message_type::accept, 4);
+    put_number(out, m.sub);
+    put_bool(out, m.cursor_good);
+    if (m.about) {
+        put_array(out, 3);
+        put_bin(out, m.about->genesis.record);
+        put_bin(out, m.about->genesis.sig.view());
+        put_text(out, m.about->name);
+    } else {
+        put_nil(out);
+    }
+    put_holding(out, m.have);
+    return out;
+}
+
+accept read_accept(bytes_view frame) {
+    reader in = open(frame, 4);
+    accept m;
+    m.sub = in.number();
+    m.cursor_good = in.boolean();
+    if (!in.nil()) {
+        in.array(3);
+        accept::description about;
+        about.genesis.record = bytes(in.bin());
+        about.genesis.sig = signature::from_bytes(in.bin(64));
+        about.name = in.text();
+        m.about = std::move(about);
+    }
+    m.have = read_holding(in);
+    in.end();
+    return m;
+}
+
+bytes encode(const ack& m) {
+    bytes out = begin(message_type::ack, 4);
+    put_number(out, m.sub);
+    put_number(out, m.round);
+    put_number(out, m.chunks);
+    put_number(out, m.end);
+    return out;
+}
+
+ack read_ack(bytes_view frame) {
+    reader in = open(frame, 4);
+    ack m;
+    m.sub = in.number();
+    m.round = in.number();
+    m.chunks = in.number();
+    m.end = in.number();
+    in.end();
+    return m;
+}
+
+bytes encode(const have& m) {
+    bytes out = begin(message_type::have, 2);
+    put_number(out, m.sub);
+    put_holding(out, m.what);
+    return out;
+}
+
+have read_have(bytes_view frame) {
+    reader in = open(frame, 2);
+    have m;
+    m.sub = in.number();
+    m.what = read_holding(in);
+    in.end();
+    return m;
+}
+
+bytes encode(const ask& m) {
+    bytes out = begin(message_type::ask, 3);
+    put_number(out, m.sub);
+    put_cursor(out, m.end);
+    put_ids(out, m.heads);
+    return out;
+}
+
+ask read_ask(bytes_view frame) {
+    reader in = open(frame, 3);
+    ask m;
+    m.sub = in.number();
+    m.end = read_cursor(in);
+    m.heads = read_ids(in);
+    in.end();
+    return m;
+}
+
+chunk_head read_chunk(bytes_view frame, std::vector<commit>& commits) {
+    reader in = open(frame, 6);
+    chunk_head head;
+    head.sub = in.number();
+    head.round = in.number();
+    head.cursor = read_optional_cursor(in);
+    head.done = in.boolean();
+
+    std::size_t start = in.offset();
+    const std::size_t parts = in.array();
+    if (parts % 2 != 0 || parts / 2 > chunk_commits_max) malformed(start, "a bad count of commits");
+    commits.resize(parts / 2);
+    for (commit& c : commits) {
+        c.header.assign(in.bin());
+        c.body.assign(in.bin());
+        c.sig.reset();
+    }
+
+    start = in.offset();
+    const std::size_t sigs = in.array();
+    if (sigs % 2 != 0 || sigs / 2 > commits.size()) malformed(start, "a bad count of signatures");
+    std::size_t least = 0;
+    for (std::size_t i = 0; i < sigs / 2; ++i) {
+        start = in.offset();
+        const std::uint64_t index = in.number();
+        if (index < least || index >= commits.size())
+            malformed(start, "a bad index of a signature");
+        commits[index].sig = signature::from_bytes(in.bin(64));
+        least = index + 1;
+    }
+    in.end();
+    return head;
+}
+
+chunk_writer::chunk_writer() : buffer_(chunk_front, '\0') {}
+
+void chunk_writer::add(bytes_view header, bytes_view body) {
+    put_bin(buffer_, header);
+    put_bin(buffer_, body);
+    payload_ += header.size() + body.size();
+    ends_.push_back({buffer_.size(), payload_});
+}
+
+void chunk_writer::truncate(std::size_t n) {
+    if (n >= ends_.size()) return;
+    ends_.resize(n);
+    buffer_.resize(n == 0 ? chunk_front : ends_.back().at);
+    payload_ = n == 0 ? 0 : ends_.back().payload;
+}
+
+bytes chunk_writer::finish(const chunk_head& head,
+                           const std::vector<std::pair<std::size_t, signature>>& sigs) {
+    bytes front = begin(message_type::chunk, 6);
+    put_number(front, head.sub);
+    put_number(front, head.round);
+    put_cursor(front, head.cursor);
+    put_bool(front, head.done);
+    put_array(front, ends_.size() * 2);
+    TRIBUTARY_CHECK(front.size() <= chunk_front);
+
+    put_array(buffer_, sigs.size() * 2);
+    for (const auto& [index, sig] : sigs) {
+        put_number(buffer_, index);
+        put_bin(buffer_, sig.view());
+    }
+    buffer_.replace(0, chunk_front, front);
+    bytes frame = std::move(buffer_);
+    *this = chunk_writer();
+    return frame;
+}
+
+std::optional<commit_id> prev_of_header(bytes_view header) {
+    reader in(header);
+    in.array();
+    in.number();
+    in.bin(32);
+    in.bin(32);
+    in.number();
+    if (in.nil()) return std::nullopt;
+    return in.id<commit_id>();
+}
+
+hash32 transcript(bytes_view dialer_hello, bytes_view acceptor_hello) {
+    return hash("trib.auth.1", dialer_hello, acceptor_hello);
+}
+
+signature sign_transcript(const identity& self, role who, const hash32& t) {
+    bytes message(1, static_cast<char>(who));
+    message.append(t.view());
+    return self.sign("trib.auth.1", message);
+}
+
+bool verify_transcript(const public_key& key, role who, const hash32& t, const signature& sig) {
+    bytes message(1, static_cast<char>(who));
+    message.append(t.view());
+    return verify(key, "trib.auth.1", message, sig);
+}
+
+hash32 digest_of_heads(const std::vector<commit_id>& sorted) {
+    bytes all;
+    all.reserve(sorted.size() * 32);
+    for (const commit_id& id : sorted) all.append(id.view());
+    return hash("trib.heads.1", all);
+}
+
+}  // namespace tributary::wire

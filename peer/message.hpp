@@ -1,0 +1,207 @@
+/// What peers say to each other: one canonical MessagePack array [type, field...] in each WebSocket
+/// frame. docs/protocol.md gives the bytes and the rules; this file only turns structs into bytes
+/// and back.
+///
+/// Errors of every reader here: bad_input with the byte offset (not canonical, truncated, trailing
+/// bytes, wrong shape). Memory is proportional to the frame, whatever lengths it claims.
+#pragma once
+
+#include "tributary/crdt/commit.hpp"
+#include "tributary/peer/hub.hpp"
+#include "tributary/store/commit_store.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace tributary::wire {
+
+/// The registry of type numbers: never reuse one. A receiver ignores odd numbers it does not know;
+/// an even one it does not know means that the peer needs something newer, and closes the
+/// connection.
+enum class message_type : std::uint8_t {
+    hello = 0,
+    ping = 1,
+    auth = 2,
+    bye = 4,
+    list = 6,
+    offers = 8,
+    subscribe = 10,
+    accept = 12,
+    chunk = 14,
+    ack = 16,
+    have = 18,
+    ask = 20,
+};
+
+inline constexpr std::uint64_t version_min = 1;
+inline constexpr std::uint64_t version_max = 1;
+
+// Limits that are part of the protocol.
+inline constexpr std::size_t early_frame_bytes_max = 4096;  ///< before authentication
+inline constexpr std::size_t heads_max = 16;  ///< sent in a subscribe or accept; more: none
+inline constexpr std::size_t ids_max = 128;   ///< in any message
+inline constexpr std::size_t chunk_commits_max = 16384;
+inline constexpr std::size_t text_bytes_max = 1024;
+inline constexpr std::size_t offers_max = 10000;
+
+/// The first frame each way.
+struct hello {
+    std::uint64_t version_min = wire::version_min, version_max = wire::version_max;
+    public_key key;
+    hash32 nonce;
+    std::string software;
+};
+
+/// Proves the key of the hello.
+struct auth {
+    signature sig;
+};
+
+/// The last frame of a side that closes.
+struct bye {
+    errc code = errc::unavailable;
+    std::string reason;
+};
+
+struct ping {};
+
+struct list {};
+
+struct offers {
+    std::vector<hub_offer> items;
+};
+
+/// What a side holds of a CRDT, for whoever will send to it. Answers are numbered by `round`.
+struct holding {
+    std::uint64_t round = 0;
+    std::optional<arrival_cursor> cursor;  ///< into the log of the side that sends
+    std::optional<std::vector<commit_id>>
+        ids;                   ///< its heads; in answer to `ask` also older commits
+    hash32 heads_digest;       ///< hash of the sorted heads
+    std::uint64_t count = 0;   ///< commits, which is the end of its arrival log
+    std::uint64_t window = 0;  ///< bytes it takes without having acknowledged them
+};
+
+struct subscribe {
+    std::uint64_t sub = 0;
+    std::variant<crdt_id, std::string> target;
+    bool live = false;
+    bool want_genesis = false;
+    bool want_heads = false;
+    holding have;
+};
+
+struct accept {
+    struct description {
+        signed_genesis genesis;
+        std::string name;
+    };
+    std::uint64_t sub = 0;
+    bool cursor_good = false;
+    std::optional<description> about;  ///< if the genesis was wanted
+    holding have;
+};
+
+/// Everything of a chunk but its commits.
+struct chunk_head {
+    std::uint64_t sub = 0;
+    std::uint64_t round = 0;
+    std::optional<arrival_cursor>
+        cursor;         ///< after it, the receiver has all of the sender's log up to here
+    bool done = false;  ///< and that is all there was when the sender began
+};
+
+struct ack {
+    std::uint64_t sub = 0;
+    std::uint64_t round = 0;
+    std::uint64_t chunks = 0;  ///< with commits, durable, in this round
+    std::uint64_t end = 0;     ///< commits in the log of the side that acknowledges
+};
+
+struct have {
+    std::uint64_t sub = 0;
+    holding what;
+};
+
+/// "I cannot tell from what you said you have; this is where my log ends and what its heads are."
+struct ask {
+    std::uint64_t sub = 0;
+    arrival_cursor end;
+    std::optional<std::vector<commit_id>> heads;
+};
+
+bytes encode(const hello& m);
+bytes encode(const auth& m);
+bytes encode(const bye& m);
+bytes encode(const ping& m);
+bytes encode(const list& m);
+bytes encode(const offers& m);
+bytes encode(const subscribe& m);
+bytes encode(const accept& m);
+bytes encode(const ack& m);
+bytes encode(const have& m);
+bytes encode(const ask& m);
+
+/// The type number of a frame, known or not.
+std::uint64_t type_of(bytes_view frame);
+/// The same as a question that has an answer for every frame.
+bool is_of_type(bytes_view frame, message_type type);
+
+hello read_hello(bytes_view frame);
+auth read_auth(bytes_view frame);
+bye read_bye(bytes_view frame);
+offers read_offers(bytes_view frame);
+subscribe read_subscribe(bytes_view frame);
+accept read_accept(bytes_view frame);
+ack read_ack(bytes_view frame);
+have read_have(bytes_view frame);
+ask read_ask(bytes_view frame);
+/// For messages without fields.
+void read_empty(bytes_view frame);
+
+/// A chunk's commits go into `commits`, whose buffers are reused.
+chunk_head read_chunk(bytes_view frame, std::vector<commit>& commits);
+
+/// Builds a chunk by appending straight from the store: headers and bodies as they come, signatures
+/// at the end.
+class chunk_writer {
+public:
+    chunk_writer();
+    void add(bytes_view header, bytes_view body);
+    std::size_t count() const { return ends_.size(); }
+    /// Of headers and bodies added.
+    std::size_t payload_bytes() const { return payload_; }
+    /// Forgets all but the first `n`.
+    void truncate(std::size_t n);
+    /// `sigs`: (index of commit, signature), ascending. The writer is empty afterwards.
+    bytes finish(const chunk_head& head,
+                 const std::vector<std::pair<std::size_t, signature>>& sigs);
+
+private:
+    struct end {
+        std::size_t at, payload;
+    };
+    bytes buffer_;
+    std::size_t payload_ = 0;
+    std::vector<end> ends_;
+};
+
+/// `prev` of a commit header without decoding the rest. Errors: bad_input.
+std::optional<commit_id> prev_of_header(bytes_view header);
+
+/// What both sides sign: the hash of both hello frames as they were sent.
+hash32 transcript(bytes_view dialer_hello, bytes_view acceptor_hello);
+enum class role : char { dialer = 0, acceptor = 1 };
+signature sign_transcript(const identity& self, role who, const hash32& transcript);
+bool verify_transcript(const public_key& key,
+                       role who,
+                       const hash32& transcript,
+                       const signature& sig);
+
+hash32 digest_of_heads(const std::vector<commit_id>& sorted);
+
+}  // namespace tributary::wire

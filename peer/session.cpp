@@ -1,0 +1,258 @@
+#include "tributary/peer/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tributary {
+
+using wire::message_type;
+
+namespace {
+
+[[noreturn]] void not_a_peer() {
+    throw error(errc::bad_input, "this is no tributary peer: it does not begin with a hello");
+}
+
+std::uint64_t early_type_of(bytes_view frame) {
+    try {
+        return wire::type_of(frame);
+    } catch (const error&) {
+        not_a_peer();
+    }
+}
+
+}  // namespace
+
+node hub_shared::end_of(crdt_handle h) {
+    const auto found = ends.find(h);
+    if (found != ends.end()) return found->second;
+    return ends.emplace(h, store.state(h).end.seq).first->second;
+}
+
+void hub_shared::grown(crdt_handle h) {
+    ends.insert_or_assign(h, store.state(h).end.seq);
+    changed.insert(h);
+}
+
+bool hub_shared::forgotten() const {
+    const std::vector<crdt_handle> here = store.list();
+    return std::any_of(changed.begin(), changed.end(), [&](crdt_handle h) {
+        const bool exists = std::find(here.begin(), here.end(), h) != here.end();
+        return !exists || store.state(h).end.seq < ends.at(h);
+    });
+}
+
+session::session(hub_shared& hub,
+                 connection_id id,
+                 wire::role role,
+                 std::vector<want> wants,
+                 bool list,
+                 mono_ms now)
+    : hub_(hub),
+      id_(id),
+      role_(role),
+      wants_(std::move(wants)),
+      list_(list),
+      started_(now),
+      heard_at_(now),
+      spoke_at_(now) {
+    wire::hello mine;
+    mine.key = hub_.self.key();
+    mine.nonce = hash32::from_bytes(hub_.nonce());
+    mine.software = "tributary";
+    my_hello_ = encode(mine);
+    if (role_ == wire::role::dialer) send(my_hello_);
+}
+
+void session::send(bytes frame, std::size_t payload_bytes) {
+    if (authenticated()) {
+        counters_.payload_bytes += payload_bytes;
+        counters_.control_bytes += frame.size() - payload_bytes;
+    }
+    sent_this_turn_ += frame.size();
+    hub_.effects.sends.push_back({id_, std::move(frame)});
+}
+
+void session::event(hub_event e) {
+    e.connection = id_;
+    e.peer_key = peer_.key;
+    events_.push_back(std::move(e));
+}
+
+void session::received(bytes_view frame, mono_ms now) {
+    heard_at_ = now;
+    const std::size_t frame_max =
+        authenticated() ? hub_.options.frame_bytes_max : wire::early_frame_bytes_max;
+    if (frame.size() > frame_max)
+        throw error(
+            errc::limit,
+            fmt::format("a message of {} bytes; at most {} are taken", frame.size(), frame_max));
+    // Answers wait in memory, so who asks without reading is cut off.
+    if (sent_this_turn_ + backlog_ > 4 * hub_.options.window_bytes)
+        throw error(errc::limit, "too many requests without reading the answers");
+
+    const std::uint64_t type = authenticated() ? wire::type_of(frame) : early_type_of(frame);
+    const bool counted = authenticated();
+    dispatch(static_cast<message_type>(std::min<std::uint64_t>(type, 255)), frame);
+    if (counted && type != static_cast<std::uint64_t>(message_type::chunk))
+        counters_.control_bytes += frame.size();
+}
+
+void session::dispatch(message_type type, bytes_view frame) {
+    if (phase_ != phase::open) {
+        if (type == message_type::hello && phase_ == phase::greeting) return on_hello(frame);
+        if (type == message_type::auth && phase_ == phase::proving) return on_auth(frame);
+        not_a_peer();
+    }
+    const bool rests_on_state = type != message_type::ping && type != message_type::list;
+    heard_this_turn_ = heard_this_turn_ || rests_on_state;
+    switch (type) {
+        case message_type::ping:
+            return wire::read_empty(frame);
+        case message_type::list:
+            wire::read_empty(frame);
+            return on_list();
+        case message_type::offers:
+            return on_offers(frame);
+        case message_type::subscribe:
+            return on_subscribe(frame);
+        case message_type::accept:
+            return on_accept(frame);
+        case message_type::chunk:
+            return on_chunk(frame);
+        case message_type::ack:
+            return on_ack(frame);
+        case message_type::have:
+            return on_have(frame);
+        case message_type::ask:
+            return on_ask(frame);
+        case message_type::hello:
+        case message_type::auth:
+            throw error(errc::bad_input, "a second handshake");
+        case message_type::bye:
+            return;
+    }
+    if (static_cast<unsigned>(type) % 2 == 1) return;
+    throw error(errc::newer_version,
+                "the peer sent a message of a newer protocol; a newer tributary is needed here");
+}
+
+void session::on_hello(bytes_view frame) {
+    try {
+        peer_ = wire::read_hello(frame);
+    } catch (const error&) {
+        not_a_peer();
+    }
+    if (peer_.version_min > wire::version_max || peer_.version_max < wire::version_min)
+        throw error(errc::newer_version,
+                    fmt::format("the peer speaks protocol versions {} to {}, this one {} to {}: "
+                                "update the older of the two",
+                                peer_.version_min,
+                                peer_.version_max,
+                                wire::version_min,
+                                wire::version_max));
+    const bool dialer = role_ == wire::role::dialer;
+    transcript_ = dialer ? wire::transcript(my_hello_, frame) : wire::transcript(frame, my_hello_);
+    phase_ = phase::proving;
+    if (dialer) return;
+    send(my_hello_);
+    send(encode(wire::auth{wire::sign_transcript(hub_.self, role_, transcript_)}));
+}
+
+void session::on_auth(bytes_view frame) {
+    const bool dialer = role_ == wire::role::dialer;
+    const wire::role theirs = dialer ? wire::role::acceptor : wire::role::dialer;
+    if (!wire::verify_transcript(peer_.key, theirs, transcript_, wire::read_auth(frame).sig))
+        throw error(errc::unauthorized, "the peer does not hold the key it names");
+    if (dialer) send(encode(wire::auth{wire::sign_transcript(hub_.self, role_, transcript_)}));
+    phase_ = phase::open;
+    event({.what = hub_event::kind::authenticated});
+    if (!dialer) return;
+    heard_this_turn_ = true;
+    if (list_) send(encode(wire::list{}));
+    subscribe_wants();
+}
+
+void session::on_list() {
+    wire::offers answer;
+    for (const crdt_handle h : hub_.store.list()) {
+        if (answer.items.size() == wire::offers_max) break;
+        if (!may_read(h)) continue;
+        const crdt_state s = hub_.store.state(h);
+        const std::string type = hub_.store.genesis_of(h).type;
+        answer.items.push_back({s.name, s.id, type, s.end.seq, s.heads.size()});
+    }
+    send(encode(answer));
+}
+
+void session::on_offers(bytes_view frame) {
+    if (!list_) throw error(errc::bad_input, "offers that nobody asked for");
+    hub_event e{.what = hub_event::kind::offers};
+    e.offers = wire::read_offers(frame).items;
+    event(std::move(e));
+    counters_.round_trips = std::max<std::uint64_t>(counters_.round_trips, 1);
+    list_ = false;
+}
+
+void session::tick(mono_ms now) {
+    if (!authenticated()) {
+        if (now - started_ > hub_.options.handshake_ms)
+            throw error(errc::canceled, "the peer did not authenticate in time");
+        return;
+    }
+    marks_due_ = true;
+    if (now - heard_at_ > hub_.options.idle_ms)
+        throw error(errc::unavailable,
+                    fmt::format("the peer was silent for {} ms", now - heard_at_));
+    if (now - spoke_at_ >= hub_.options.idle_ms / 3) {
+        spoke_at_ = now;
+        send(encode(wire::ping{}));
+    }
+}
+
+void session::before_flush(bool dirty) {
+    for (auto& [sub, s] : subscriptions_) {
+        s.out.settle(hub_.end_of(s.handle));
+        if (dirty || marks_due_ || (caught_up(s) && !s.told)) store_marks(s);
+    }
+    marks_due_ = false;
+}
+
+void session::after_flush(mono_ms now) {
+    heard_this_turn_ = false;
+    for (hub_event& e : events_) hub_.effects.events.push_back(std::move(e));
+    events_.clear();
+    for (auto& [sub, s] : subscriptions_) {
+        if (s.in.ack_due) {
+            const node end = hub_.end_of(s.handle);
+            send(encode(wire::ack{sub, s.in.round, s.in.chunks, end}));
+            s.in.ack_due = false;
+            s.in.unacknowledged = 0;
+        }
+        pump(s);
+        if (s.told || !caught_up(s)) continue;
+        s.told = true;
+        hub_event e{.what = hub_event::kind::caught_up, .connection = id_, .peer_key = peer_.key};
+        e.handle = s.handle;
+        hub_.effects.events.push_back(std::move(e));
+    }
+    if (sent_this_turn_ > 0) spoke_at_ = now;
+    sent_this_turn_ = 0;
+}
+
+bool session::retreat() {
+    if (heard_this_turn_) return false;
+    for (auto& [sub, s] : subscriptions_) {
+        if (!s.out.retreat(hub_.end_of(s.handle))) return false;
+        s.stored = peer_marks::load(hub_.store, s.handle, peer_.key);
+    }
+    return true;
+}
+
+void session::leave() {
+    if (role_ == wire::role::acceptor) return;
+    for (auto& [sub, s] : subscriptions_) store_marks(s);
+}
+
+}  // namespace tributary

@@ -1,0 +1,179 @@
+/// One connection as a state machine: handshake, subscriptions, flow control, deadlines. No I/O;
+/// what it has to say goes into the hub's effects.
+///
+/// A session throws on what a peer may not send; the hub then closes the connection with that
+/// reason. Thread rule: one thread.
+#pragma once
+
+#include "tributary/peer/message.hpp"
+#include "tributary/peer/session_outflow.hpp"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace tributary {
+
+/// What the sessions of a hub share.
+struct hub_shared {
+    commit_store& store;
+    const identity& self;
+    std::function<bytes()> nonce;
+    hub_options options;
+
+    hub_effects effects;               ///< gathered for the end of the turn
+    std::set<crdt_handle> changed;     ///< in this turn
+    std::map<crdt_handle, node> ends;  ///< of the arrival logs, staged entries included
+    std::vector<commit> commits;       ///< of the chunk being read
+
+    node end_of(crdt_handle h);
+    /// `h` has new entries.
+    void grown(crdt_handle h);
+    /// Whether the store has dropped what was staged in this turn, as it does when it cannot read
+    /// its kv.
+    bool forgotten() const;
+};
+
+/// The cursors that a dialing side keeps of a peer, as records beside the commits.
+struct peer_marks {
+    struct outgoing {
+        arrival_cursor ours;       ///< the peer has our log up to here
+        std::uint64_t theirs = 0;  ///< and had so many entries in its own then
+        bool operator==(const outgoing&) const = default;
+    };
+    std::optional<arrival_cursor> in;
+    std::optional<outgoing> out;
+
+    static peer_marks load(const commit_store& store, crdt_handle h, const public_key& peer);
+    /// Writes what differs from `stored`.
+    void save(commit_store& store,
+              crdt_handle h,
+              const public_key& peer,
+              const peer_marks& stored) const;
+};
+
+class session {
+public:
+    /// `wants` and `list` are of a dialing side.
+    session(hub_shared& hub,
+            connection_id id,
+            wire::role role,
+            std::vector<want> wants,
+            bool list,
+            mono_ms now);
+
+    void received(bytes_view frame, mono_ms now);
+    /// Errors: unavailable (silence), canceled (the handshake took too long).
+    void tick(mono_ms now);
+    /// This process did not run for `ms`: that was no silence of the peer's.
+    void forgive(mono_ms ms) { heard_at_ += ms; }
+    void set_backlog(std::size_t bytes) { backlog_ = bytes; }
+
+    /// Before the flush of a turn: what goes down with it. `dirty`: there will be a flush anyway.
+    void before_flush(bool dirty);
+    /// After it: acknowledgements, what is new, events.
+    void after_flush(mono_ms now);
+    /// The flush failed. False: this session has said or assumed what is no longer so, and must be
+    /// closed.
+    bool retreat();
+    /// The connection ends; its cursors are kept.
+    void leave();
+
+    void send(bytes frame, std::size_t payload_bytes = 0);
+    bool authenticated() const { return phase_ == phase::open; }
+    const public_key& peer_key() const { return peer_.key; }
+    const connection_counters& counters() const { return counters_; }
+
+private:
+    enum class phase { greeting, proving, open };
+
+    struct inflow {
+        std::uint64_t round = 0;
+        bool done = false;
+        int failures = 0;                ///< missing parents since the last commit that was new
+        std::uint64_t chunks = 0;        ///< of this round
+        std::size_t unacknowledged = 0;  ///< bytes
+        bool ack_due = false;
+        std::uint64_t depth = 1;  ///< round trips when the first chunk of the round is here
+    };
+
+    struct subscription {
+        subscription(std::uint64_t number, crdt_handle h, outflow o)
+            : sub(number), handle(h), out(std::move(o)) {}
+        std::uint64_t sub;
+        crdt_handle handle;
+        bool asked = false;  ///< we asked what the peer has
+        bool accepted = false;
+        bool told = false;                      ///< caught_up was
+        std::optional<wire::holding> deferred;  ///< to plan from when the peer's commits are here
+        int haves = 0;                          ///< answered
+        std::uint64_t their_end =
+            0;  ///< of the peer's log when it last spoke of what it has of ours
+        std::uint64_t out_depth = 1;
+        inflow in;
+        outflow out;
+        peer_marks stored, marks;
+    };
+
+    /// A want that waits for its accept.
+    struct open_want {
+        want what;
+        bool cursor_given = false;
+        bool trusted = false;  ///< pushed without waiting
+    };
+
+    // session.cpp
+    void dispatch(wire::message_type type, bytes_view frame);
+    void on_hello(bytes_view frame);
+    void on_auth(bytes_view frame);
+    void on_list();
+    void on_offers(bytes_view frame);
+    void event(hub_event e);
+
+    // session_subscriptions.cpp
+    void subscribe_wants();
+    void on_subscribe(bytes_view frame);
+    void on_accept(bytes_view frame);
+    void on_chunk(bytes_view frame);
+    void on_ack(bytes_view frame);
+    void on_have(bytes_view frame);
+    void on_ask(bytes_view frame);
+
+    void subscribe(std::uint64_t sub, open_want& w);
+    crdt_handle adopt(const want& w, const wire::accept::description& about);
+    subscription& add_subscription(std::uint64_t sub, crdt_handle h, bool live);
+    subscription& find(std::uint64_t sub);
+    bool may_read(crdt_handle h) const;
+    wire::holding holding_of(crdt_handle h, std::uint64_t round) const;
+    void plan(subscription& s, const wire::holding& have, bool last_word);
+    void missed(subscription& s);
+    void say_have(subscription& s, wire::holding what);
+    void pump(subscription& s);
+    bool caught_up(subscription& s) const;
+    void refresh_marks(subscription& s);
+    void store_marks(subscription& s);
+
+    hub_shared& hub_;
+    connection_id id_;
+    wire::role role_;
+    phase phase_ = phase::greeting;
+    std::vector<want> wants_;
+    bool list_;
+    bytes my_hello_;
+    hash32 transcript_;
+    wire::hello peer_;
+
+    std::map<std::uint64_t, open_want> open_wants_;
+    std::map<std::uint64_t, subscription> subscriptions_;
+
+    connection_counters counters_;
+    std::size_t backlog_ = 0;
+    std::size_t sent_this_turn_ = 0;
+    bool heard_this_turn_ = false;  ///< something that may rest on what is staged
+    bool marks_due_ = false;
+    mono_ms started_, heard_at_, spoke_at_;
+    std::vector<hub_event> events_;  ///< true once this turn is durable
+};
+
+}  // namespace tributary

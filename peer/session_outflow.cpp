@@ -1,0 +1,255 @@
+#include "tributary/peer/session_outflow.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace tributary {
+namespace {
+
+/// A gap of that many entries is read over; beyond it a new scan is cheaper.
+constexpr node gap_read_max = 16;
+
+/// A chunk while it is built. It may end only where each author's last commit carries a signature:
+/// `boundary_` is the last such place.
+class builder {
+public:
+    explicit builder(const hub_options& options) : options_(options) {}
+
+    /// False if the commit did not fit: the chunk ends at the last boundary.
+    bool add(const arrival_entry& entry, bytes_view body) {
+        const std::size_t more = entry.header.size() + body.size();
+        const std::size_t total = writer_.payload_bytes() + more;
+        const bool full = total > options_.chunk_bytes || writer_.count() >= options_.chunk_commits;
+        if (full && boundary_ > 0) return false;
+        if (writer_.count() > 0 && beyond_protocol(total)) return false;
+
+        links_.push_back({entry.number, entry.id, wire::prev_of_header(entry.header), entry.sig});
+        writer_.add(entry.header, body);
+        if (links_.back().prev) unsigned_tips_.erase(*links_.back().prev);
+        if (!entry.sig) unsigned_tips_.insert(entry.id);
+        if (unsigned_tips_.empty()) boundary_ = writer_.count();
+        return true;
+    }
+
+    /// Ends the chunk. Tips without a signature that are left at the end are known to the receiver,
+    /// because the chunk that brought them here brought their signed successors too, and those are
+    /// not to be sent.
+    node close() {
+        if (boundary_ > 0) {
+            writer_.truncate(boundary_);
+            links_.resize(boundary_);
+        }
+        return links_.back().number;
+    }
+
+    std::size_t commits() const { return links_.size(); }
+
+    outflow::chunk finish(const wire::chunk_head& head) {
+        const auto sigs = tip_signatures();
+        outflow::chunk out;
+        out.commits = links_.size();
+        out.payload_bytes = writer_.payload_bytes() + sigs.size() * 64;
+        out.frame = writer_.finish(head, sigs);
+        return out;
+    }
+
+private:
+    struct link {
+        node number;
+        commit_id id;
+        std::optional<commit_id> prev;
+        std::optional<signature> sig;
+    };
+
+    bool beyond_protocol(std::size_t bytes) const {
+        return bytes > options_.frame_bytes_max / 2 || writer_.count() >= wire::chunk_commits_max;
+    }
+
+    /// Only of commits that no later one in the chunk vouches for.
+    std::vector<std::pair<std::size_t, signature>> tip_signatures() const {
+        std::unordered_set<commit_id> vouched;
+        std::vector<std::pair<std::size_t, signature>> sigs;
+        for (std::size_t i = links_.size(); i-- > 0;) {
+            const link& l = links_[i];
+            if (!vouched.contains(l.id) && l.sig) sigs.emplace_back(i, *l.sig);
+            if (l.prev) vouched.insert(*l.prev);
+        }
+        std::reverse(sigs.begin(), sigs.end());
+        return sigs;
+    }
+
+    const hub_options& options_;
+    wire::chunk_writer writer_;
+    std::vector<link> links_;
+    std::unordered_set<commit_id> unsigned_tips_;
+    std::size_t boundary_ = 0;
+};
+
+}  // namespace
+
+void outflow::begin(std::uint64_t round, node position, node end) {
+    planned_ = true;
+    round_ = round;
+    position_ = acked_position_ = position;
+    target_ = end;
+    list_.clear();
+    list_end_ = position;
+    announced_.reset();
+    done_told_ = false;
+    in_flight_.clear();
+    in_flight_bytes_ = 0;
+    chunks_acked_ = 0;
+}
+
+void outflow::plan_log(std::uint64_t round, node position, node end) {
+    begin(round, position, end);
+}
+
+bool outflow::plan(const wire::holding& have, node end, bool last_word) {
+    planned_ = false;
+    limit_window(have.window);
+    if (have.cursor && store_.is_valid(handle_, *have.cursor)) {
+        begin(have.round, have.cursor->seq, end);
+        return true;
+    }
+    if (have.count == 0) {
+        begin(have.round, 0, end);
+        return true;
+    }
+    const std::vector<commit_id> heads = store_.state(handle_).heads;
+    if (have.heads_digest == wire::digest_of_heads(heads)) {
+        begin(have.round, end, end);
+        return true;
+    }
+    std::vector<node> known;
+    for (const commit_id& id : have.ids.value_or(std::vector<commit_id>{}))
+        if (const auto n = store_.find(handle_, id)) known.push_back(*n);
+    const bool all_known = have.ids && !have.ids->empty() && known.size() == have.ids->size();
+    if (!all_known && !last_word) return false;
+
+    std::optional<std::vector<node>> lacking;
+    if (!known.empty()) {
+        const std::vector<node> ours = store_.head_nodes(handle_);
+        lacking = missing(store_.graph(handle_), known, ours, options_.walk_budget);
+    }
+    // Without a common commit, or with one too far back to find what grew from it: all of it,
+    // again.
+    begin(have.round, 0, end);
+    if (lacking) {
+        list_ = *std::move(lacking);
+        list_end_ = end;
+    }
+    return true;
+}
+
+void outflow::limit_window(std::uint64_t bytes) {
+    window_ = std::min<std::uint64_t>(options_.window_bytes, std::max<std::uint64_t>(bytes, 1));
+}
+
+void outflow::skip(node first, node last) {
+    if (!skips_.empty() && skips_.back().second + 1 == first) {
+        skips_.back().second = last;
+    } else {
+        skips_.emplace_back(first, last);
+    }
+}
+
+/// The first entry after `after` that the receiver is to get, or 0.
+node outflow::next_wanted(node after, node end) const {
+    if (after < list_end_) {
+        const auto at = std::upper_bound(list_.begin(), list_.end(), after);
+        if (at != list_.end()) return *at;
+        after = list_end_;
+    }
+    node n = after + 1;
+    for (const auto& [first, last] : skips_)
+        if (n >= first && n <= last) n = last + 1;
+    return n <= end ? n : 0;
+}
+
+void outflow::move_to(node position) {
+    position_ = position;
+    while (!skips_.empty() && skips_.front().second <= position_) skips_.pop_front();
+    if (position_ >= list_end_ && !list_.empty()) list_ = {};
+}
+
+void outflow::settle(node end) {
+    if (!planned_) return;
+    const node next = next_wanted(position_, end);
+    const node reached = next == 0 ? std::max(position_, end) : next - 1;
+    if (reached > position_) move_to(reached);
+}
+
+bool outflow::has_more(node end) const {
+    if (!planned_) return false;
+    const node next = next_wanted(position_, end);
+    return next != 0 && (continuous_ || next <= target_);
+}
+
+outflow::chunk outflow::next_chunk(std::uint64_t sub, node end, bool with_cursor) {
+    builder chunk(options_);
+    node wanted = next_wanted(position_, end);
+    bool full = false;
+    const auto take = [&](const arrival_entry& entry, bytes_view body) {
+        if (entry.number < wanted) return wanted - entry.number <= gap_read_max;
+        full = !chunk.add(entry, body);
+        if (full) return false;
+        wanted = next_wanted(entry.number, end);
+        return wanted != 0 && wanted - entry.number <= gap_read_max;
+    };
+    while (wanted != 0 && !full) store_.scan(handle_, wanted, take);
+
+    const node last = chunk.close();
+    move_to(last);
+    settle(end);
+    wire::chunk_head head{sub, round_, std::nullopt, position_ >= target_};
+    if (with_cursor) head.cursor = cursor_at(position_);
+    outflow::chunk out = chunk.finish(head);
+    done_told_ = done_told_ || head.done;
+    announced_ = position_;
+    in_flight_.push_back({out.payload_bytes, position_});
+    in_flight_bytes_ += out.payload_bytes;
+    return out;
+}
+
+bool outflow::owes_cursor() const {
+    if (!planned_) return false;
+    if (!done_told_ && position_ >= target_) return true;
+    return done_told_ && announced_ != position_;
+}
+
+outflow::chunk outflow::cursor_chunk(std::uint64_t sub) {
+    wire::chunk_head head{sub, round_, cursor_at(position_), position_ >= target_};
+    done_told_ = done_told_ || head.done;
+    announced_ = position_;
+    return {wire::chunk_writer().finish(head, {}), 0, 0};
+}
+
+void outflow::acked(std::uint64_t chunks) {
+    if (chunks < chunks_acked_ || chunks - chunks_acked_ > in_flight_.size())
+        throw error(errc::bad_input, "the peer acknowledges what it was not sent");
+    for (; chunks_acked_ < chunks; ++chunks_acked_) {
+        in_flight_bytes_ -= in_flight_.front().bytes;
+        acked_position_ = in_flight_.front().position;
+        in_flight_.pop_front();
+    }
+}
+
+bool outflow::complete(node end) const {
+    if (!planned_ || !in_flight_.empty()) return false;
+    const node next = next_wanted(position_, end);
+    return next == 0 || next > target_;
+}
+
+bool outflow::retreat(node end) {
+    if (position_ > end || list_end_ > end) return false;
+    target_ = std::min(target_, end);
+    return true;
+}
+
+arrival_cursor outflow::cursor_at(node n) const {
+    if (n == 0) return {};
+    return {n, store_.entry(handle_, n).digest};
+}
+
+}  // namespace tributary

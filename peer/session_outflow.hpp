@@ -1,0 +1,103 @@
+/// What one subscription sends: which commits the other side lacks, in the order of the arrival
+/// log, cut into chunks, within a window.
+///
+/// A plan is made from what the receiver says it has. It is a list of commits found by a graph walk
+/// (or none) up to a place in the log, and after that the log itself without the ranges that came
+/// from this very connection. Thread rule: one thread.
+#pragma once
+
+#include "tributary/peer/message.hpp"
+
+#include <deque>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace tributary {
+
+class outflow {
+public:
+    struct chunk {
+        bytes frame;
+        std::size_t commits = 0;
+        std::size_t payload_bytes = 0;
+    };
+
+    outflow(commit_store& store, crdt_handle h, const hub_options& options, bool continuous)
+        : store_(store),
+          handle_(h),
+          options_(options),
+          continuous_(continuous),
+          window_(options.window_bytes) {}
+
+    /// Streams the log after entry `position`, which the receiver has up to there.
+    void plan_log(std::uint64_t round, node position, node end);
+    /// Plans from what the receiver has. False: that says too little; ask it, and plan again with
+    /// `last_word`, which always succeeds.
+    bool plan(const wire::holding& have, node end, bool last_word);
+
+    bool planned() const { return planned_; }
+    std::uint64_t round() const { return round_; }
+
+    /// Entries `first` to `last` came from this connection.
+    void skip(node first, node last);
+    /// Moves over entries that the receiver has anyway.
+    void settle(node end);
+
+    /// Whether there is something to send now, if the window allows.
+    bool has_more(node end) const;
+    bool window_open() const { return in_flight_bytes_ < window_; }
+    void limit_window(std::uint64_t bytes);
+
+    /// The next chunk. `with_cursor`: it says how far the receiver has the log then. Needs
+    /// has_more.
+    chunk next_chunk(std::uint64_t sub, node end, bool with_cursor);
+    /// Whether the receiver should hear where the cursor is though there is nothing to send.
+    bool owes_cursor() const;
+    chunk cursor_chunk(std::uint64_t sub);
+
+    /// Errors: bad_input (acknowledges what was never sent).
+    void acked(std::uint64_t chunks);
+
+    /// Everything that was there when the plan was made is sent and acknowledged.
+    bool complete(node end) const;
+    /// The receiver has, durably, the log up to here.
+    node acked_position() const { return in_flight_.empty() ? position_ : acked_position_; }
+    /// After a failed flush: nothing beyond `end` exists any more. False if the plan was built on
+    /// it.
+    bool retreat(node end);
+
+    arrival_cursor cursor_at(node n) const;
+
+private:
+    struct sent {
+        std::size_t bytes;
+        node position;
+    };
+    node next_wanted(node after, node end) const;
+    void begin(std::uint64_t round, node position, node end);
+    void move_to(node position);
+
+    commit_store& store_;
+    crdt_handle handle_;
+    const hub_options& options_;
+    bool continuous_;
+
+    bool planned_ = false;
+    std::uint64_t round_ = 0;
+    node position_ = 0;  ///< the receiver has everything up to here once what is in flight arrives
+    node target_ = 0;    ///< the log's end when the plan was made
+    std::vector<node> list_;  ///< what to send up to list_end_, ascending
+    node list_end_ = 0;
+    std::deque<std::pair<node, node>> skips_;
+    std::optional<node> announced_;  ///< the last cursor sent
+    bool done_told_ = false;
+
+    std::deque<sent> in_flight_;
+    std::size_t in_flight_bytes_ = 0;
+    std::uint64_t window_;
+    std::uint64_t chunks_acked_ = 0;
+    node acked_position_ = 0;
+};
+
+}  // namespace tributary

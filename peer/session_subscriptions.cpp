@@ -1,0 +1,426 @@
+#include "tributary/peer/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tributary {
+namespace {
+
+constexpr std::size_t subscriptions_max = 256;
+/// Plans that one subscription may ask for; each can cost a walk.
+constexpr int haves_max = 16;
+/// With a cursor, heads are only for the case that it is not good, so they are sent only while they
+/// are few.
+constexpr std::size_t heads_beside_cursor_max = 4;
+constexpr std::size_t asked_heads_max = 64;
+
+/// Of a log of `end` entries: the newest, and at distances that double. Whoever knows one of them
+/// knows all its ancestors.
+std::vector<node> samples(node end) {
+    std::vector<node> numbers;
+    for (node back = 1; back < end; back *= 2) numbers.push_back(end - back);
+    return numbers;
+}
+
+std::string printable_name(const std::string& name, const crdt_id& id) {
+    const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+    const bool good =
+        !name.empty() && name.size() <= 255 && std::none_of(name.begin(), name.end(), control);
+    return good ? name : id.brief();
+}
+
+std::string free_name(const commit_store& store, const std::string& name) {
+    std::string free = name;
+    for (int n = 2; store.find_name(free); ++n) free = fmt::format("{}-{}", name, n);
+    return free;
+}
+
+std::variant<crdt_id, std::string> target_of(const std::string& remote) {
+    if (remote.starts_with("trib:")) return parse_address(remote);
+    return remote;
+}
+
+}  // namespace
+
+// -- Marks ----------------------------------------------------------------------------------------
+
+namespace {
+
+std::string mark_key(const public_key& peer, const char* which) {
+    return "peer/" + peer.hex() + which;
+}
+
+bytes encode_cursor(const arrival_cursor& c) {
+    bytes out;
+    put_be64(out, c.seq);
+    out.append(reinterpret_cast<const char*>(c.digest.data()), c.digest.size());
+    return out;
+}
+
+arrival_cursor decode_cursor(bytes_view b) {
+    arrival_cursor c;
+    c.seq = get_be64(b.substr(0, 8));
+    std::copy_n(b.begin() + 8, c.digest.size(), c.digest.begin());
+    return c;
+}
+
+constexpr std::size_t cursor_bytes = 24;
+
+}  // namespace
+
+peer_marks peer_marks::load(const commit_store& store, crdt_handle h, const public_key& peer) {
+    peer_marks m;
+    if (const auto in = store.mark(h, mark_key(peer, "/in")); in && in->size() == cursor_bytes)
+        m.in = decode_cursor(*in);
+    if (const auto out = store.mark(h, mark_key(peer, "/out"));
+        out && out->size() == cursor_bytes + 8)
+        m.out = {decode_cursor(*out), get_be64(bytes_view(*out).substr(cursor_bytes))};
+    return m;
+}
+
+void peer_marks::save(commit_store& store,
+                      crdt_handle h,
+                      const public_key& peer,
+                      const peer_marks& stored) const {
+    if (in != stored.in) {
+        std::optional<bytes> val;
+        if (in) val = encode_cursor(*in);
+        store.put_mark(h, mark_key(peer, "/in"), std::move(val));
+    }
+    if (out != stored.out) {
+        std::optional<bytes> val;
+        if (out) {
+            val = encode_cursor(out->ours);
+            put_be64(*val, out->theirs);
+        }
+        store.put_mark(h, mark_key(peer, "/out"), std::move(val));
+    }
+}
+
+void session::refresh_marks(subscription& s) {
+    if (!s.accepted || !s.out.planned()) return;
+    const node position = s.out.acked_position();
+    if (s.marks.out && s.marks.out->ours.seq == position && s.marks.out->theirs == s.their_end)
+        return;
+    s.marks.out = {s.out.cursor_at(position), s.their_end};
+}
+
+void session::store_marks(subscription& s) {
+    if (role_ == wire::role::acceptor) return;
+    refresh_marks(s);
+    s.marks.save(hub_.store, s.handle, peer_.key, s.stored);
+    s.stored = s.marks;
+}
+
+// -- Beginning ------------------------------------------------------------------------------------
+
+session::subscription& session::add_subscription(std::uint64_t sub, crdt_handle h, bool live) {
+    for (const auto& [other, s] : subscriptions_)
+        if (other == sub || s.handle == h)
+            throw error(errc::bad_input, "two subscriptions to one CRDT on one connection");
+    if (subscriptions_.size() >= subscriptions_max)
+        throw error(errc::limit, fmt::format("more than {} subscriptions", subscriptions_max));
+    outflow out(hub_.store, h, hub_.options, live);
+    return subscriptions_.emplace(sub, subscription(sub, h, std::move(out))).first->second;
+}
+
+session::subscription& session::find(std::uint64_t sub) {
+    const auto found = subscriptions_.find(sub);
+    if (found == subscriptions_.end() || !found->second.accepted)
+        throw error(errc::bad_input, fmt::format("a message for no subscription ({})", sub));
+    return found->second;
+}
+
+bool session::may_read(crdt_handle h) const {
+    const genesis& g = hub_.store.genesis_of(h);
+    if (g.public_read) return true;
+    if (std::find(g.owners.begin(), g.owners.end(), peer_.key) != g.owners.end()) return true;
+    for (const node head : hub_.store.head_nodes(h)) {
+        const authority a = hub_.store.authority_at(h, head);
+        const auto member = a.members.find(peer_.key);
+        if (member != a.members.end() && member->second.granted) return true;
+    }
+    return false;
+}
+
+wire::holding session::holding_of(crdt_handle h, std::uint64_t round) const {
+    const crdt_state state = hub_.store.state(h);
+    wire::holding have;
+    have.round = round;
+    have.heads_digest = wire::digest_of_heads(state.heads);
+    have.count = state.end.seq;
+    have.window = hub_.options.window_bytes;
+    if (state.heads.size() <= wire::heads_max) have.ids = state.heads;
+    return have;
+}
+
+void session::subscribe_wants() {
+    std::uint64_t next = 1;
+    for (want& w : wants_) {
+        const auto target = target_of(w.remote);
+        if (!w.handle)
+            if (const auto* id = std::get_if<crdt_id>(&target)) w.handle = hub_.store.find_id(*id);
+        const std::uint64_t sub = next++;
+        subscribe(sub, open_wants_.emplace(sub, open_want{std::move(w)}).first->second);
+    }
+    wants_.clear();
+}
+
+void session::subscribe(std::uint64_t sub, open_want& w) {
+    wire::subscribe m;
+    m.sub = sub;
+    m.live = w.what.live;
+    if (!w.what.handle) {
+        m.target = target_of(w.what.remote);
+        m.want_genesis = true;
+        m.have.round = 1;
+        m.have.heads_digest = wire::digest_of_heads({});
+        m.have.window = hub_.options.window_bytes;
+        send(encode(m));
+        return;
+    }
+    const crdt_handle h = *w.what.handle;
+    subscription& s = add_subscription(sub, h, m.live);
+    s.stored = s.marks = peer_marks::load(hub_.store, h, peer_.key);
+    const auto& out = s.marks.out;
+    w.cursor_given = s.marks.in.has_value();
+    w.trusted =
+        s.marks.in && out && out->theirs <= s.marks.in->seq && hub_.store.is_valid(h, out->ours);
+    s.in.round = 1;
+    m.target = hub_.store.state(h).id;
+    m.want_heads = !w.trusted;
+    m.have = holding_of(h, 1);
+    m.have.cursor = s.marks.in;
+    if (w.cursor_given && m.have.ids && m.have.ids->size() > heads_beside_cursor_max)
+        m.have.ids.reset();
+    if (w.trusted) {
+        s.their_end = out->theirs;
+        s.out.plan_log(0, out->ours.seq, hub_.end_of(h));
+    }
+    send(encode(m));
+}
+
+void session::on_subscribe(bytes_view frame) {
+    if (role_ == wire::role::dialer)
+        throw error(errc::bad_input, "only the dialing side subscribes");
+    const wire::subscribe m = wire::read_subscribe(frame);
+    const auto* id = std::get_if<crdt_id>(&m.target);
+    const auto h =
+        id ? hub_.store.find_id(*id) : hub_.store.find_name(std::get<std::string>(m.target));
+    if (!h || !may_read(*h))
+        throw error(
+            errc::not_found,
+            "this peer offers no CRDT " +
+                (id ? address_of(*id) : "named \"" + std::get<std::string>(m.target) + "\"") +
+                "; trib ls shows what it offers");
+
+    subscription& s = add_subscription(m.sub, *h, m.live);
+    s.accepted = true;
+    wire::accept answer;
+    answer.sub = m.sub;
+    answer.cursor_good = m.have.cursor && hub_.store.is_valid(*h, *m.have.cursor);
+    // Round 0 is what the dialer pushes on the strength of its cursors, before it reads this
+    // answer.
+    s.in.round = answer.cursor_good ? 0 : 1;
+    answer.have = holding_of(*h, s.in.round);
+    if (answer.cursor_good && !m.want_heads) answer.have.ids.reset();
+    if (m.want_genesis) {
+        const crdt_state state = hub_.store.state(*h);
+        answer.about = {state.genesis, state.name};
+    }
+    send(encode(answer));
+    plan(s, m.have, false);
+}
+
+crdt_handle session::adopt(const want& w, const wire::accept::description& about) {
+    const genesis g = verify(about.genesis);
+    const crdt_id id = id_of_genesis(about.genesis.record);
+    const auto target = target_of(w.remote);
+    if (const auto* wanted = std::get_if<crdt_id>(&target); wanted != nullptr && *wanted != id)
+        throw error(errc::bad_input,
+                    "the peer answers with another CRDT than " + address_of(*wanted));
+    if (const auto known = hub_.store.find_id(id)) return *known;
+    const std::string name = w.clone_as.empty() ? printable_name(about.name, id) : w.clone_as;
+    const crdt_handle h = hub_.store.add(about.genesis, free_name(hub_.store, name));
+    hub_.grown(h);
+    return h;
+}
+
+void session::on_accept(bytes_view frame) {
+    const wire::accept m = wire::read_accept(frame);
+    const auto found = open_wants_.find(m.sub);
+    if (found == open_wants_.end()) throw error(errc::bad_input, "an answer that nobody asked for");
+    const open_want w = std::move(found->second);
+    open_wants_.erase(found);
+    counters_.round_trips = std::max<std::uint64_t>(counters_.round_trips, 1);
+
+    bool restart = false;
+    if (!w.what.handle) {
+        if (!m.about) throw error(errc::bad_input, "an answer to a clone without the genesis");
+        const crdt_handle h = adopt(w.what, *m.about);
+        subscription& s = add_subscription(m.sub, h, w.what.live);
+        s.stored = s.marks = peer_marks::load(hub_.store, h, peer_.key);
+        s.in.round = 1;
+        restart = hub_.end_of(h) > 0;
+        hub_event e{.what = hub_event::kind::cloned};
+        e.handle = h;
+        event(std::move(e));
+    }
+    subscription& s = subscriptions_.at(m.sub);
+    s.accepted = true;
+    if (w.cursor_given && !m.cursor_good) {
+        s.marks = {};
+        store_marks(s);
+    }
+    const node end = hub_.end_of(s.handle);
+    const std::uint64_t shared =
+        m.cursor_good && s.marks.in ? s.marks.in->seq : std::min<std::uint64_t>(end, m.have.count);
+    counters_.commits_in_expected += m.have.count - std::min(shared, m.have.count);
+    if (w.trusted && m.cursor_good) {
+        s.out.limit_window(m.have.window);
+    } else {
+        s.their_end = m.have.count;
+        plan(s, m.have, false);
+    }
+    // What it is asked to clone is here, from another time: say so.
+    if (restart) say_have(s, holding_of(s.handle, s.in.round + 1));
+}
+
+// -- Sending --------------------------------------------------------------------------------------
+
+void session::plan(subscription& s, const wire::holding& have, bool last_word) {
+    const node end = hub_.end_of(s.handle);
+    s.out_depth = counters_.round_trips + 1;
+    s.deferred.reset();
+    if (s.out.plan(have, end, last_word)) return;
+    // The dialer is about to get what it does not know, and can tell then.
+    if (role_ == wire::role::dialer && have.ids && !s.in.done) {
+        s.deferred = have;
+        return;
+    }
+    wire::ask question{s.sub, s.out.cursor_at(end), holding_of(s.handle, 0).ids};
+    s.asked = true;
+    send(encode(question));
+}
+
+void session::on_have(bytes_view frame) {
+    const wire::have m = wire::read_have(frame);
+    subscription& s = find(m.sub);
+    if (++s.haves > haves_max) throw error(errc::limit, "too many changes of plan");
+    const bool last_word = std::exchange(s.asked, false);
+    s.their_end = m.what.count;
+    plan(s, m.what, last_word);
+}
+
+void session::on_ack(bytes_view frame) {
+    const wire::ack m = wire::read_ack(frame);
+    subscription& s = find(m.sub);
+    if (!s.out.planned() || s.out.round() != m.round) return;
+    s.out.acked(m.chunks);
+    s.their_end = m.end;
+    counters_.round_trips = std::max(counters_.round_trips, s.out_depth);
+}
+
+void session::pump(subscription& s) {
+    const node end = hub_.end_of(s.handle);
+    const bool acceptor = role_ == wire::role::acceptor;
+    const auto room = [this] { return backlog_ + sent_this_turn_ < hub_.options.window_bytes; };
+    while (s.out.window_open() && room() && s.out.has_more(end)) {
+        outflow::chunk c = s.out.next_chunk(s.sub, end, acceptor);
+        counters_.commits_out += c.commits;
+        send(std::move(c.frame), c.payload_bytes);
+    }
+    if (!acceptor || s.out.has_more(end)) return;
+    s.out.settle(end);
+    if (s.out.owes_cursor()) send(s.out.cursor_chunk(s.sub).frame);
+}
+
+// -- Receiving ------------------------------------------------------------------------------------
+
+void session::on_chunk(bytes_view frame) {
+    std::vector<commit>& commits = hub_.commits;
+    const wire::chunk_head head = wire::read_chunk(frame, commits);
+    std::size_t payload = 0;
+    for (const commit& c : commits) payload += c.header.size() + c.body.size() + (c.sig ? 64 : 0);
+    counters_.payload_bytes += payload;
+    counters_.control_bytes += frame.size() - payload;
+
+    subscription& s = find(head.sub);
+    if (head.round > s.in.round) throw error(errc::bad_input, "an answer to what was not said");
+    if (head.round < s.in.round) return;
+    s.in.unacknowledged += payload;
+    if (s.in.unacknowledged > hub_.options.window_bytes + hub_.options.frame_bytes_max)
+        throw error(errc::limit, "the peer does not keep to the window");
+
+    if (!commits.empty()) {
+        const node before = hub_.end_of(s.handle);
+        try {
+            const ingest_report report = hub_.store.ingest(s.handle, std::move(commits));
+            counters_.commits_in += report.added;
+            if (report.added > 0) {
+                hub_.grown(s.handle);
+                s.out.skip(before + 1, hub_.end_of(s.handle));
+                s.in.failures = 0;
+            }
+        } catch (const error& e) {
+            if (e.code() != errc::not_found) throw;
+            return missed(s);
+        }
+        ++s.in.chunks;
+        s.in.ack_due = true;
+    }
+    counters_.round_trips = std::max(counters_.round_trips, s.in.depth);
+    if (head.cursor) s.marks.in = head.cursor;
+    if (head.done && !s.in.done) {
+        s.in.done = true;
+        if (s.deferred) plan(s, wire::holding(*s.deferred), false);
+    }
+}
+
+/// The peer was wrong about what is here, for one of the two was restored from a backup: tell it,
+/// and the second time ask for all.
+void session::missed(subscription& s) {
+    if (++s.in.failures > 2)
+        throw error(errc::bad_input, "the peer sends commits without the parents they build on");
+    s.marks = {};
+    wire::holding have = holding_of(s.handle, s.in.round + 1);
+    if (s.in.failures == 2) have.cursor = arrival_cursor{};
+    say_have(s, std::move(have));
+}
+
+void session::on_ask(bytes_view frame) {
+    const wire::ask m = wire::read_ask(frame);
+    subscription& s = find(m.sub);
+    if (++s.haves > haves_max) throw error(errc::limit, "too many questions");
+    wire::holding have = holding_of(s.handle, s.in.round + 1);
+    const auto known = [&](const commit_id& id) {
+        return hub_.store.find(s.handle, id).has_value();
+    };
+    if (m.heads && std::all_of(m.heads->begin(), m.heads->end(), known)) {
+        have.cursor = m.end;
+        have.ids.reset();
+        return say_have(s, std::move(have));
+    }
+    std::vector<commit_id> ids = hub_.store.state(s.handle).heads;
+    if (ids.size() > asked_heads_max) ids.resize(asked_heads_max);
+    for (const node n : samples(have.count)) ids.push_back(hub_.store.entry(s.handle, n).id);
+    have.ids = std::move(ids);
+    say_have(s, std::move(have));
+}
+
+void session::say_have(subscription& s, wire::holding what) {
+    s.in.round = what.round;
+    s.in.done = false;
+    s.in.chunks = 0;
+    s.in.ack_due = false;
+    s.in.depth = counters_.round_trips + 1;
+    send(encode(wire::have{s.sub, std::move(what)}));
+}
+
+bool session::caught_up(subscription& s) const {
+    if (role_ == wire::role::acceptor || !s.accepted || !s.in.done) return false;
+    return s.out.complete(hub_.end_of(s.handle));
+}
+
+}  // namespace tributary
