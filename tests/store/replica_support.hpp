@@ -76,15 +76,4 @@ inline outside view_of(const commit_store& store, crdt_handle h) {
     return seen;
 }
 
-/// The error code that `action` throws; errc{} if it does not.
-template <class Action>
-errc code_of(const Action& action) {
-    try {
-        action();
-    } catch (const error& e) {
-        return e.code();
-    }
-    return errc{};
-}
-
 }  // namespace tributary::test
