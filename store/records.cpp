@@ -52,6 +52,7 @@ entry_record parse_entry(node number, bytes_view record) {
     packed::reader in(record, "an arrival log entry");
     entry_record e;
     const auto flags = static_cast<std::uint8_t>(in.take(1).front());
+    if ((flags & ~(flag_signed | flag_foreign | flag_uncounted)) != 0) in.fail("an unknown flag");
     e.info.number = number;
     e.info.foreign = (flags & flag_foreign) != 0;
     e.info.counted = (flags & flag_uncounted) == 0;
