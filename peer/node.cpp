@@ -271,6 +271,7 @@ void peer_node::feed_opened(input& in, mono_ms now) {
 }
 
 void peer_node::feed_closed(input& in) {
+    note_counters();
     if (backlog_out_.erase(in.connection) != 0) hub_->disconnected(in.connection);
     hub_event event{hub_event::kind::closed, in.connection};
     event.code = in.code;
@@ -317,6 +318,7 @@ void peer_node::perform(hub_effects effects) {
         if (at->second >= backlog_step_bytes) told.push_back(s.to);
     }
     for (connection_id c : told) hub_->set_backlog(c, backlog_out_[c]);
+    note_counters();
     for (connection_id c : effects.closes) backlog_out_.erase(c);
     shell_->send(std::move(effects.sends), std::move(effects.closes));
     if (!effects.changed.empty()) {
@@ -324,15 +326,16 @@ void peer_node::perform(hub_effects effects) {
         for (crdt_handle h : effects.changed) commits_[h] = store_->state(h).end.seq;
         changed_.notify_all();
     }
-    {
-        std::lock_guard lock(mutex_);
-        for (auto& [c, d] : dialogs_) {
-            if (!backlog_out_.contains(c)) continue;
-            std::lock_guard dialog_lock(d->mutex_);
-            d->counters_ = hub_->counters(c);
-        }
-    }
     for (auto& event : effects.events) deliver(std::move(event));
+}
+
+void peer_node::note_counters() {
+    std::lock_guard lock(mutex_);
+    for (auto& [c, d] : dialogs_) {
+        if (!backlog_out_.contains(c)) continue;
+        std::lock_guard dialog_lock(d->mutex_);
+        d->counters_ = hub_->counters(c);
+    }
 }
 
 void peer_node::deliver(hub_event event) {

@@ -138,6 +138,8 @@ private:
     std::exception_ptr finish_turn(mono_ms now);
     void perform(hub_effects effects);
     void deliver(hub_event event);
+    /// Shows whoever dialed what the connections have done so far.
+    void note_counters();
     void note_written(connection_id c, std::size_t written);
     void answer_http(const std::string& path, const std::function<void(http_answer)>& reply);
     http_answer health() const;

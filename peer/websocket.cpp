@@ -88,7 +88,7 @@ public:
 
     /// After all that was sent.
     void close() {
-        closing_ = true;
+        if (std::exchange(closing_, true)) return;
         if (open_ && !writing_) start_close();
         if (!open_) fail(errc::canceled, "closed before it was open");
     }

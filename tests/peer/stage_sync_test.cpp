@@ -1,0 +1,151 @@
+/// Stages that replicate over real sockets.
+#include "peer/raw_socket.hpp"
+#include "peer/stage_support.hpp"
+
+using namespace tributary;
+using namespace tributary::testing;
+
+namespace {
+
+struct pair_of_peers {
+    temporary_directory server_dir, client_dir;
+    std::unique_ptr<stage> server = stage::open(server_dir.path()), client = stage::open(client_dir.path());
+
+    pair_of_peers() { server->create("notes", "server"); }
+    bool same(const std::string& name = "notes") {
+        const auto a = server->summary(name), b = client->summary(name);
+        return a.heads == b.heads && a.commits == b.commits;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("sync: clone, then both directions", "[peer]") {
+    pair_of_peers p;
+    add_notes(*p.server, "notes", 30);
+    p.server->grant("notes", p.client->key(), "client");
+    serving at(*p.server);
+
+    const auto offers = stage::offers(at.address());
+    REQUIRE(offers.size() == 1);
+    CHECK(offers[0].name == "notes");
+    CHECK(offers[0].commits == 32);
+
+    const sync_report cloned = p.client->clone(at.address() + "/notes", "copy");
+    CHECK(cloned.commits_in == 32);
+    CHECK(cloned.heads == p.server->summary("notes").heads);
+    CHECK(p.client->summary("copy").ops == 30);
+
+    add_notes(*p.client, "copy", 3);
+    const sync_report pushed = p.client->connect("copy", "");
+    CHECK(pushed.commits_out == 3);
+    CHECK(pushed.commits_in == 0);
+    CHECK(p.server->summary("notes").heads == p.client->summary("copy").heads);
+
+    add_notes(*p.server, "notes", 4);
+    const sync_report fetched = p.client->connect("copy", "");
+    CHECK(fetched.commits_in == 4);
+    CHECK(fetched.round_trips == 1);
+    CHECK(fetched.control_bytes < 500);
+    CHECK(p.client->summary("copy").heads == p.server->summary("notes").heads);
+    CHECK(p.client->connect("copy", at.address()).commits_in == 0);
+}
+
+TEST_CASE("sync: a clone by address, and one that was begun before", "[peer]") {
+    pair_of_peers p;
+    add_notes(*p.server, "notes", 3);
+    serving at(*p.server);
+    const std::string address = address_of(p.server->summary("notes").id);
+    CHECK(p.client->clone(at.address() + "/" + address, "").commits_in == 4);
+    CHECK(p.client->summary("notes").commits == 4);
+    add_notes(*p.server, "notes", 1);
+    CHECK(p.client->clone(at.address() + "/notes", "").commits_in == 1);
+    CHECK(p.same());
+}
+
+TEST_CASE("sync: a clone that cannot be says why", "[peer]") {
+    pair_of_peers p;
+    serving at(*p.server);
+    p.client->create("taken");
+    CHECK_THROWS_WITH(p.client->clone(at.address() + "/other", ""), Catch::Contains("it offers: notes"));
+    CHECK_THROWS_WITH(p.client->clone(at.address(), ""), Catch::Contains("/NAME"));
+    CHECK_THROWS_WITH(p.client->clone(at.address() + "/notes", "taken"), Catch::Contains("another CRDT"));
+    CHECK_THROWS_WITH(p.client->clone("http://x/notes", ""), Catch::Contains("ws://HOST:PORT"));
+    CHECK_THROWS_WITH(p.client->connect("taken", ""), Catch::Contains("give the URL"));
+    CHECK_THROWS_WITH(p.client->connect("taken", "ws://127.0.0.1:1"), Catch::Contains("refused"));
+    CHECK_THROWS_AS(p.client->connect("taken", at.address()), error);
+}
+
+TEST_CASE("sync: commits without a grant are refused and stay where they are", "[peer]") {
+    pair_of_peers p;
+    serving at(*p.server);
+    p.client->clone(at.address() + "/notes", "");
+    try {
+        p.client->transact("notes", {note("not mine to write")});
+        FAIL("written without a grant");
+    } catch (const error& e) {
+        CHECK(e.code() == errc::unauthorized);
+    }
+}
+
+TEST_CASE("sync: followers get what is written at once, and pass it on", "[peer]") {
+    pair_of_peers p;
+    temporary_directory last_dir;
+    auto last = stage::open(last_dir.path());
+    serving at(*p.server);
+    p.client->clone(at.address() + "/notes", "");
+    serving relay(*p.client);
+    last->clone(relay.address() + "/notes", "");
+
+    following first_hop(*p.client, "notes", at.address()), second_hop(*last, "notes", relay.address());
+    REQUIRE(eventually([&] { return first_hop.state() == "live" && second_hop.state() == "live"; }));
+    for (int i = 1; i <= 5; ++i) {
+        p.server->transact("notes", {note("live")});
+        REQUIRE(eventually([&] { return last->summary("notes").heads == p.server->summary("notes").heads; }, 5s));
+    }
+}
+
+TEST_CASE("sync: a follower finds a server that was restarted", "[peer]") {
+    pair_of_peers p;
+    std::string listen = "127.0.0.1:0";
+    std::optional<serving> at(std::in_place, *p.server, listen);
+    listen = at->host_port();
+    p.client->clone(at->address() + "/notes", "");
+    following follow(*p.client, "notes", at->address());
+    REQUIRE(eventually([&] { return follow.state() == "live"; }));
+
+    at.reset();
+    REQUIRE(eventually([&] { return follow.waiting(); }));
+    p.server.reset();
+    p.server = stage::open(p.server_dir.path());
+    add_notes(*p.server, "notes", 3);
+    at.emplace(*p.server, listen);
+    REQUIRE(eventually([&] { return p.same(); }));
+    CHECK(eventually([&] { return follow.state() == "live"; }));
+}
+
+TEST_CASE("sync: strangers on the port disturb nobody, health and metrics answer", "[peer]") {
+    pair_of_peers p;
+    add_notes(*p.server, "notes", 2);
+    serving at(*p.server);
+    raw::exchange(at.address(), "\x01\x02garbage\r\n\r\n");
+    raw::exchange(at.address(), "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::string health = raw::exchange(at.address(), "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK_THAT(health, Catch::Contains("200 OK") && Catch::Contains("{\"status\":\"ok\"}"));
+    const std::string metrics = raw::exchange(at.address(), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK_THAT(metrics, Catch::Contains("tributary_commits{name=\"notes\"") && Catch::Contains("} 3\n"));
+    p.client->clone(at.address() + "/notes", "");
+    CHECK(p.same());
+}
+
+TEST_CASE("sync: many at a time", "[peer]") {
+    pair_of_peers p;
+    add_notes(*p.server, "notes", 20);
+    serving at(*p.server);
+    std::vector<std::future<std::uint64_t>> clones;
+    std::vector<temporary_directory> dirs(4);
+    for (auto& dir : dirs)
+        clones.push_back(std::async(std::launch::async, [&] { return stage::open(dir.path())->clone(at.address() + "/notes", "").commits_in; }));
+    add_notes(*p.server, "notes", 20);
+    for (auto& c : clones) CHECK(c.get() >= 21);
+}
