@@ -27,17 +27,6 @@ double unordered_real(std::uint64_t v) {
     return std::bit_cast<double>(v & sign_bit ? v ^ sign_bit : ~v);
 }
 
-bool is_text(value_type t) {
-    switch (t) {
-        case value_type::decimal:
-        case value_type::string:
-        case value_type::keyword:
-        case value_type::symbol:
-        case value_type::bytes: return true;
-        default: return false;
-    }
-}
-
 /// Namespace and name apart by a byte lower than any they may hold, so that keys sort by namespace, then name.
 void append_name(bytes& out, bytes_view text) {
     const auto slash = text.find('/', 1);

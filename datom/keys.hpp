@@ -4,8 +4,8 @@
 ///     A a e [v]      -> t raw        by attribute; a raw value beyond column_value_bytes stays in E, and one zero byte stands here
 ///     V a v e        -> t            by value; unique attributes: V a v -> t e
 ///     R v a e        -> t            references by target; they are in V only if unique
-///     e a r v        -> n t*n [raw]  superseded facts, every part and the t of assertion in the key (e e a v t ...); the value lists when it was retracted,
-///                                    restored by a rewind, retracted again, ...
+///     e a r v        -> n t*n [raw]  superseded facts: the key has every part, v always, and at its end the t of assertion; the value lists (n in two bytes)
+///                                    when it was retracted, restored by a rewind, retracted again, ...
 ///     L t            -> log entry    (datom/log.hpp)
 ///     I instant t    -> nothing      instants of transactions
 ///     W t            -> rewind       which transactions the rewind t undid
@@ -37,6 +37,14 @@ constexpr char past(char space) { return static_cast<char>(space + ('a' - 'A'));
 inline constexpr std::size_t column_value_bytes = 1024;
 /// In the t of a current fact: a rewind restored it, so its past twin tells of its assertion.
 inline constexpr std::int64_t restored_flag = std::int64_t{1} << 47;
+
+/// The value of a past twin: its times (6 bytes each), and what follows them.
+inline constexpr std::size_t past_head_bytes = 2;
+inline std::size_t past_times_bytes(bytes_view val) {
+    return (static_cast<std::size_t>(static_cast<unsigned char>(val[0])) << 8 | static_cast<unsigned char>(val[1])) * id_bytes;
+}
+inline bytes_view past_times(bytes_view val) { return val.substr(past_head_bytes, past_times_bytes(val)); }
+inline bytes_view past_rest(bytes_view val) { return val.substr(past_head_bytes + past_times_bytes(val)); }
 
 inline bytes start(char space, std::size_t size) {
     bytes k;

@@ -66,6 +66,8 @@ public:
     virtual const schema& attributes() const = 0;
     /// By ident (`ns/name` without the colon), or by keyword, or by entity id; null if there is none.
     const attribute* find_attribute(std::string_view ident) const { return attributes().find(ident); }
+    const attribute* find_attribute(const std::string& ident) const { return attributes().find(ident); }
+    const attribute* find_attribute(const char* ident) const { return attributes().find(ident); }
     const attribute* find_attribute(entity_id a) const { return attributes().find(a); }
     const attribute* find_attribute(const value& ident_or_id) const;
     /// Integer, ident keyword or lookup ref to an entity; nothing if there is none. Errors: bad_input for anything else.

@@ -66,14 +66,13 @@ bool twin_scan::show_current() {
 
 bool twin_scan::show_past() {
     const bytes_view val = past_->val();
-    const auto n = static_cast<unsigned char>(val.front());
     const bytes_view key = past_->key();
     asserted_t_ = get_id(key.data() + key.size() - id_bytes);
     if (asserted_t_ > filter_.limit_t) return false;
-    times_ = val.substr(1, n * id_bytes);
+    times_ = keys::past_times(val);
     if (!filter_.history) {
         // A fact restored since is current again: an odd number of times means it ended at the last of them.
-        if (n % 2 == 0) return false;
+        if (times_.size() / id_bytes % 2 == 0) return false;
         const std::int64_t ended_t = get_id(times_.data() + times_.size() - id_bytes);
         if (ended_t <= filter_.limit_t) return false;
     }
@@ -96,7 +95,7 @@ bool twin_scan::show_event() {
 
 void twin_scan::decode(bytes_view key, bool past) {
     const bytes_view val = past ? past_->val() : current_->val();
-    const bytes_view raw = past ? val.substr(1 + times_.size()) : val.substr(id_bytes);
+    const bytes_view raw = past ? keys::past_rest(val) : val.substr(id_bytes);
     switch (space_) {
         case keys::eavt:
             datom_.e = get_id(key.data());
@@ -142,7 +141,7 @@ void twin_scan::load_long_value(bool past) {
     if (!found) throw error(errc::io, "the datom database is damaged: an index names a fact that is not there; realize it anew");
     long_value_ = std::move(*found);
     const bytes_view val = long_value_;
-    datom_.v = view_of_raw(val.substr(past ? 1 + static_cast<unsigned char>(val.front()) * id_bytes : id_bytes));
+    datom_.v = view_of_raw(past ? keys::past_rest(val) : val.substr(id_bytes));
 }
 
 }  // namespace tributary::datom

@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "tributary/datom/database.hpp"
+#include "tributary/datom/keys.hpp"
+#include "tributary/datom/rewind.hpp"
+#include "tributary/datom/stored_reader.hpp"
+#include "tributary/datom/stream_log.hpp"
+#include "tributary/datom/transaction.hpp"
+#include "tributary/store/leveldb_kv.hpp"
+
+namespace tributary::datom {
+
+namespace {
+
+void check_stream_name(const std::string& stream) {
+    if (stream.empty() || stream.find('\0') != std::string::npos)
+        throw error(errc::misuse, "a stream's name is a text without zero bytes, and not empty");
+}
+
+class stored_connection final : public connection {
+public:
+    stored_connection(kv& store, std::shared_ptr<kv> owner) : owner_(std::move(owner)), store_(store), staged_(store) {
+        publish();
+        for (const std::string& s : streams()) known_.emplace(s, *read_cursor(store_, s));
+    }
+
+    db current() const override {
+        const std::lock_guard lock(mutex_);
+        return db(current_);
+    }
+
+    tx_report transact(const value& tx_data, std::int64_t now_ms) override {
+        require_clean("transact");
+        if (const auto names = streams(); !names.empty())
+            throw error(errc::misuse,
+                        "this database is realized from the stream \"" + names.front() +
+                            "\" and takes no other writes, so that it can be rewound and rebuilt; keep your own facts in a second "
+                            "database and join the two in a query with :in $ $own");
+        tx_report report = stage(tx_data, now_ms);
+        flush();
+        return report;
+    }
+
+    tx_report stage(const value& tx_data, std::int64_t now_ms) override {
+        begin_batch();
+        return transaction(staged_, now_ms).run(tx_data);
+    }
+
+    void stage_cursor(const std::string& stream, const stream_cursor& to) override {
+        check_stream_name(stream);
+        begin_batch();
+        const stream_cursor* last = last_cursor(stream);
+        if (last && to.epoch < last->epoch) fenced_off(stream);
+        // A stream that begins without saying so began with this batch.
+        if (!last && to.position > 0) stage_applied(stream, 0, {stored_t_, {}});
+        if (!last || to.position != last->position) stage_applied(stream, to.position, {staged_.state().basis_t, to.commit});
+        staged_.put(keys::of_stream(stream), pack(to));
+        moved_[stream] = to;
+    }
+
+    void flush() override {
+        if (!staged_.dirty()) return;
+        try {
+            for (const auto& [stream, to] : moved_) {
+                const auto known = known_.find(stream);
+                const auto durable = read_cursor(store_, stream);
+                if (durable && to.epoch < durable->epoch) fenced_off(stream);
+                if (durable != (known == known_.end() ? std::nullopt : std::optional(known->second))) fenced_off(stream);
+            }
+            if (!staged_.is_fresh())
+                throw error(errc::conflict, "another writer changed the datom database since this batch began; nothing of it was written");
+            store_.write(staged_.take_batch(), true);
+        } catch (...) {
+            forget();
+            throw;
+        }
+        for (auto& [stream, to] : moved_) known_[stream] = std::move(to);
+        moved_.clear();
+        publish();
+    }
+
+    void discard() override {
+        staged_.discard();
+        moved_.clear();
+    }
+
+    std::size_t staged_bytes() const override { return staged_.size_bytes(); }
+
+    std::optional<stream_cursor> cursor(const std::string& stream) const override {
+        auto durable = read_cursor(store_, stream);
+        // Who asks goes on from the answer, but not in the middle of a batch.
+        if (moved_.contains(stream)) return durable;
+        if (durable) known_[stream] = *durable;
+        else known_.erase(stream);
+        return durable;
+    }
+
+    std::vector<std::string> streams() const override { return stream_names(store_); }
+
+    std::optional<bytes> applied_at(const std::string& stream, std::uint64_t position) const override {
+        const auto cursor = read_cursor(store_, stream);
+        if (!cursor || position >= cursor->position) return std::nullopt;
+        const auto found = read_applied(store_, stream, position + 1);
+        if (!found) return std::nullopt;
+        return found->commit;
+    }
+
+    void rewind(const std::string& stream, std::uint64_t position, std::int64_t now_ms) override {
+        require_clean("rewind");
+        begin_batch();
+        const auto cursor = read_cursor(store_, stream);
+        if (!cursor) throw error(errc::not_found, "this database has no stream \"" + stream + "\"");
+        if (const auto known = known_.find(stream); known == known_.end() || known->second != *cursor) fenced_off(stream);
+        const auto at = read_applied(store_, stream, position);
+        if (position > cursor->position || !at)
+            throw error(errc::misuse, "the stream \"" + stream + "\" has not been at position " + std::to_string(position) + "; it is at " +
+                                          std::to_string(cursor->position));
+        stage_rewind(staged_, store_, {at->t, stream, position}, now_ms);
+        for (const std::string& s : streams()) stage_stream_at(s, at->t, s == stream ? std::optional(position) : std::nullopt);
+        flush();
+    }
+
+private:
+    /// A batch begins from what is stored, whoever wrote it.
+    void begin_batch() {
+        if (staged_.dirty()) return;
+        if (!staged_.is_fresh()) staged_.reload();
+        stored_t_ = staged_.state().basis_t;
+    }
+
+    const stream_cursor* last_cursor(const std::string& stream) const {
+        if (const auto it = moved_.find(stream); it != moved_.end()) return &it->second;
+        const auto it = known_.find(stream);
+        return it == known_.end() ? nullptr : &it->second;
+    }
+
+    void stage_applied(const std::string& stream, std::uint64_t position, const applied_commit& at) {
+        staged_.put(keys::of_applied(stream, position), pack(at));
+    }
+
+    void require_clean(const char* what) const {
+        if (staged_.dirty())
+            throw error(errc::misuse, std::string(what) + " while transactions are staged; flush or discard them first");
+    }
+
+    [[noreturn]] void fenced_off(const std::string& stream) const {
+        throw error(errc::conflict,
+                    "another realizer has taken over the stream \"" + stream + "\" of this database; nothing of this batch was written");
+    }
+
+    void forget() {
+        moved_.clear();
+        staged_.reload();
+    }
+
+    /// The cursor and the applied log of a stream back to `position`, or to where it was at t.
+    void stage_stream_at(const std::string& stream, std::int64_t t, std::optional<std::uint64_t> position) {
+        stream_cursor to = *read_cursor(store_, stream);
+        const std::uint64_t last = to.position;
+        if (!position) position = position_at(store_, stream, last, t);
+        to.position = position.value_or(0);
+        const auto at = read_applied(store_, stream, to.position);
+        to.commit = position && at ? at->commit : bytes();
+        if (!position) stage_applied(stream, 0, {staged_.state().basis_t, {}});
+        for (std::uint64_t p = to.position + 1; p <= last; ++p) staged_.erase(keys::of_applied(stream, p));
+        staged_.put(keys::of_stream(stream), pack(to));
+        known_[stream] = *read_cursor(store_, stream);
+        moved_[stream] = std::move(to);
+    }
+
+    void publish() {
+        moment m;
+        m.owner = owner_;
+        m.store = store_.snapshot();
+        m.attributes = staged_.attributes();
+        m.counts = std::make_shared<const std::vector<std::uint64_t>>(staged_.state().counts);
+        m.basis_t = staged_.state().basis_t;
+        auto next = std::make_shared<stored_reader>(std::move(m));
+        const std::lock_guard lock(mutex_);
+        current_ = std::move(next);
+    }
+
+    std::shared_ptr<kv> owner_;
+    kv& store_;
+    staged staged_;
+    std::int64_t stored_t_ = 0;  ///< the basis this batch began from
+    /// Streams' durable cursors as far as this connection knows, and those moved in the batch.
+    mutable std::map<std::string, stream_cursor> known_;
+    std::map<std::string, stream_cursor> moved_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<const db::impl> current_;
+};
+
+}  // namespace
+
+std::unique_ptr<connection> connection::open(const std::filesystem::path& dir) {
+    std::shared_ptr<kv> owner = open_leveldb(dir);
+    kv& store = *owner;
+    return std::make_unique<stored_connection>(store, std::move(owner));
+}
+
+std::unique_ptr<connection> connection::on(kv& store) { return std::make_unique<stored_connection>(store, nullptr); }
+
+}  // namespace tributary::datom

@@ -1,0 +1,408 @@
+#include "tributary/datom/staged.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "tributary/datom/bootstrap.hpp"
+#include "tributary/datom/keys.hpp"
+#include "tributary/datom/stored_reader.hpp"
+#include "tributary/datom/words.hpp"
+#include "tributary/value/msgpack.hpp"
+
+namespace tributary::datom {
+
+// -- The state record -----------------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::int64_t format_version = 1;
+const bytes state_key(1, keys::state);
+
+}  // namespace
+
+bytes pack(const database_state& s) {
+    vector counts;
+    for (std::size_t n = 0; n < s.counts.size(); ++n)
+        if (s.counts[n] > 0) counts.push_back(vector{value(n), value(s.counts[n])});
+    return encode(vector{value(format_version), value(s.basis_t), value(s.next_user), value(s.next_system),
+                         s.has_instant ? value(s.last_instant_ms) : value(), value(std::move(counts))});
+}
+
+database_state unpack_state(bytes_view data) {
+    const value record = decode(data);
+    const auto& fields = record.as<vector>();
+    if (fields.empty() || fields[0].as<std::int64_t>() != format_version)
+        throw error(errc::newer_version, "this datom database has a newer format; use a newer tributary");
+    database_state s;
+    s.basis_t = fields.at(1).as<std::int64_t>();
+    s.next_user = fields.at(2).as<std::int64_t>();
+    s.next_system = fields.at(3).as<std::int64_t>();
+    s.has_instant = !fields.at(4).is_nil();
+    if (s.has_instant) s.last_instant_ms = fields.at(4).as<std::int64_t>();
+    for (const value& pair : fields.at(5).as<vector>()) {
+        const auto n = static_cast<std::size_t>(pair.as<vector>().at(0).as<std::int64_t>());
+        if (s.counts.size() <= n) s.counts.resize(n + 1);
+        s.counts[n] = static_cast<std::uint64_t>(pair.as<vector>().at(1).as<std::int64_t>());
+    }
+    return s;
+}
+
+// -- Opening ----------------------------------------------------------------------------------------------------------------------------------
+
+staged::staged(kv& store) : store_(store) {
+    if (!store_.get(state_key)) create();
+    load();
+}
+
+void staged::create() {
+    auto initial = std::make_shared<schema>(bootstrap_schema());
+    attributes_ = initial;
+    state_.next_system = system_partition + first_user_attribute;
+    log_entry entry;
+    for (const datom& d : bootstrap_datoms()) {
+        const attribute& a = *initial->find(d.a);
+        const bytes raw = encode_raw(d.v, a.type);
+        add_fact(a, d.e, raw, 0);
+        entry.datoms.push_back({d.e, d.a, raw, true, 0});
+    }
+    bytes packed;
+    pack(packed, entry);
+    put(keys::of_id(keys::log, 0), std::move(packed));
+    store_.write(take_batch(), true);
+}
+
+void staged::load() {
+    const auto found = store_.get(state_key);
+    if (!found) throw error(errc::io, "the datom database lost its state record; restore it or realize it anew");
+    stored_state_ = *found;
+    stored_ = state_ = unpack_state(stored_state_);
+
+    auto loaded = std::make_shared<schema>(bootstrap_schema());
+    twin_scan scan(store_, *loaded, keys::eavt, {});
+    std::vector<std::pair<entity_id, value_view>> facts;
+    const bytes from = keys::of_id(keys::eavt, system_partition + first_user_attribute).substr(1);
+    scan.start(from, keys::of_id(keys::eavt, tx_partition).substr(1));
+    while (scan.valid()) {
+        const entity_id e = scan.get().e;
+        facts.clear();
+        bytes ident;
+        for (; scan.valid() && scan.get().e == e; scan.next()) {
+            value_view v = scan.get().v;
+            if (scan.get().a == id_of(system_entity::ident)) v.text = ident.assign(v.text);
+            facts.emplace_back(scan.get().a, v);
+        }
+        if (const auto a = attribute_from(e, facts)) loaded->put(*a);
+    }
+    // Older idents still name an attribute unless somebody has taken them.
+    const attribute& ident = *loaded->find(id_of(system_entity::ident));
+    twin_scan old_names(store_, *loaded, keys::aevt, {.history = true});
+    for (old_names.start(keys::of_a_e(keys::aevt, ident.number(), system_partition).substr(1),
+                         keys::of_a_e(keys::aevt, ident.number(), tx_partition).substr(1));
+         old_names.valid(); old_names.next()) {
+        const auto& name = old_names.get();
+        bytes key = keys::of_attribute(keys::avet, ident.number());
+        bytes raw(1, static_cast<char>(value_type::keyword));
+        append_key(key, raw.append(name.v.text));
+        if (const attribute* a = loaded->find(name.e); a && !store_.get(key)) loaded->put_alias(std::string(name.v.text), *a);
+    }
+    stored_attributes_ = attributes_ = loaded;
+}
+
+bool staged::is_fresh() const {
+    const auto found = store_.get(state_key);
+    return found && *found == stored_state_;
+}
+
+void staged::reload() {
+    discard();
+    load();
+}
+
+// -- Reading ----------------------------------------------------------------------------------------------------------------------------------
+
+/// False for ids given out in this batch: nothing about them can be stored.
+bool staged::is_stored(entity_id e) const {
+    if (e >= user_partition) return e < stored_.next_user || e >= user_partition + (entity_id{1} << partition_shift);
+    if (e >= tx_partition) return t_of_entity(e) <= stored_.basis_t;
+    return e < system_partition || e < stored_.next_system;
+}
+
+std::optional<bytes> staged::get(const bytes& key, bool may_be_stored) const {
+    if (const auto it = points_.find(key); it != points_.end()) return changes_[it->second].second;
+    if (!may_be_stored) return std::nullopt;
+    return store_.get(key);
+}
+
+namespace {
+
+stored_fact to_fact(entity_id e, entity_id a, bytes_view val) {
+    const std::int64_t t = get_id(val.data());
+    return {e, a, bytes(val.substr(id_bytes)), t & ~keys::restored_flag, (t & keys::restored_flag) != 0};
+}
+
+}  // namespace
+
+std::optional<stored_fact> staged::fact_of(entity_id e, const attribute& a) const {
+    const auto val = get(keys::of_e_a(keys::eavt, e, a.number()), is_stored(e));
+    if (!val) return std::nullopt;
+    return to_fact(e, a.id, *val);
+}
+
+std::optional<stored_fact> staged::fact(entity_id e, const attribute& a, bytes_view raw) const {
+    if (!a.many) {
+        auto f = fact_of(e, a);
+        return f && f->raw == raw ? f : std::nullopt;
+    }
+    bytes key = keys::of_e_a(keys::eavt, e, a.number());
+    append_key(key, raw);
+    const auto val = get(key, is_stored(e));
+    if (!val) return std::nullopt;
+    return to_fact(e, a.id, *val);
+}
+
+std::map<bytes, bytes> staged::merged(const bytes& prefix, bool may_be_stored) const {
+    std::map<bytes, bytes> found;
+    if (may_be_stored) {
+        const auto cursor = store_.cursor();
+        for (cursor->seek(prefix); cursor->valid() && cursor->key().starts_with(prefix); cursor->next())
+            found.emplace(cursor->key(), cursor->val());
+    }
+    for (; sorted_count_ < changes_.size(); ++sorted_count_) {
+        const bytes& key = changes_[sorted_count_].first;
+        if (key.front() == keys::eavt || key.front() == keys::vaet) sorted_[key] = static_cast<std::uint32_t>(sorted_count_);
+    }
+    for (auto it = sorted_.lower_bound(prefix); it != sorted_.end() && it->first.starts_with(prefix); ++it) {
+        if (const auto& val = changes_[it->second].second) found[it->first] = *val;
+        else found.erase(it->first);
+    }
+    return found;
+}
+
+std::vector<stored_fact> staged::facts_of(entity_id e, const attribute* a) const {
+    const bytes prefix = a ? keys::of_e_a(keys::eavt, e, a->number()) : keys::of_id(keys::eavt, e);
+    std::vector<stored_fact> facts;
+    for (const auto& [key, val] : merged(prefix, is_stored(e)))
+        facts.push_back(to_fact(e, system_partition + get_be32(bytes_view(key).substr(1 + id_bytes)), val));
+    return facts;
+}
+
+std::vector<stored_fact> staged::facts_about(entity_id target) const {
+    std::vector<stored_fact> facts;
+    for (const auto& [key, val] : merged(keys::of_id(keys::vaet, target), is_stored(target))) {
+        const bytes_view ids = bytes_view(key).substr(1 + id_bytes);
+        stored_fact f = to_fact(get_id(ids.data() + 4), system_partition + get_be32(ids), val);
+        f.raw = raw_ref(target);
+        facts.push_back(std::move(f));
+    }
+    return facts;
+}
+
+std::optional<entity_id> staged::holder(const attribute& a, bytes_view raw) const {
+    bytes key = keys::of_attribute(keys::avet, a.number());
+    append_key(key, raw);
+    const auto val = get(key);
+    if (!val) return std::nullopt;
+    return get_id(val->data() + id_bytes);
+}
+
+// -- Changing ---------------------------------------------------------------------------------------------------------------------------------
+
+void staged::put(bytes key, bytes val) {
+    size_ += key.size() + val.size();
+    changes_.emplace_back(std::move(key), std::move(val));
+}
+
+void staged::erase(bytes key) {
+    size_ += key.size();
+    changes_.emplace_back(std::move(key), std::nullopt);
+}
+
+void staged::put_point(bytes key, bytes val) {
+    points_.insert_or_assign(key, static_cast<std::uint32_t>(changes_.size()));
+    put(std::move(key), std::move(val));
+}
+
+void staged::erase_point(bytes key) {
+    points_.insert_or_assign(key, static_cast<std::uint32_t>(changes_.size()));
+    erase(std::move(key));
+}
+
+namespace {
+
+bool in_avet(const attribute& a) { return a.is_unique() || (a.indexed && !a.is_ref()); }
+
+bytes key_of_value(bytes_view raw) {
+    bytes key;
+    append_key(key, raw);
+    return key;
+}
+
+bytes column_value(bytes_view raw) { return raw.size() > keys::column_value_bytes ? bytes(1, '\0') : bytes(raw); }
+
+bytes with_id(std::int64_t id, bytes_view rest) {
+    bytes out;
+    out.reserve(id_bytes + rest.size());
+    put_id(out, id);
+    return out.append(rest);
+}
+
+/// The keys of a current fact in each index.
+struct current_keys {
+    bytes e, a, v, r;
+
+    current_keys(const attribute& attr, entity_id entity, bytes_view raw) {
+        const bytes value_key = attr.many || in_avet(attr) ? key_of_value(raw) : bytes();
+        e = keys::of_e_a(keys::eavt, entity, attr.number());
+        a = keys::of_a_e(keys::aevt, attr.number(), entity);
+        if (attr.many) {
+            e += value_key;
+            a += value_key;
+        }
+        if (in_avet(attr)) {
+            v.reserve(5 + value_key.size() + id_bytes);
+            v = keys::of_attribute(keys::avet, attr.number()).append(value_key);
+            if (!attr.is_unique()) put_id(v, entity);
+        }
+        if (attr.is_ref()) {
+            r = keys::of_target(keys::vaet, view_of_raw(raw).integer, attr.number());
+            put_id(r, entity);
+        }
+    }
+};
+
+}  // namespace
+
+void staged::put_current(const attribute& a, entity_id e, bytes_view raw, std::int64_t stored_t) {
+    current_keys k(a, e, raw);
+    const bytes t = with_id(stored_t, {});
+    put_point(std::move(k.e), with_id(stored_t, raw));
+    put(std::move(k.a), with_id(stored_t, raw.size() > keys::column_value_bytes ? bytes_view("\0", 1) : raw));
+    if (a.is_unique()) put_point(std::move(k.v), t + with_id(e, {}));
+    else if (!k.v.empty()) put(std::move(k.v), t);
+    if (!k.r.empty()) put(std::move(k.r), t);
+}
+
+void staged::add_fact(const attribute& a, entity_id e, bytes_view raw, std::int64_t t) {
+    put_current(a, e, raw, t);
+    if (a.fulltext) index_words(a, e, view_of_raw(raw).text);
+    if (state_.counts.size() <= a.number()) state_.counts.resize(a.number() + 1);
+    ++state_.counts[a.number()];
+}
+
+void staged::remove_fact(const attribute& a, const stored_fact& f, std::int64_t t) {
+    current_keys k(a, f.e, f.raw);
+    erase_point(std::move(k.e));
+    erase(std::move(k.a));
+    if (a.is_unique()) erase_point(std::move(k.v));
+    else if (!k.v.empty()) erase(std::move(k.v));
+    if (!k.r.empty()) erase(std::move(k.r));
+    --state_.counts[a.number()];
+    if (a.no_history) return;
+    bytes times = f.restored ? past_times(a, f).value_or(bytes()) : bytes();
+    put_id(times, t);
+    put_past(a, f, times);
+}
+
+void staged::restore_fact(const attribute& a, const stored_fact& f, std::int64_t t, bool is_current) {
+    auto times = past_times(a, f);
+    put_current(a, f.e, f.raw, f.asserted_t | (times ? keys::restored_flag : 0));
+    if (times) {
+        put_id(*times, t);
+        put_past(a, f, *times);
+    }
+    if (!is_current) ++state_.counts[a.number()];
+}
+
+std::optional<bytes> staged::past_times(const attribute& a, const stored_fact& f) const {
+    bytes key = keys::of_e_a(keys::past(keys::eavt), f.e, a.number());
+    append_key(key, f.raw);
+    put_id(key, f.asserted_t);
+    const auto val = store_.get(key);
+    if (!val) return std::nullopt;
+    return bytes(keys::past_times(*val));
+}
+
+void staged::put_past(const attribute& a, const stored_fact& f, bytes_view times) {
+    // A fact that rewinds took back and forth thirty thousand times forgets the oldest of them.
+    while (times.size() / id_bytes > 0xffff) times.remove_prefix(2 * id_bytes);
+    const std::size_t n = times.size() / id_bytes;
+    bytes head{static_cast<char>(n >> 8), static_cast<char>(n)};
+    head.append(times);
+    const bytes value_key = key_of_value(f.raw);
+    const bytes t = with_id(f.asserted_t, {});
+    put(keys::of_e_a(keys::past(keys::eavt), f.e, a.number()) + value_key + t, head + f.raw);
+    put(keys::of_a_e(keys::past(keys::aevt), a.number(), f.e) + value_key + t, head + column_value(f.raw));
+    if (in_avet(a)) put(keys::of_attribute(keys::past(keys::avet), a.number()) + value_key + with_id(f.e, t), head);
+    if (a.is_ref())
+        put(keys::of_target(keys::past(keys::vaet), view_of_raw(f.raw).integer, a.number()) + with_id(f.e, t), head);
+}
+
+void staged::index_words(const attribute& a, entity_id e, std::string_view text) {
+    bytes key;
+    for (const std::string& w : words(text)) {
+        key = keys::of_word(a.number(), w);
+        key.push_back('\0');
+        auto it = postings_.find(key);
+        if (it == postings_.end()) it = postings_.emplace(key, posting{}).first;
+        posting& p = it->second;
+        if (p.last == e && !p.entities.empty()) continue;
+        put_varint(p.entities, zigzag(e - p.last));
+        p.last = e;
+        size_ += 4;
+    }
+}
+
+void staged::end_transaction(const log_entry& entry, database_state next, std::shared_ptr<const schema> attributes) {
+    bytes packed;
+    pack(packed, entry);
+    put(keys::of_id(keys::log, entry.t), std::move(packed));
+    put(keys::of_instant(entry.instant_ms, entry.t), {});
+    next.counts = std::move(state_.counts);
+    next.basis_t = entry.t;
+    next.last_instant_ms = entry.instant_ms;
+    next.has_instant = true;
+    state_ = std::move(next);
+    attributes_ = std::move(attributes);
+}
+
+// -- The batch --------------------------------------------------------------------------------------------------------------------------------
+
+kv_batch staged::take_batch() {
+    for (auto& [key, p] : postings_) {
+        bytes k = key;
+        put_id(k, stored_.basis_t + 1);
+        put(std::move(k), std::move(p.entities));
+    }
+    stored_state_ = pack(state_);
+    put(state_key, stored_state_);
+    std::vector<std::uint32_t> order(changes_.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
+        const int c = changes_[x].first.compare(changes_[y].first);
+        return c != 0 ? c < 0 : x < y;
+    });
+    kv_batch batch;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        change& c = changes_[order[i]];
+        if (i + 1 < order.size() && changes_[order[i + 1]].first == c.first) continue;
+        if (c.second) batch.put(std::move(c.first), std::move(*c.second));
+        else batch.erase(std::move(c.first));
+    }
+    stored_ = state_;
+    stored_attributes_ = attributes_;
+    discard();
+    return batch;
+}
+
+void staged::discard() {
+    changes_.clear();
+    points_.clear();
+    sorted_.clear();
+    sorted_count_ = 0;
+    postings_.clear();
+    size_ = 0;
+    state_ = stored_;
+    attributes_ = stored_attributes_;
+}
+
+}  // namespace tributary::datom

@@ -1,0 +1,120 @@
+/// The database as the transactions of an unfinished batch see it: what is stored, and on top of it what they changed.
+///
+/// Changes are kept as the key-value changes that will be written. Nothing is durable before `take_batch` is written. Thread rule: one thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "tributary/datom/encoding.hpp"
+#include "tributary/datom/log.hpp"
+#include "tributary/datom/schema.hpp"
+#include "tributary/store/kv.hpp"
+
+namespace tributary::datom {
+
+/// What the record M holds.
+struct database_state {
+    std::int64_t basis_t = 0;
+    entity_id next_user = user_partition + 1;
+    entity_id next_system = 0;
+    std::int64_t last_instant_ms = 0;   ///< of the newest transaction
+    bool has_instant = false;           ///< false before the first
+    std::vector<std::uint64_t> counts;  ///< current facts by attribute number
+    bool operator==(const database_state&) const = default;
+};
+
+bytes pack(const database_state& s);
+/// Errors: newer_version, io.
+database_state unpack_state(bytes_view data);
+
+/// A current fact.
+struct stored_fact {
+    entity_id e = 0;
+    entity_id a = 0;
+    bytes raw;
+    std::int64_t asserted_t = 0;
+    bool restored = false;  ///< by a rewind (keys::restored_flag)
+};
+
+class staged {
+public:
+    /// Reads the state of `store`, which must outlive this; makes the database if it is empty (one synced write). Errors: newer_version, io, no_space.
+    explicit staged(kv& store);
+
+    // -- What is known ------------------------------------------------------------------------------------------------------------
+    const std::shared_ptr<const schema>& attributes() const { return attributes_; }
+    const database_state& state() const { return state_; }
+    /// The stored value under a key.
+    std::optional<bytes> get(const bytes& key, bool may_be_stored = true) const;
+    std::optional<stored_fact> fact_of(entity_id e, const attribute& a) const;                 ///< cardinality one
+    std::optional<stored_fact> fact(entity_id e, const attribute& a, bytes_view raw) const;
+    std::vector<stored_fact> facts_of(entity_id e, const attribute* a) const;
+    std::vector<stored_fact> facts_about(entity_id target) const;                              ///< that refer to it
+    std::optional<entity_id> holder(const attribute& a, bytes_view raw) const;                 ///< of a unique value
+
+    // -- Changing -----------------------------------------------------------------------------------------------------------------
+    void add_fact(const attribute& a, entity_id e, bytes_view raw, std::int64_t t);
+    /// Takes a current fact away; its past twin remembers it unless the attribute is :db/noHistory.
+    void remove_fact(const attribute& a, const stored_fact& f, std::int64_t t);
+    /// Puts a fact back as it was before something retracted it at or after `f.asserted_t`: current again since f.asserted_t, and its past twin (if it has one) says
+    /// that this happened at `t`. With `is_current` the fact has been asserted anew since, at `t`.
+    void restore_fact(const attribute& a, const stored_fact& f, std::int64_t t, bool is_current);
+    /// The log entry, its instant, and the state after it.
+    void end_transaction(const log_entry& entry, database_state next, std::shared_ptr<const schema> attributes);
+    void put(bytes key, bytes val);
+    void erase(bytes key);
+
+    // -- The batch ----------------------------------------------------------------------------------------------------------------
+    bool dirty() const { return !changes_.empty(); }
+    std::size_t size_bytes() const { return size_; }
+    /// All changes in key order, to be written at once: what was staged counts as stored from now on. If writing fails: reload().
+    kv_batch take_batch();
+    /// Back to what is stored.
+    void discard();
+    /// Forgets what is staged and reads what is stored anew.
+    void reload();
+    /// Whether the stored state is still what this batch began from.
+    bool is_fresh() const;
+
+private:
+    struct bytes_hash : std::hash<std::string_view> {
+        using is_transparent = void;
+    };
+    struct posting {
+        bytes entities;
+        entity_id last = 0;
+    };
+    using change = std::pair<bytes, std::optional<bytes>>;
+
+    void create();
+    void load();
+    bool is_stored(entity_id e) const;
+    void put_point(bytes key, bytes val);
+    void erase_point(bytes key);
+    void put_current(const attribute& a, entity_id e, bytes_view raw, std::int64_t stored_t);
+    void put_past(const attribute& a, const stored_fact& f, bytes_view times);
+    std::optional<bytes> past_times(const attribute& a, const stored_fact& f) const;
+    void index_words(const attribute& a, entity_id e, std::string_view text);
+    std::map<bytes, bytes> merged(const bytes& prefix, bool may_be_stored) const;
+
+    kv& store_;
+    bytes stored_state_;       ///< M as this batch began from it
+    database_state stored_;    ///< the same, unpacked
+    database_state state_;
+    std::shared_ptr<const schema> stored_attributes_, attributes_;
+
+    std::vector<change> changes_;
+    /// Where in changes_ the newest change of a key is; only of E, R and unique V.
+    std::unordered_map<bytes, std::uint32_t, bytes_hash, std::equal_to<>> points_;
+    /// The same keys in order, for those changes before sorted_count_: made only when something asks for a range.
+    mutable std::map<bytes, std::uint32_t> sorted_;
+    mutable std::size_t sorted_count_ = 0;
+    std::unordered_map<bytes, posting, bytes_hash, std::equal_to<>> postings_;
+    std::size_t size_ = 0;
+};
+
+}  // namespace tributary::datom

@@ -1,0 +1,330 @@
+// From transaction forms to claims.
+
+#include "tributary/datom/bootstrap.hpp"
+#include "tributary/datom/transaction.hpp"
+#include "tributary/value/edn.hpp"
+
+namespace tributary::datom {
+
+namespace {
+
+constexpr std::string_view value_type_ident = "db/valueType";
+
+/// A keyword's text, or that of a string ":ns/name"; empty for anything else.
+std::string_view name_text(const value& v) {
+    if (const auto* k = v.get_if<keyword>()) return k->text;
+    if (const auto* s = v.get_if<std::string>(); s && s->size() > 1 && s->front() == ':') return std::string_view(*s).substr(1);
+    return {};
+}
+
+const std::vector<value>* sequence_of(const value& v) {
+    if (const auto* items = v.get_if<vector>()) return items;
+    if (const auto* l = v.get_if<list>()) return &l->items;
+    return nullptr;
+}
+
+/// Whether a form says something of the type of an attribute: such forms come first, so that others may use the attribute.
+bool declares_attribute(const value& form) {
+    if (const auto* m = form.get_if<map>()) {
+        for (const auto& [k, v] : m->entries)
+            if (name_text(k) == value_type_ident) return true;
+        return false;
+    }
+    const auto* items = sequence_of(form);
+    return items && items->size() > 2 && name_text((*items)[0]) == "db/add" && name_text((*items)[2]).starts_with("db/");
+}
+
+/// "ns/_name" to "ns/name", "_name" to "name"; empty if it is not reversed.
+std::string reversed(std::string_view name) {
+    const auto slash = name.find('/');
+    const std::size_t at = slash == name.npos ? 0 : slash + 1;
+    if (at + 1 >= name.size() || name[at] != '_') return {};
+    return std::string(name.substr(0, at)).append(name.substr(at + 1));
+}
+
+}  // namespace
+
+void transaction::expand_all(const vector& forms) {
+    const auto pass = [&](bool declaring, bool any) {
+        for (form_ = 0; form_ < forms.size(); ++form_)
+            if (any || declares_attribute(forms[form_]) == declaring) expand(forms[form_]);
+    };
+    bool declared = false;
+    for (const value& f : forms) declared = declared || declares_attribute(f);
+    if (declared) {
+        pass(true, false);
+        declare_attributes();
+    }
+    pass(false, !declared);
+}
+
+void transaction::expand(const value& form) {
+    try {
+        if (const auto* m = form.get_if<map>()) expand_map(*m);
+        else if (const auto* items = sequence_of(form)) expand_list(*items);
+        else
+            throw error(errc::bad_input,
+                        std::string("a form is a map {attribute value ...} or a list [operation ...], found ") +
+                            tributary::name_of(form.type()));
+    } catch (const error& e) {
+        refuse(e.code(), form_, e.what());
+    }
+}
+
+// -- Names ------------------------------------------------------------------------------------------------------------------------------------
+
+const attribute* transaction::find_attribute(const value& name) const {
+    if (const auto* id = name.get_if<std::int64_t>()) return attributes_->find(*id);
+    const std::string_view text = name_text(name);
+    return text.empty() ? nullptr : attributes_->find(text);
+}
+
+const attribute& transaction::attribute_named(const value& name) const {
+    if (const attribute* a = find_attribute(name)) return *a;
+    const std::string_view text = name_text(name);
+    if (text.empty() && !name.get_if<std::int64_t>())
+        throw error(errc::bad_input, std::string("an attribute is named by a keyword, found ") + tributary::name_of(name.type()));
+    throw error(errc::bad_input,
+                "there is no attribute " + (text.empty() ? std::to_string(name.as<std::int64_t>()) : ":" + std::string(text)) +
+                    "; declare it with :db/ident, :db/valueType and :db/cardinality first");
+}
+
+std::optional<entity_id> transaction::tx_alias(const value& v) const {
+    if (const auto* s = v.get_if<std::string>(); s && (*s == "datomic.tx" || *s == "datascript.tx")) return tx_;
+    if (name_text(v) == "db/current-tx") return tx_;
+    return std::nullopt;
+}
+
+transaction::slot transaction::tempid_named(value name) {
+    const auto [it, is_new] = named_.try_emplace(name, -static_cast<slot>(tempids_.size()) - 1);
+    if (is_new) tempids_.push_back({std::move(name), std::nullopt, false, false});
+    return it->second;
+}
+
+entity_id transaction::checked_id(std::int64_t id) const {
+    const bool is_system = id >= system_partition && id < tx_partition;
+    const bool is_tx = id >= tx_partition && id < user_partition;
+    if (id < 0 || id >= entity_limit || (is_system && id >= next_.next_system) || (is_tx && id > tx_))
+        throw error(errc::bad_input, std::to_string(id) + " is not the id of an entity");
+    return id;
+}
+
+std::optional<entity_id> transaction::look_up(const std::vector<value>& ref) const {
+    if (ref.size() != 2)
+        throw error(errc::bad_input, "a lookup ref has two elements, [unique-attribute value]");
+    const attribute& a = attribute_named(ref[0]);
+    if (!a.is_unique()) throw error(errc::bad_input, "a lookup ref needs a :db/unique attribute, " + name_of(a) + " is not");
+    if (!a.is_ref()) return base_.holder(a, encode_raw(ref[1], a.type));
+    const auto target = existing_entity(ref[1]);
+    return target ? base_.holder(a, raw_ref(*target)) : std::nullopt;
+}
+
+/// An entity that is there already; nothing if an ident or a lookup ref finds none.
+std::optional<entity_id> transaction::existing_entity(const value& v) const {
+    if (const auto alias = tx_alias(v)) return alias;
+    if (const auto* id = v.get_if<std::int64_t>()) {
+        if (*id < 0) throw error(errc::bad_input, "a tempid (" + std::to_string(*id) + ") cannot stand here");
+        return checked_id(*id);
+    }
+    if (const auto* items = v.get_if<vector>()) return look_up(*items);
+    if (const std::string_view text = name_text(v); !text.empty()) {
+        if (const attribute* a = attributes_->find(text)) return a->id;
+        const attribute& ident = *attributes_->find(id_of(system_entity::ident));
+        return base_.holder(ident, encode_raw(value(keyword{std::string(text)}), ident.type));
+    }
+    if (v.get_if<std::string>()) throw error(errc::bad_input, "a tempid (\"" + v.as<std::string>() + "\") cannot stand here");
+    throw error(errc::bad_input,
+                std::string("an entity is named by an integer, a tempid, an ident or a lookup ref, found ") +
+                    tributary::name_of(v.type()));
+}
+
+transaction::slot transaction::entity_named(const value& v) {
+    const auto* id = v.get_if<std::int64_t>();
+    const bool is_tempid = id ? *id < 0 : v.get_if<std::string>() && name_text(v).empty();
+    if (is_tempid && !tx_alias(v)) return tempid_named(v);
+    if (const auto found = existing_entity(v)) return *found;
+    throw error(errc::bad_input, v.get_if<vector>() ? "nothing is found for the lookup ref" : "nothing has this ident: :" + std::string(name_text(v)));
+}
+
+bool transaction::is_lookup_ref(const value& v) const {
+    const auto* items = v.get_if<vector>();
+    if (!items || items->size() != 2) return false;
+    const std::string_view text = name_text((*items)[0]);
+    const attribute* a = text.empty() ? nullptr : attributes_->find(text);
+    return a && a->is_unique();
+}
+
+// -- Adding -----------------------------------------------------------------------------------------------------------------------------------
+
+void transaction::add_claim(slot e, const attribute& a, bytes raw, std::optional<slot> target, bool added) {
+    if (e < 0) {
+        tempids_[-e - 1].is_entity = true;
+        if (a.id == id_of(system_entity::value_type_attribute)) tempids_[-e - 1].is_attribute = true;
+    }
+    claim c;
+    c.e = e;
+    c.a = &a;
+    c.raw = std::move(raw);
+    c.target = target;
+    c.added = added;
+    c.form = form_;
+    claims_.push_back(std::move(c));
+}
+
+/// The elements if `v` is a collection of values of a cardinality-many attribute, else null.
+const std::vector<value>* transaction::items_of(const attribute& a, const value& v) const {
+    if (!a.many || (a.is_ref() && is_lookup_ref(v))) return nullptr;
+    if (const auto* s = v.get_if<set>()) return &s->items;
+    return sequence_of(v);
+}
+
+void transaction::add_values(slot e, const attribute& a, const value& v) {
+    if (const auto* items = items_of(a, v)) {
+        for (const value& item : *items) add_value(e, a, item);
+    } else {
+        add_value(e, a, v);
+    }
+}
+
+void transaction::add_value(slot e, const attribute& a, const value& v) {
+    try {
+        if (!a.is_ref()) {
+            add_claim(e, a, encode_raw(v, a.type), std::nullopt, true);
+        } else if (v.is_nil()) {
+            throw error(errc::bad_input, "nil is not a value; retract the fact instead");
+        } else {
+            const auto* nested = v.get_if<map>();
+            const slot target = nested ? expand_map(*nested) : entity_named(v);
+            add_claim(e, a, {}, target, true);
+        }
+    } catch (const error& problem) {
+        throw error(problem.code(), name_of(a) + ": " + problem.what());
+    }
+}
+
+transaction::slot transaction::expand_map(const map& m) {
+    std::optional<slot> e;
+    for (const auto& [k, v] : m.entries)
+        if (name_text(k) == "db/id") e = entity_named(v);
+    if (!e) {
+        e = -static_cast<slot>(tempids_.size()) - 1;
+        tempids_.emplace_back();
+    }
+    for (const auto& [k, v] : m.entries) {
+        const std::string_view name = name_text(k);
+        // What older schemas say to install an attribute goes without saying here.
+        if (name == "db/id" || name == "db.install/_attribute" || name == "db.alter/_attribute") continue;
+        if (const attribute* a = find_attribute(k)) {
+            add_values(*e, *a, v);
+        } else if (const std::string forward = reversed(name); !forward.empty()) {
+            expand_reverse(*e, attribute_named(value(keyword{forward})), v);
+        } else {
+            attribute_named(k);
+        }
+    }
+    return *e;
+}
+
+void transaction::expand_reverse(slot e, const attribute& a, const value& v) {
+    if (!a.is_ref()) throw error(errc::bad_input, "only a ref attribute can be reversed, " + name_of(a) + " is not one");
+    const auto add = [&](const value& from) {
+        const auto* nested = from.get_if<map>();
+        add_claim(nested ? expand_map(*nested) : entity_named(from), a, {}, e, true);
+    };
+    const auto* s = v.get_if<set>();
+    const auto* items = s ? &s->items : is_lookup_ref(v) ? nullptr : sequence_of(v);
+    if (!items) add(v);
+    else
+        for (const value& item : *items) add(item);
+}
+
+// -- Operations -------------------------------------------------------------------------------------------------------------------------------
+
+void transaction::expand_list(const std::vector<value>& items) {
+    const std::string_view op = items.empty() ? std::string_view{} : name_text(items[0]);
+    const auto require = [&](std::size_t least, std::size_t most, const char* shape) {
+        if (items.size() < least || items.size() > most)
+            throw error(errc::bad_input, std::string("expected ") + shape + ", found " + std::to_string(items.size()) + " elements");
+    };
+    if (op == "db/add") {
+        require(4, 4, "[:db/add entity attribute value]");
+        const slot e = entity_named(items[1]);
+        add_values(e, attribute_named(items[2]), items[3]);
+    } else if (op == "db/retract" || op == "db.fn/retractAttribute") {
+        require(3, 4, "[:db/retract entity attribute] or [:db/retract entity attribute value]");
+        expand_retract(items);
+    } else if (op == "db/retractEntity" || op == "db.fn/retractEntity") {
+        require(2, 2, "[:db/retractEntity entity]");
+        std::unordered_set<entity_id> seen;
+        if (const auto e = existing_entity(items[1])) retract_entity(*e, seen);
+    } else if (op == "db/cas" || op == "db.fn/cas") {
+        require(5, 5, "[:db/cas entity attribute old new]");
+        expand_cas(items);
+    } else {
+        throw error(errc::bad_input,
+                    op.empty() ? std::string("a list form begins with an operation such as :db/add")
+                               : "the operation :" + std::string(op) +
+                                     " is unknown; there are :db/add, :db/retract, :db/retractEntity and :db/cas");
+    }
+}
+
+void transaction::retract(const stored_fact& f) {
+    add_claim(f.e, *attributes_->find(f.a), f.raw, std::nullopt, false);
+}
+
+void transaction::expand_retract(const std::vector<value>& items) {
+    const auto e = existing_entity(items[1]);
+    const attribute& a = attribute_named(items[2]);
+    if (!e) return;
+    if (items.size() == 3) {
+        for (const stored_fact& f : base_.facts_of(*e, &a)) retract(f);
+        return;
+    }
+    const auto retract_value = [&](const value& v) {
+        if (!a.is_ref()) {
+            add_claim(*e, a, encode_raw(v, a.type), std::nullopt, false);
+        } else if (const auto target = existing_entity(v)) {
+            add_claim(*e, a, raw_ref(*target), std::nullopt, false);
+        }
+    };
+    if (const auto* values = items_of(a, items[3]))
+        for (const value& v : *values) retract_value(v);
+    else
+        retract_value(items[3]);
+}
+
+void transaction::retract_entity(entity_id e, std::unordered_set<entity_id>& seen) {
+    if (!seen.insert(e).second) return;
+    if (attributes_->find(e) || bootstrap_ident(e))
+        throw error(errc::bad_input, "an attribute or a system entity cannot be retracted");
+    for (const stored_fact& f : base_.facts_about(e)) retract(f);
+    for (const stored_fact& f : base_.facts_of(e, nullptr)) {
+        const attribute& a = *attributes_->find(f.a);
+        if (a.id != id_of(system_entity::tx_instant)) retract(f);
+        if (a.component) retract_entity(view_of_raw(f.raw).integer, seen);
+    }
+}
+
+void transaction::expand_cas(const std::vector<value>& items) {
+    const auto e = existing_entity(items[1]);
+    if (!e) throw error(errc::bad_input, "nothing is found for the entity to compare");
+    const attribute& a = attribute_named(items[2]);
+    if (a.many) throw error(errc::bad_input, "compare-and-set needs an attribute of cardinality one, " + name_of(a) + " has many");
+    const auto raw_of = [&](const value& v) {
+        if (!a.is_ref()) return encode_raw(v, a.type);
+        if (v.is_nil()) throw error(errc::bad_input, "nil is not a value");
+        const auto target = existing_entity(v);
+        if (!target) throw error(errc::bad_input, "nothing is found for the referenced entity");
+        return raw_ref(*target);
+    };
+    const auto now = base_.fact_of(*e, a);
+    const std::optional<bytes> expected = items[3].is_nil() ? std::nullopt : std::optional(raw_of(items[3]));
+    bytes replacement = raw_of(items[4]);
+    if (now.has_value() != expected.has_value() || (now && now->raw != *expected))
+        throw error(errc::conflict,
+                    name_of(a) + " of " + std::to_string(*e) + " is " +
+                        (now ? edn::print(view_of_raw(now->raw).to_value()) : std::string("absent")) + ", not what was expected");
+    add_claim(*e, a, std::move(replacement), std::nullopt, true);
+}
+
+}  // namespace tributary::datom
