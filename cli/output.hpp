@@ -1,0 +1,29 @@
+/// Printing rows for people (table, chart) and programs (edn, json, csv).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "tributary/value/value.hpp"
+
+namespace tributary::cli {
+
+/// As text in a cell: strings bare, everything else as EDN.
+std::string cell_text(const value& v);
+
+/// Prints rows under column names on stdout. A chart takes rows of a label and a number. Errors: misuse if the rows do not fit the format.
+void print_rows(format f, const std::vector<std::string>& columns, const std::vector<std::vector<value>>& rows);
+
+/// Prints a single value: bare for people and csv.
+void print_value(format f, const value& v);
+
+/// Columns a terminal would use for UTF-8 text.
+std::size_t display_width(const std::string& text);
+
+/// "1,234,567"
+std::string with_commas(std::uint64_t n);
+/// "12.3 MB".
+std::string human_bytes(std::uint64_t n);
+
+}  // namespace tributary::cli
