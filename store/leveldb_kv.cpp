@@ -1,10 +1,18 @@
-/// Why a write that failed closes the database: LevelDB leaves a torn record in its log, appends later records behind it, acknowledges them as synced,
-/// and drops them when it next reads that log. So after a failed write the handle only serves reads (its memory never saw the failed batch), and
-/// the next write first closes and opens the directory, which ends the log at the torn record and rewrites what is before it into a synced table.
+/// Why a write that failed closes the database: LevelDB leaves a torn record in its log, appends
+/// later records behind it, acknowledges them as synced, and drops them when it next reads that
+/// log. So after a failed write the handle only serves reads (its memory never saw the failed
+/// batch), and the next write first closes and opens the directory, which ends the log at the torn
+/// record and rewrites what is before it into a synced table.
 ///
-/// LevelDB's process lock forbids two handles on a directory, so the old one must be gone first: cursors keep it open (their views point into it), hence the
-/// write waits a while for them; snapshots do not, they fail from then on.
+/// LevelDB's process lock forbids two handles on a directory, so the old one must be gone first:
+/// cursors keep it open (their views point into it), hence the write waits a while for them;
+/// snapshots do not, they fail from then on.
 #include "tributary/store/leveldb_kv.hpp"
+
+#include <leveldb/cache.h>
+#include <leveldb/db.h>
+#include <leveldb/filter_policy.h>
+#include <leveldb/write_batch.h>
 
 #include <atomic>
 #include <chrono>
@@ -14,11 +22,6 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
-
-#include <leveldb/cache.h>
-#include <leveldb/db.h>
-#include <leveldb/filter_policy.h>
-#include <leveldb/write_batch.h>
 
 namespace tributary {
 namespace {
@@ -34,16 +37,21 @@ leveldb::Slice slice_of(bytes_view v) { return {v.data(), v.size()}; }
 bytes_view view_of(const leveldb::Slice& s) { return {s.data(), s.size()}; }
 
 bool is_full(std::string_view text) {
-    return text.find("No space left on device") != text.npos || text.find("Disk quota exceeded") != text.npos;
+    return text.find("No space left on device") != text.npos ||
+           text.find("Disk quota exceeded") != text.npos;
 }
 
 [[noreturn]] void fail(const leveldb::Status& status, const char* doing, const fs::path& dir) {
     const std::string text = status.ToString();
     const std::string where = std::string("cannot ") + doing + " the database " + dir.string();
-    if (is_full(text)) throw error(errc::no_space, where + ": the disk is full; free some space and try again");
-    if (status.IsIOError() && text.find("/LOCK: ") != text.npos) throw error(errc::locked, where + ": another process has it open");
+    if (is_full(text))
+        throw error(errc::no_space, where + ": the disk is full; free some space and try again");
+    if (status.IsIOError() && text.find("/LOCK: ") != text.npos)
+        throw error(errc::locked, where + ": another process has it open");
     if (status.IsCorruption() || status.IsInvalidArgument()) {
-        throw error(errc::bad_input, where + ": it is damaged or not tributary's (" + text + "); restore it or clone it again");
+        throw error(errc::bad_input,
+                    where + ": it is damaged or not tributary's (" + text +
+                        "); restore it or clone it again");
     }
     throw error(errc::io, where + ": " + text);
 }
@@ -51,7 +59,8 @@ bool is_full(std::string_view text) {
 /// What must outlive the database: LevelDB borrows it.
 struct tools {
     explicit tools(const leveldb_options& o)
-        : cache(leveldb::NewLRUCache(o.block_cache_bytes)), filter(leveldb::NewBloomFilterPolicy(bloom_bits_per_key)) {
+        : cache(leveldb::NewLRUCache(o.block_cache_bytes)),
+          filter(leveldb::NewBloomFilterPolicy(bloom_bits_per_key)) {
         options.create_if_missing = true;
         options.write_buffer_size = o.write_buffer_bytes;
         options.block_size = o.block_bytes;
@@ -160,14 +169,17 @@ private:
 
 class leveldb_snapshot : public kv_reader {
 public:
-    explicit leveldb_snapshot(const std::shared_ptr<handle>& h) : handle_(h), snapshot_(h->take_snapshot()) {}
+    explicit leveldb_snapshot(const std::shared_ptr<handle>& h)
+        : handle_(h), snapshot_(h->take_snapshot()) {}
     ~leveldb_snapshot() override {
         if (const auto h = handle_.lock()) h->release(snapshot_);
     }
     leveldb_snapshot(const leveldb_snapshot&) = delete;
     leveldb_snapshot& operator=(const leveldb_snapshot&) = delete;
 
-    std::optional<bytes> get(bytes_view key) const override { return get_from(*open_handle(), key, snapshot_); }
+    std::optional<bytes> get(bytes_view key) const override {
+        return get_from(*open_handle(), key, snapshot_);
+    }
     std::unique_ptr<kv_cursor> cursor() const override {
         return std::make_unique<leveldb_cursor>(open_handle(), snapshot_);
     }
@@ -175,7 +187,10 @@ public:
 private:
     std::shared_ptr<handle> open_handle() const {
         auto h = handle_.lock();
-        if (!h) throw error(errc::io, "this snapshot ended when the database was opened anew after a failed write; take a new one");
+        if (!h)
+            throw error(errc::io,
+                        "this snapshot ended when the database was opened anew after a failed "
+                        "write; take a new one");
         return h;
     }
 
@@ -186,9 +201,14 @@ private:
 class leveldb_kv : public kv {
 public:
     leveldb_kv(fs::path dir, const leveldb_options& options)
-        : dir_(std::move(dir)), options_(options), tools_(options), handle_(std::make_shared<handle>(tools_, dir_)) {}
+        : dir_(std::move(dir)),
+          options_(options),
+          tools_(options),
+          handle_(std::make_shared<handle>(tools_, dir_)) {}
 
-    std::optional<bytes> get(bytes_view key) const override { return get_from(*current(), key, nullptr); }
+    std::optional<bytes> get(bytes_view key) const override {
+        return get_from(*current(), key, nullptr);
+    }
     std::unique_ptr<kv_cursor> cursor() const override {
         return std::make_unique<leveldb_cursor>(current(), nullptr);
     }
@@ -235,9 +255,10 @@ private:
     std::shared_ptr<handle> current() const {
         const std::shared_lock lock(mutex_);
         if (!handle_) {
-            throw error(errc::io,
-                        "the database " + dir_.string() +
-                            " could not be opened anew after a failed write; the next write tries again");
+            throw error(
+                errc::io,
+                "the database " + dir_.string() +
+                    " could not be opened anew after a failed write; the next write tries again");
         }
         return handle_;
     }
@@ -250,14 +271,18 @@ private:
         failed_ = false;
     }
 
-    /// LevelDB writes when it opens. On a disk that is still full the open handle is kept, so that reads go on.
+    /// LevelDB writes when it opens. On a disk that is still full the open handle is kept, so that
+    /// reads go on.
     void check_room() const {
         std::error_code ec;
         const fs::space_info space = fs::space(dir_, ec);
         if (!ec && space.available < options_.write_buffer_bytes + room_to_open_bytes) {
-            throw error(errc::no_space,
-                        "cannot write to the database " + dir_.string() + ": an earlier write failed and the disk is still full; free " +
-                            std::to_string((options_.write_buffer_bytes + room_to_open_bytes) >> 20) + " MiB and try again");
+            throw error(
+                errc::no_space,
+                "cannot write to the database " + dir_.string() +
+                    ": an earlier write failed and the disk is still full; free " +
+                    std::to_string((options_.write_buffer_bytes + room_to_open_bytes) >> 20) +
+                    " MiB and try again");
         }
     }
 
@@ -267,7 +292,8 @@ private:
             if (std::chrono::steady_clock::now() > deadline) {
                 throw error(errc::io,
                             "cannot open the database " + dir_.string() +
-                                " anew after a failed write: a reader still has a cursor on it; end it and try again");
+                                " anew after a failed write: a reader still has a cursor on it; "
+                                "end it and try again");
             }
             std::this_thread::sleep_for(poll_interval);
         }
@@ -292,7 +318,8 @@ private:
         handle_ = std::move(opened);
     }
 
-    /// A batch whose sync failed may be whole in the log and be back now, although its writer was told that it is not there.
+    /// A batch whose sync failed may be whole in the log and be back now, although its writer was
+    /// told that it is not there.
     void undo_failed() {
         const std::shared_ptr<handle> h = current();
         kv_batch undo;
@@ -323,8 +350,10 @@ private:
 std::unique_ptr<kv> open_leveldb(const fs::path& dir, const leveldb_options& options) {
     std::error_code ec;
     if (!fs::exists(dir / "CURRENT", ec)) {
-        if (!options.create) throw error(errc::not_found, "there is no database in " + dir.string());
-        // Private from the start: the directory also holds the socket that lets others in (store/local_socket.hpp).
+        if (!options.create)
+            throw error(errc::not_found, "there is no database in " + dir.string());
+        // Private from the start: the directory also holds the socket that lets others in
+        // (store/local_socket.hpp).
         const bool created = fs::create_directories(dir, ec);
         if (created) fs::permissions(dir, fs::perms::owner_all, ec);
         if (ec) {

@@ -1,9 +1,9 @@
 /// kv on LevelDB.
 #pragma once
 
-#include <filesystem>
-
 #include "tributary/store/kv.hpp"
+
+#include <filesystem>
 
 namespace tributary {
 
@@ -14,8 +14,10 @@ struct leveldb_options {
     bool create = true;
 };
 
-/// Opens, O(1) in what is stored but for an unflushed log of at most write_buffer_bytes. Errors: locked (another process has it),
-/// not_found (no database and not `create`), io, no_space, bad_input (no tributary database or damaged).
-std::unique_ptr<kv> open_leveldb(const std::filesystem::path& dir, const leveldb_options& options = {});
+/// Opens, O(1) in what is stored but for an unflushed log of at most write_buffer_bytes. Errors:
+/// locked (another process has it), not_found (no database and not `create`), io, no_space,
+/// bad_input (no tributary database or damaged).
+std::unique_ptr<kv> open_leveldb(const std::filesystem::path& dir,
+                                 const leveldb_options& options = {});
 
 }  // namespace tributary

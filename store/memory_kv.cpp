@@ -13,7 +13,8 @@ namespace {
 
 using sequence = std::uint64_t;
 
-/// One version of a key. Versions of a key are adjacent, the newest first, so the first one at or after (key, s) is what a reader at s sees.
+/// One version of a key. Versions of a key are adjacent, the newest first, so the first one at or
+/// after (key, s) is what a reader at s sees.
 struct version_key {
     bytes key;
     sequence at = 0;
@@ -35,7 +36,8 @@ struct version_order {
 /// nullopt marks an erased key.
 using versions = std::map<version_key, std::optional<bytes>, version_order>;
 
-/// All versions that a live reader may still see. Nodes of a std::map do not move, so views of a version are good while its reader lives.
+/// All versions that a live reader may still see. Nodes of a std::map do not move, so views of a
+/// version are good while its reader lives.
 struct table {
     mutable std::shared_mutex mutex;
     versions all;
@@ -56,7 +58,8 @@ struct table {
         if (added) {
             const auto older = std::next(it);
             // An erasure was already garbage from its beginning.
-            if (older != all.end() && older->first.key == key && older->second) garbage.emplace_back(older, now);
+            if (older != all.end() && older->first.key == key && older->second)
+                garbage.emplace_back(older, now);
         }
         if (!val) garbage.emplace_back(it, now);
     }
@@ -154,7 +157,8 @@ private:
 
 class memory_snapshot : public kv_reader {
 public:
-    explicit memory_snapshot(std::shared_ptr<table> t) : pin_(std::make_shared<pin>(std::move(t))) {}
+    explicit memory_snapshot(std::shared_ptr<table> t)
+        : pin_(std::make_shared<pin>(std::move(t))) {}
 
     std::optional<bytes> get(bytes_view key) const override {
         const table& t = pin_->versions_of();
@@ -162,7 +166,9 @@ public:
         const auto it = t.find(key, pin_->at());
         return it == t.all.end() ? std::nullopt : it->second;
     }
-    std::unique_ptr<kv_cursor> cursor() const override { return std::make_unique<memory_cursor>(pin_); }
+    std::unique_ptr<kv_cursor> cursor() const override {
+        return std::make_unique<memory_cursor>(pin_);
+    }
 
 private:
     std::shared_ptr<const pin> pin_;
@@ -183,7 +189,8 @@ public:
     void write(const kv_batch& b, bool sync) override {
         const std::unique_lock lock(table_->mutex);
         ++write_count_;
-        if (fail_in_ > 0 && --fail_in_ == 0) throw error(fail_code_, "a write to memory failed, as it was asked to");
+        if (fail_in_ > 0 && --fail_in_ == 0)
+            throw error(fail_code_, "a write to memory failed, as it was asked to");
         if (sync) {
             unsynced_.clear();
         } else {

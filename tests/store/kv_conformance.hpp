@@ -1,13 +1,14 @@
 /// What every kv promises (store/kv.hpp), as test bodies: each takes a fresh empty one.
 #pragma once
 
+#include "tributary/store/kv.hpp"
+
 #include <catch2/catch.hpp>
+
 #include <map>
 #include <random>
 #include <string>
 #include <vector>
-
-#include "tributary/store/kv.hpp"
 
 namespace tributary::testing {
 
@@ -92,11 +93,14 @@ inline void expect_cursor_order(kv& db) {
     CHECK(at() == "end");
 }
 
-/// Random batches, with snapshots that live for random spans, against a std::map; every cursor movement is compared.
+/// Random batches, with snapshots that live for random spans, against a std::map; every cursor
+/// movement is compared.
 inline void expect_equals_model(kv& db, unsigned seed) {
     INFO("seed " << seed);
     std::mt19937 random(seed);
-    const auto key = [&] { return bytes(1 + random() % 2, static_cast<char>('a' + random() % 12)); };
+    const auto key = [&] {
+        return bytes(1 + random() % 2, static_cast<char>('a' + random() % 12));
+    };
     model now;
     std::vector<std::pair<kv_snapshot, model>> held;
     for (int round = 0; round < 60; ++round) {
@@ -114,7 +118,8 @@ inline void expect_equals_model(kv& db, unsigned seed) {
         }
         db.write(b, random() % 4 == 0);
         held.emplace_back(db.snapshot(), now);
-        if (held.size() > 1 + random() % 5) held.erase(held.begin() + static_cast<int>(random() % held.size()));
+        if (held.size() > 1 + random() % 5)
+            held.erase(held.begin() + static_cast<int>(random() % held.size()));
         for (const auto& [snapshot, then] : held) {
             REQUIRE(read_all(*snapshot) == then);
             const auto c = snapshot->cursor();

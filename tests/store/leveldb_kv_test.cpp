@@ -1,15 +1,14 @@
 #include "tributary/store/leveldb_kv.hpp"
 
+#include <catch2/catch.hpp>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
-#include <fstream>
-#include <thread>
-
 #include "store/kv_conformance.hpp"
 #include "store/temporary_directory.hpp"
+#include <fstream>
+#include <thread>
 
 using namespace tributary;
 using namespace tributary::testing;
@@ -136,7 +135,8 @@ TEST_CASE("leveldb_kv: acknowledged writes survive a kill", "[store]") {
         }
     }
     int acknowledged = -1;
-    for (int i = 0; i < 50; ++i) REQUIRE(::read(pipe[0], &acknowledged, sizeof acknowledged) == sizeof acknowledged);
+    for (int i = 0; i < 50; ++i)
+        REQUIRE(::read(pipe[0], &acknowledged, sizeof acknowledged) == sizeof acknowledged);
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     const auto db = open_leveldb(dir.path() / "db");
@@ -166,17 +166,21 @@ TEST_CASE("leveldb_kv: a full disk loses nothing that was acknowledged", "[store
         CHECK_FALSE(db->get("k"));
         CHECK_FALSE(db->get("first" + std::to_string(first)));
     }
-    SECTION("a cursor keeps its place; the write that has to wait for it says so in the end or passes when it is gone") {
+    SECTION(
+        "a cursor keeps its place; the write that has to wait for it says so in the end or passes "
+        "when it is gone") {
         auto cursor = db->cursor();
         cursor->seek("before");
         disk.free();
+        bytes seen;
         std::thread reader([&] {
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
-            CHECK(cursor->val() == "1");
+            seen = cursor->val();
             cursor.reset();
         });
         put(*db, "k", "v");
         reader.join();
+        CHECK(seen == "1");
         CHECK(code_of([&] { snapshot->get("before"); }) == errc::io);
         CHECK(db->snapshot()->get("before") == bytes("1"));
     }
