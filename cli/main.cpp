@@ -1,0 +1,56 @@
+// trib: one binary, one subcommand each job.
+
+#include <clocale>
+#include <iostream>
+
+#include "command.hpp"
+
+using namespace tributary;
+using namespace tributary::cli;
+
+namespace {
+
+void add_global_options(CLI::App& app, session& s) {
+    app.add_option("--store", s.store, "whose store: a directory (default: $TRIB_STORE, else the XDG data directory)");
+    app.add_option_function<std::string>(
+           "--log", [&s](const std::string& how) { s.json_log = how == "json"; }, "text, or json: one object a line")
+        ->check(CLI::IsMember({"text", "json"}));
+    app.set_version_flag("--version", TRIBUTARY_VERSION);
+    app.require_subcommand(1);
+    app.fallthrough();  // global options may stand after the command too
+}
+
+int exit_code_of(const error& e) { return e.code() == errc::canceled ? interrupted : failed; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of what is printed
+    CLI::App app("Tributary: collect once, replicate anywhere, decide what it means when you read it", "trib");
+    session s;
+    add_global_options(app, s);
+    add_replica_commands(app, s);
+    add_peer_commands(app, s);
+    add_collect_command(app, s);
+    add_tail_command(app, s);
+    add_datom_commands(app, s);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? ok : wrong_usage;
+    }
+    try {
+        watch_signals();
+        return s.action();
+    } catch (const error& e) {
+        if (s.json_log) {
+            log_line(s, e.what(), "error");
+        } else {
+            std::cerr << "trib: " << e.what() << '\n';
+        }
+        return exit_code_of(e);
+    } catch (const std::exception& e) {
+        std::cerr << "trib: " << e.what() << '\n';
+        return failed;
+    }
+}
