@@ -73,7 +73,7 @@ public:
                 throw error(errc::conflict, "another writer changed the datom database since this batch began; nothing of it was written");
             store_.write(staged_.take_batch(), true);
         } catch (...) {
-            forget();
+            recover();
             throw;
         }
         for (auto& [stream, to] : moved_) known_[stream] = std::move(to);
@@ -150,9 +150,15 @@ private:
                     "another realizer has taken over the stream \"" + stream + "\" of this database; nothing of this batch was written");
     }
 
-    void forget() {
+    /// After a failed flush: back to what is stored. The store may have lost its snapshots; if it cannot be read now, the next batch reads it.
+    void recover() noexcept {
         moved_.clear();
-        staged_.reload();
+        try {
+            staged_.reload();
+            publish();
+        } catch (const error&) {
+            staged_.discard();
+        }
     }
 
     /// The cursor and the applied log of a stream back to `position`, or to where it was at t.

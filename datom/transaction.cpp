@@ -49,7 +49,8 @@ void transaction::refuse(errc code, std::uint32_t form, const std::string& reaso
 }
 
 tx_report transaction::run(const value& tx_data) {
-    const auto* forms = tx_data.get_if<vector>();
+    const auto* in_list = tx_data.get_if<list>();
+    const auto* forms = in_list ? &in_list->items : tx_data.get_if<vector>();
     if (!forms)
         throw error(errc::bad_input,
                     std::string("a transaction is a vector of forms, found ") + tributary::name_of(tx_data.type()));
@@ -138,7 +139,22 @@ void transaction::resolve_upserts() {
                 changed |= bind(c.e, it->second);
             }
         }
+        if (has_lookups_) changed |= resolve_lookups();
     }
+}
+
+/// Lookup refs that found nothing stored are who claims that identity here.
+bool transaction::resolve_lookups() {
+    bool changed = false;
+    for (std::size_t i = 0; i < tempids_.size(); ++i) {
+        const tempid& id = tempids_[i];
+        if (!id.lookup || id.same) continue;
+        const auto claimed = std::find_if(claims_.begin(), claims_.end(), [&](const claim& c) {
+            return c.added && c.a->id == id.lookup->a->id && c.raw == id.lookup->raw;
+        });
+        if (claimed != claims_.end()) changed |= bind(-static_cast<slot>(i) - 1, claimed->e);
+    }
+    return changed;
 }
 
 void transaction::allocate() {
@@ -146,6 +162,7 @@ void transaction::allocate() {
         const slot s = find(-static_cast<slot>(i) - 1);
         if (s >= 0) continue;
         tempid& root = tempids_[-s - 1];
+        if (root.lookup) refuse(errc::bad_input, root.lookup->form, "nothing is found for the lookup ref " + edn::print(root.name));
         if (!root.is_entity) {
             const auto used = std::find_if(claims_.begin(), claims_.end(), [&](const claim& c) { return c.target && find(*c.target) == s; });
             if (used == claims_.end()) continue;
@@ -338,7 +355,7 @@ tx_report transaction::apply(std::vector<effect> all, std::int64_t instant_ms) {
     }
     base_.end_transaction(entry, std::move(next_), attributes_);
     for (const tempid& id : tempids_)
-        if (!id.name.is_nil() && id.same) report.tempids.emplace(id.name, find(*id.same));
+        if (!id.name.is_nil() && !id.lookup && id.same) report.tempids.emplace(id.name, find(*id.same));
     return report;
 }
 

@@ -24,11 +24,19 @@ private:
     /// An entity id, or a negative number for a tempid that may not be resolved yet.
     using slot = std::int64_t;
 
+    /// An entity that another form of this transaction may give its identity.
+    struct pending_lookup {
+        const attribute* a = nullptr;
+        bytes raw;
+        std::uint32_t form = 0;
+    };
+
     struct tempid {
         value name;               ///< nil if anonymous
         std::optional<slot> same; ///< what it turned out to be
         bool is_entity = false;   ///< something is said about it
         bool is_attribute = false;
+        std::optional<pending_lookup> lookup;
     };
 
     /// "e a v shall hold" or "shall not", as a form says.
@@ -52,7 +60,7 @@ private:
     };
 
     // Forms (tx_forms.cpp)
-    void expand_all(const vector& forms);
+    void expand_all(const std::vector<value>& forms);
     void expand(const value& form);
     void expand_list(const std::vector<value>& items);
     void expand_retract(const std::vector<value>& items);
@@ -75,6 +83,7 @@ private:
     std::optional<entity_id> look_up(const std::vector<value>& ref) const;
     entity_id checked_id(std::int64_t id) const;
     slot tempid_named(value name);
+    std::optional<slot> lookup_named(const value& ref);
     std::optional<entity_id> tx_alias(const value& v) const;
 
     // Resolution (transaction.cpp)
@@ -82,6 +91,7 @@ private:
     bool bind(slot s, slot to);
     void declare_attributes();
     void resolve_upserts();
+    bool resolve_lookups();
     void allocate();
     std::vector<effect> effects();
     void add_effects(std::vector<claim*>& group, std::vector<effect>& out);
@@ -100,11 +110,12 @@ private:
     std::int64_t t_;
     entity_id tx_;
     database_state next_;
-    const vector* forms_ = nullptr;
+    const std::vector<value>* forms_ = nullptr;
     std::uint32_t form_ = 0;
     std::vector<claim> claims_;
     std::vector<tempid> tempids_;
     std::unordered_map<value, slot> named_;
+    bool has_lookups_ = false;  ///< pending ones
 };
 
 }  // namespace tributary::datom

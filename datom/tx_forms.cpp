@@ -44,7 +44,7 @@ std::string reversed(std::string_view name) {
 
 }  // namespace
 
-void transaction::expand_all(const vector& forms) {
+void transaction::expand_all(const std::vector<value>& forms) {
     const auto pass = [&](bool declaring, bool any) {
         for (form_ = 0; form_ < forms.size(); ++form_)
             if (any || declares_attribute(forms[form_]) == declaring) expand(forms[form_]);
@@ -62,7 +62,7 @@ void transaction::expand(const value& form) {
     try {
         if (const auto* m = form.get_if<map>()) expand_map(*m);
         else if (const auto* items = sequence_of(form)) expand_list(*items);
-        else
+        else if (!form.is_nil())
             throw error(errc::bad_input,
                         std::string("a form is a map {attribute value ...} or a list [operation ...], found ") +
                             tributary::name_of(form.type()));
@@ -97,7 +97,7 @@ std::optional<entity_id> transaction::tx_alias(const value& v) const {
 
 transaction::slot transaction::tempid_named(value name) {
     const auto [it, is_new] = named_.try_emplace(name, -static_cast<slot>(tempids_.size()) - 1);
-    if (is_new) tempids_.push_back({std::move(name), std::nullopt, false, false});
+    if (is_new) tempids_.push_back({std::move(name), std::nullopt, false, false, std::nullopt});
     return it->second;
 }
 
@@ -138,11 +138,24 @@ std::optional<entity_id> transaction::existing_entity(const value& v) const {
                     tributary::name_of(v.type()));
 }
 
+/// A lookup ref that finds nothing yet, by an attribute of identity: another form may be about to say it.
+std::optional<transaction::slot> transaction::lookup_named(const value& ref) {
+    const auto* items = ref.get_if<vector>();
+    if (!items || items->size() != 2) return std::nullopt;
+    const attribute& a = attribute_named((*items)[0]);
+    if (a.unique != uniqueness::identity || a.is_ref()) return std::nullopt;
+    const slot s = tempid_named(ref);
+    tempids_[-s - 1].lookup = pending_lookup{&a, encode_raw((*items)[1], a.type), form_};
+    has_lookups_ = true;
+    return s;
+}
+
 transaction::slot transaction::entity_named(const value& v) {
     const auto* id = v.get_if<std::int64_t>();
     const bool is_tempid = id ? *id < 0 : v.get_if<std::string>() && name_text(v).empty();
     if (is_tempid && !tx_alias(v)) return tempid_named(v);
     if (const auto found = existing_entity(v)) return *found;
+    if (const auto pending = lookup_named(v)) return *pending;
     throw error(errc::bad_input, v.get_if<vector>() ? "nothing is found for the lookup ref" : "nothing has this ident: :" + std::string(name_text(v)));
 }
 
@@ -214,6 +227,7 @@ transaction::slot transaction::expand_map(const map& m) {
         const std::string_view name = name_text(k);
         // What older schemas say to install an attribute goes without saying here.
         if (name == "db/id" || name == "db.install/_attribute" || name == "db.alter/_attribute") continue;
+        if (name == "db/type" && declares_attribute(value(m))) continue;
         if (const attribute* a = find_attribute(k)) {
             add_values(*e, *a, v);
         } else if (const std::string forward = reversed(name); !forward.empty()) {
@@ -277,7 +291,12 @@ void transaction::expand_retract(const std::vector<value>& items) {
     const attribute& a = attribute_named(items[2]);
     if (!e) return;
     if (items.size() == 3) {
-        for (const stored_fact& f : base_.facts_of(*e, &a)) retract(f);
+        std::unordered_set<entity_id> seen{*e};
+        for (const stored_fact& f : base_.facts_of(*e, &a)) {
+            retract(f);
+            // DataScript's name for it also takes what belongs to the entity.
+            if (a.component && name_text(items[0]) != "db/retract") retract_entity(view_of_raw(f.raw).integer, seen);
+        }
         return;
     }
     const auto retract_value = [&](const value& v) {
