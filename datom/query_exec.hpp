@@ -1,0 +1,102 @@
+/// Evaluates the clauses of a query, cheapest first, over columns of cells. Private to the room.
+#pragma once
+
+#include "tributary/datom/builtins.hpp"
+#include "tributary/datom/plan.hpp"
+#include "tributary/datom/query_relation.hpp"
+
+#include <map>
+#include <memory>
+#include <set>
+
+namespace tributary::datom::datalog {
+
+/// The rows so far: the product of relations that share no variable.
+class environment {
+public:
+    bool failed() const { return failed_; }
+    /// Joins `r` with the relations it shares variables with.
+    void add(relation r, stop_check& stop);
+    bound_rows bound() const;
+    /// Drops other columns; where that may leave rows twice, they become one.
+    void keep_only(const std::set<var_id>& live, bool make_distinct, stop_check& stop);
+    /// The smallest relation that has one of `vars`; taken out.
+    std::optional<relation> take_smallest(const std::vector<var_id>& vars);
+    /// The product of all relations that have one of `vars`, taken out; with none of them: the
+    /// relation that is true.
+    relation take_all(const std::vector<var_id>& vars, stop_check& stop);
+    /// The same rows seen through `vars` only.
+    environment seen_through(const std::vector<var_id>& vars, stop_check& stop) const;
+    /// Distinct rows over `vars`.
+    relation result(const std::vector<var_id>& vars, stop_check& stop);
+
+private:
+    std::vector<relation> relations_;
+    bool failed_ = false;
+};
+
+/// The rows over the variables of `b` that `c` stands for. Errors: bad_input naming `text` if it
+/// has not the binding's shape.
+relation bind_cells(const binding& b, const cell& c, const std::string& text, stop_check& stop);
+
+class evaluator {
+public:
+    evaluator(const rule_set& rules, var_names& names, arena& memory, stop_check& stop)
+        : planner_(rules), rules_(rules), names_(names), memory_(memory), stop_(stop) {}
+
+    /// Errors: bad_input naming the clause: unknown functions, attributes, sources, rules,
+    /// variables nothing binds. Whatever the data.
+    void check(const clauses& body, const std::set<var_id>& bound, const source_map& sources);
+
+    /// The distinct rows over `wanted` for which `body` holds, beginning with those of `env`.
+    relation evaluate(const clauses& body,
+                      environment env,
+                      const source_map& sources,
+                      const std::vector<var_id>& wanted);
+
+private:
+    /// What one rule, called on one source with the same arguments bound, was asked and has
+    /// answered.
+    struct rule_table {
+        std::string name;
+        const rule* of = nullptr;
+        source_map sources;
+        std::vector<var_id> params;
+        relation demand;   ///< over the bound parameters
+        relation answers;  ///< over all
+    };
+    struct rule_scope {
+        std::map<std::string, rule_table*> by_key;
+        std::vector<std::unique_ptr<rule_table>> tables;
+        bool running = false;
+        bool changed = false;
+    };
+
+    void check_clause(const clause& c, const source_map& sources);
+    void match(const clause& c,
+               const pattern& p,
+               environment& env,
+               const source_map& sources,
+               const std::vector<const clause*>& tests,
+               const std::set<var_id>& live);
+    void run(const clause& c, const call& f, environment& env, const source_map& sources);
+    void run(const negation& n, environment& env, const source_map& sources);
+    void run(const disjunction& d, environment& env, const source_map& sources);
+    void run(const clause& c, const rule_call& r, environment& env, const source_map& sources);
+    rule_table& table_for(const rule_call& r, const std::string& mask, const source_map& sources);
+    void answer(const std::string& text);
+    void answer_once(rule_table& t, const std::string& text);
+
+    planner planner_;
+    const rule_set& rules_;
+    var_names& names_;
+    arena& memory_;
+    stop_check& stop_;
+    rule_scope top_;
+    rule_scope* scope_ = &top_;
+    std::vector<std::string>
+        answering_;  ///< rules whose bodies are being evaluated, outermost first
+    std::set<std::string> under_negation_;  ///< those of them that wait for a negation
+};
+
+}  // namespace tributary::datom::datalog

@@ -1,0 +1,164 @@
+#include "tributary/datom/query_inputs.hpp"
+
+namespace tributary::datom::datalog {
+
+namespace {
+
+bool uses_source(const clauses& all, std::string_view name);
+
+bool uses_source(const std::vector<term>& terms, std::string_view name) {
+    return std::any_of(terms.begin(), terms.end(), [&](const term& t) {
+        const source_name* s = std::get_if<source_name>(&t);
+        return s != nullptr && s->text == name;
+    });
+}
+
+bool uses_source(const clause& c, std::string_view name) {
+    if (const pattern* p = std::get_if<pattern>(&c.what)) return p->source.text == name;
+    if (const call* f = std::get_if<call>(&c.what)) return uses_source(f->args, name);
+    if (const rule_call* r = std::get_if<rule_call>(&c.what)) return r->source.text == name;
+    if (const negation* n = std::get_if<negation>(&c.what)) return uses_source(n->body, name);
+    const auto& branches = std::get<disjunction>(c.what).branches;
+    return std::any_of(
+        branches.begin(), branches.end(), [&](const clauses& b) { return uses_source(b, name); });
+}
+
+bool uses_source(const clauses& all, std::string_view name) {
+    return std::any_of(
+        all.begin(), all.end(), [&](const clause& c) { return uses_source(c, name); });
+}
+
+bool is_reference(const cell& c) { return c.is(kind::keyword) || c.is(kind::vector); }
+
+}  // namespace
+
+query_inputs::query_inputs(const parsed_query& q,
+                           const std::vector<query_input>& given,
+                           var_names& names,
+                           arena& memory,
+                           stop_check& stop)
+    : memory_(memory), stop_(stop) {
+    std::vector<input> expected = q.inputs;
+    if (!q.inputs_given && uses_source(q.where, "$")) expected.push_back({source_name{"$"}, "$"});
+    if (expected.size() != given.size()) {
+        std::string list;
+        for (const input& in : expected) list += (list.empty() ? "" : " ") + in.text;
+        throw error(errc::bad_input,
+                    "query: its inputs are [" + list + "], " + std::to_string(expected.size()) +
+                        " in number, but " + std::to_string(given.size()) +
+                        " were given; :in names what is given, in order");
+    }
+    for (std::size_t i = 0; i < given.size(); ++i) take(expected[i], given[i], names);
+}
+
+void query_inputs::take(const input& in, const query_input& given, var_names& names) {
+    const value* plain = std::get_if<value>(&given);
+    const source_name* name = std::get_if<source_name>(&in.what);
+    if (name == nullptr && plain == nullptr) {
+        fail_clause(":in " + in.text,
+                    "expected a value, but a database was given; a source is written $ or $name");
+    }
+    if (name == nullptr) {
+        relation r = bind_cells(
+            std::get<binding>(in.what), to_cell(*plain, memory_), ":in " + in.text, stop_);
+        values_.push_back(std::move(r));
+        return;
+    }
+    if (name->text == "%") {
+        if (plain == nullptr) fail_clause(":in %", "expected rules, but a database was given");
+        rules_ = parse_rules(*plain, names, memory_);
+        return;
+    }
+    try {
+        owned_.push_back(plain == nullptr ? make_source(std::get<db>(given), memory_)
+                                          : make_source(*plain, memory_));
+    } catch (const error& e) {
+        if (e.code() != errc::bad_input) throw;
+        fail_clause(":in " + in.text, e.what());
+    }
+    sources_[name->text] = owned_.back().get();
+}
+
+std::vector<var_id> query_inputs::variables() const {
+    std::vector<var_id> all;
+    for (const relation& r : values_) all.insert(all.end(), r.vars.begin(), r.vars.end());
+    return all;
+}
+
+environment query_inputs::start() {
+    environment env;
+    for (relation& r : values_) env.add(std::move(r), stop_);
+    values_.clear();
+    return env;
+}
+
+void query_inputs::resolve_references(clauses& body, var_names& names) {
+    for (clause& c : body) rewrite(c, names);
+}
+
+bool query_inputs::holds_references(var_id v) const {
+    return std::any_of(values_.begin(), values_.end(), [&](const relation& r) {
+        return r.has(v) && std::any_of(r.of(v).begin(), r.of(v).end(), is_reference);
+    });
+}
+
+var_id query_inputs::resolved(var_id v, const source& on, var_names& names) {
+    const auto [at, fresh] = resolved_.try_emplace({v, &on}, v);
+    if (!fresh) return at->second;
+    at->second = names.fresh(names[v]);
+    stands_for_.emplace_back(v, at->second);
+    for (relation& r : values_) {
+        if (!r.has(v)) continue;
+        column ids;
+        for (const cell& c : r.of(v)) {
+            stop_();
+            // What names no entity here stays as it is and matches nothing: ids are integers.
+            ids.push_back(is_reference(c) ? on.entity(c).value_or(cell()) : c);
+        }
+        r.add_column(at->second, std::move(ids));
+    }
+    return at->second;
+}
+
+void query_inputs::rewrite(clause& c, var_names& names) {
+    if (pattern* p = std::get_if<pattern>(&c.what)) rewrite(*p, c.text, names);
+    if (negation* n = std::get_if<negation>(&c.what)) {
+        for (clause& inner : n->body) rewrite(inner, names);
+        for (const auto& [v, made] : stands_for_) {
+            if (n->explicit_join && std::find(n->join.begin(), n->join.end(), v) != n->join.end())
+                n->join.push_back(made);
+        }
+    }
+    if (disjunction* d = std::get_if<disjunction>(&c.what)) {
+        for (clauses& branch : d->branches) {
+            for (clause& inner : branch) rewrite(inner, names);
+        }
+        for (const auto& [v, made] : stands_for_) {
+            if (std::find(d->join.begin(), d->join.end(), v) == d->join.end()) continue;
+            d->join.push_back(made);
+            d->required.push_back(made);
+        }
+    }
+}
+
+void query_inputs::rewrite(pattern& p, const std::string& text, var_names& names) {
+    const auto found = sources_.find(p.source.text);
+    if (found == sources_.end() || !found->second->is_database()) return;
+    const source& on = *found->second;
+    try {
+        bool ref = false;
+        if (const cell* a = p.terms.size() > at_a ? std::get_if<cell>(&p.terms[at_a]) : nullptr) {
+            ref = on.is_ref(on.literal(at_a, *a, nullptr));
+        }
+        for (const unsigned place : {at_e, at_a, at_v}) {
+            if (place >= p.terms.size() || (place == at_v && !ref)) continue;
+            var_id* v = std::get_if<var_id>(&p.terms[place]);
+            if (v != nullptr && holds_references(*v)) *v = resolved(*v, on, names);
+        }
+    } catch (const error& e) {
+        if (e.code() != errc::bad_input) throw;
+        fail_clause(text, e.what());
+    }
+}
+
+}  // namespace tributary::datom::datalog

@@ -1,0 +1,47 @@
+/// What a query was given: sources, rules and values for variables. Private to the room.
+#pragma once
+
+#include "tributary/datom/query_exec.hpp"
+
+namespace tributary::datom::datalog {
+
+class query_inputs {
+public:
+    /// Errors: bad_input: too few or too many inputs, one of the wrong kind or shape.
+    query_inputs(const parsed_query& q,
+                 const std::vector<query_input>& given,
+                 var_names& names,
+                 arena& memory,
+                 stop_check& stop);
+
+    /// An input may name an entity by ident or lookup ref. Where clauses use such a variable as an
+    /// entity, an attribute or the value of a reference, they get a variable of their own with the
+    /// entity's id; so the query's other uses of it still see what was given, and each source
+    /// resolves it for itself.
+    void resolve_references(clauses& body, var_names& names);
+
+    const source_map& sources() const { return sources_; }
+    const rule_set& rules() const { return rules_; }
+    std::vector<var_id> variables() const;
+    /// The rows the inputs stand for; taken out, once.
+    environment start();
+
+private:
+    void take(const input& in, const query_input& given, var_names& names);
+    /// The variable that stands for `v` on this source.
+    var_id resolved(var_id v, const source& on, var_names& names);
+    bool holds_references(var_id v) const;
+    void rewrite(clause& c, var_names& names);
+    void rewrite(pattern& p, const std::string& text, var_names& names);
+
+    arena& memory_;
+    stop_check& stop_;
+    std::vector<std::unique_ptr<source>> owned_;
+    source_map sources_;
+    rule_set rules_;
+    std::vector<relation> values_;
+    std::map<std::pair<var_id, const source*>, var_id> resolved_;
+    std::vector<std::pair<var_id, var_id>> stands_for_;  ///< (given, made of it)
+};
+
+}  // namespace tributary::datom::datalog

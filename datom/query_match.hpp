@@ -1,0 +1,30 @@
+/// Matches one data pattern against its source, joined on the way with rows already there. Private
+/// to the room.
+#pragma once
+
+#include "tributary/datom/builtins.hpp"
+#include "tributary/datom/plan.hpp"
+
+namespace tributary::datom::datalog {
+
+/// A test that looks only at places of the pattern: it runs on the datom before anything of it is
+/// copied.
+struct inline_test {
+    const builtin* function = nullptr;
+    std::vector<std::variant<std::size_t, cell>> args;  ///< a place or a constant
+    const std::string* text = nullptr;
+};
+
+struct match_request {
+    const resolved_pattern* on = nullptr;
+    const relation* base = nullptr;  ///< rows to join with, or null
+    bool seek = false;
+    double rows_expected = 0;
+    std::vector<inline_test> tests;
+    const std::set<var_id>* live = nullptr;  ///< variables somebody will look at
+};
+
+/// The rows of `base` extended by the pattern's live variables.
+relation match_pattern(const match_request& request, arena& memory, stop_check& stop);
+
+}  // namespace tributary::datom::datalog

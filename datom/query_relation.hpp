@@ -1,0 +1,106 @@
+/// Tables of cells, column by column, and the joins between them. Private to the room.
+#pragma once
+
+#include "tributary/datom/query_ast.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <vector>
+
+namespace tributary::datom::datalog {
+
+/// Throws errc::canceled once the query's time is over or its user left. Cheap enough to ask at
+/// every row.
+class stop_check {
+public:
+    stop_check(std::optional<std::chrono::milliseconds> timeout, const std::atomic<bool>* cancel);
+    void operator()() {
+        if ((++ticks_ & 1023U) == 0) look();
+    }
+    void look() const;
+
+private:
+    std::optional<std::chrono::steady_clock::time_point> deadline_;
+    const std::atomic<bool>* cancel_;
+    std::optional<std::chrono::milliseconds> timeout_;
+    unsigned ticks_ = 0;
+};
+
+using column = std::vector<cell>;
+
+/// Rows over variables. With no variables: one row means true, none false.
+struct relation {
+    std::vector<var_id> vars;
+    std::vector<column> columns;
+    std::size_t rows = 0;
+    bool distinct = false;  ///< known to hold no row twice
+
+    /// -1 if there is none.
+    int column_of(var_id v) const {
+        const auto at = std::find(vars.begin(), vars.end(), v);
+        return at == vars.end() ? -1 : static_cast<int>(at - vars.begin());
+    }
+    bool has(var_id v) const { return column_of(v) >= 0; }
+    const column& of(var_id v) const { return columns[static_cast<std::size_t>(column_of(v))]; }
+    void add_column(var_id v, column c) {
+        vars.push_back(v);
+        columns.push_back(std::move(c));
+    }
+};
+
+using row_id = std::uint32_t;
+inline constexpr row_id no_row = UINT32_MAX;
+
+/// Rows of a relation by the hash of some columns. A view: the columns must outlive it and stay as
+/// they are.
+class row_index {
+public:
+    /// Errors: limit beyond 2^31 rows.
+    row_index(std::vector<const column*> keys, std::size_t rows, stop_check& stop);
+
+    /// The first row with these keys (one cell a key column); `next` gives the others.
+    row_id find(const cell* keys) const;
+    row_id next(row_id row) const { return next_[row]; }
+
+private:
+    struct slot {
+        std::uint32_t hash = 0;
+        row_id row = no_row;
+    };
+    void insert(row_id row);
+
+    std::vector<const column*> keys_;
+    std::vector<slot> slots_;
+    std::vector<row_id> next_;
+    std::uint32_t mask_ = 0;
+};
+
+/// Of `rows` rows, the first of each that are equal in `columns`, in order. With no columns: the
+/// first row, if there is one.
+std::vector<row_id> distinct_rows(const std::vector<const column*>& columns,
+                                  std::size_t rows,
+                                  stop_check& stop);
+
+/// For each row the number of its group (rows equal in `columns`); groups are numbered from 0 by
+/// first appearance.
+std::vector<row_id> group_rows(const std::vector<const column*>& columns,
+                               std::size_t rows,
+                               std::size_t& groups,
+                               stop_check& stop);
+
+column gather(const column& from, const std::vector<row_id>& rows);
+/// Only the given rows, in that order.
+void select(relation& r, const std::vector<row_id>& rows);
+/// Only these variables (those of them it has), each row once.
+relation project(const relation& r, const std::vector<var_id>& vars, stop_check& stop);
+void make_distinct(relation& r, stop_check& stop);
+
+/// Natural join; without common variables the product.
+relation join(const relation& a, const relation& b, stop_check& stop);
+/// The rows of `a` that have (or, with `keep` false, have not) a partner in `b` on their common
+/// variables.
+void filter_by(relation& a, const relation& b, bool keep, stop_check& stop);
+
+}  // namespace tributary::datom::datalog

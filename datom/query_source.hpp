@@ -1,0 +1,70 @@
+/// What a pattern of a query is matched against: a database value or a collection of tuples.
+/// Private to the room.
+#pragma once
+
+#include "tributary/datom/database.hpp"
+#include "tributary/datom/query_cell.hpp"
+
+#include <functional>
+#include <optional>
+#include <span>
+
+namespace tributary::datom::datalog {
+
+/// What is known of a pattern's position before it is matched.
+struct position {
+    enum class state { open, bound, constant };
+    state is = state::open;
+    const cell* value = nullptr;  ///< of a constant
+};
+
+/// Places of a row of a database.
+enum : unsigned { at_e, at_a, at_v, at_tx, at_added, database_width };
+
+/// A row has `width` cells, valid only during the visit. Returns false to stop.
+using row_visitor = std::function<bool(const cell* row, std::size_t width)>;
+
+/// Errors: all throw bad_input with a message that says what is wrong with the value; the caller
+/// names the clause.
+class source {
+public:
+    virtual ~source() = default;
+
+    virtual bool is_database() const = 0;
+    /// A literal as it is stored: idents and lookup refs become entity ids, integers widen for an
+    /// attribute of doubles. `attribute` is the (resolved) literal of the attribute position, if it
+    /// has one. Errors: an unknown attribute or ident, a lookup ref to nothing, more places than
+    /// there are.
+    virtual cell literal(std::size_t place, const cell& c, const cell* attribute) const = 0;
+    /// An entity given as id, ident or lookup ref; nothing if it is none. Errors: a lookup ref to
+    /// nothing.
+    virtual std::optional<cell> entity(const cell& c) const = 0;
+    /// An entity's ident as a keyword, or nil.
+    virtual cell ident(const cell& e) const = 0;
+    /// True if the (resolved) attribute refers to entities.
+    virtual bool is_ref(const cell& attribute) const = 0;
+
+    /// Rows equal to `fixed` where it is not null. `wanted`: bit n set if the visitor looks at
+    /// place n; the others may be anything.
+    virtual void scan(std::span<const cell* const> fixed,
+                      unsigned wanted,
+                      const row_visitor& visit) const = 0;
+    /// How many rows one scan with these positions would give, about.
+    virtual double estimate(std::span<const position> positions) const = 0;
+    /// True if a scan with these positions fixed would seek instead of looking at everything.
+    virtual bool can_seek(std::span<const position> positions) const = 0;
+    /// True if rows over these places (bit set: kept or fixed) never repeat.
+    virtual bool rows_differ(std::span<const position> positions, unsigned kept) const = 0;
+
+    /// Rows (e, v, tx, score) of a full-text search.
+    virtual void fulltext(const cell& attribute,
+                          std::string_view words,
+                          const row_visitor& visit) const = 0;
+};
+
+/// `memory` must outlive the source.
+std::unique_ptr<source> make_source(const db& database, arena& memory);
+/// Errors: bad_input unless it is a collection of tuples.
+std::unique_ptr<source> make_source(const value& tuples, arena& memory);
+
+}  // namespace tributary::datom::datalog
