@@ -1,20 +1,21 @@
-// collect: JSON lines in, ops out. How far a source was read goes down in the same batch as the commit, so that running the command again goes on where it was.
+// collect: JSON lines in, ops out. How far a source was read goes down in the same batch as the
+// commit, so that running the command again goes on where it was.
+
+#include "tributary/value/hash.hpp"
+#include "tributary/value/instant.hpp"
+#include "tributary/value/json.hpp"
+#include "tributary/value/msgpack.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <iostream>
-#include <set>
-#include <thread>
-
 #include "line_source.hpp"
 #include "output.hpp"
 #include "progress.hpp"
-#include "tributary/value/hash.hpp"
-#include "tributary/value/instant.hpp"
-#include "tributary/value/json.hpp"
-#include "tributary/value/msgpack.hpp"
+#include <iostream>
+#include <set>
+#include <thread>
 
 namespace tributary::cli {
 
@@ -30,13 +31,16 @@ struct collect_options {
 };
 
 std::int64_t now_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 /// Lines that could not be collected, with where and why, one JSON object a line.
 class rejects_file {
 public:
-    rejects_file(const std::filesystem::path& store, const std::string& crdt) : file_(store / ("rejects-" + crdt + ".jsonl")) {}
+    rejects_file(const std::filesystem::path& store, const std::string& crdt)
+        : file_(store / ("rejects-" + crdt + ".jsonl")) {}
 
     void add(const std::string& source, const line_source& at, const std::string& reason) {
         const value record = make_map({{"source", source},
@@ -46,10 +50,14 @@ public:
                                        {"hex", to_hex(at.text())}});
         const std::string line = json::print(with_text(record, at.text())) + "\n";
         const int fd = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        const bool written = fd >= 0 && ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && ::fsync(fd) == 0;
+        const bool written =
+            fd >= 0 && ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
+            ::fsync(fd) == 0;
         const int failed = errno;
         if (fd >= 0) ::close(fd);
-        if (!written) throw error(failed == ENOSPC ? errc::no_space : errc::io, "cannot write " + file_.string() + ": " + std::strerror(failed));
+        if (!written)
+            throw error(failed == ENOSPC ? errc::no_space : errc::io,
+                        "cannot write " + file_.string() + ": " + std::strerror(failed));
         ++count_;
     }
 
@@ -57,7 +65,8 @@ public:
     const std::filesystem::path& file() const { return file_; }
 
 private:
-    /// The line as text where it is valid UTF-8, so that people can read it; the hexadecimal form is for all others.
+    /// The line as text where it is valid UTF-8, so that people can read it; the hexadecimal form
+    /// is for all others.
     static value with_text(const value& record, std::string_view text) {
         std::vector<std::pair<value, value>> entries = record.as<map>().entries;
         try {
@@ -76,18 +85,25 @@ private:
 class collector {
 public:
     collector(const session& s, collect_options options)
-        : options_(std::move(options)), session_(s), replica_(s.open()), rejects_(s.store_dir(), options_.crdt), bar_("collecting") {
+        : options_(std::move(options)),
+          session_(s),
+          replica_(s.open()),
+          rejects_(s.store_dir(), options_.crdt),
+          bar_("collecting") {
         replica_->summary(options_.crdt);  // fails at once if there is none
         if (options_.source != "-") {
-            options_.source = std::filesystem::absolute(options_.source).lexically_normal().string();
+            options_.source =
+                std::filesystem::absolute(options_.source).lexically_normal().string();
             bar_.clear();
         }
-        place_key_ = options_.source == "-" ? "source/-/" + to_hex(random_bytes(8)) : "source/" + options_.source;
+        place_key_ = options_.source == "-" ? "source/-/" + to_hex(random_bytes(8))
+                                            : "source/" + options_.source;
     }
 
     int run() {
         if (options_.source == "-" && options_.key.empty()) {
-            std::cerr << "stdin is collected at least once: what is fed in again is collected again; --key FIELD skips what is known\n";
+            std::cerr << "stdin is collected at least once: what is fed in again is collected "
+                         "again; --key FIELD skips what is known\n";
         }
         for (const auto& [path, offset] : files_to_read()) read(path, offset);
         bar_.clear();
@@ -105,7 +121,9 @@ private:
         const source_place place = decode_source_place(*known);
         if (is_same_file(path, place)) return {{path, place.offset}};
         if (is_same_file(path + ".1", place)) return {{path + ".1", place.offset}, {path, 0}};
-        std::cerr << path << " is another file than the one collected before under this name; it is read from its beginning\n";
+        std::cerr << path
+                  << " is another file than the one collected before under this name; it is read "
+                     "from its beginning\n";
         return {{path, 0}};
     }
 
@@ -116,8 +134,12 @@ private:
         bool more = true;
         while (more && keep_going()) {
             switch (source->next(200ms)) {
-                case line_source::outcome::line: take(*source); break;
-                case line_source::outcome::end: more = false; break;
+                case line_source::outcome::line:
+                    take(*source);
+                    break;
+                case line_source::outcome::end:
+                    more = false;
+                    break;
                 case line_source::outcome::partial:
                     if (!may_follow || source->was_rotated()) take_partial(*source);
                     [[fallthrough]];
@@ -130,7 +152,9 @@ private:
                 commit(*source);
                 flushed = now;
             }
-            bar_.show(source->place().offset, source->size(), "bytes; " + with_commas(collected_ + ops_.size()) + " ops");
+            bar_.show(source->place().offset,
+                      source->size(),
+                      "bytes; " + with_commas(collected_ + ops_.size()) + " ops");
         }
         commit(*source);
     }
@@ -169,7 +193,8 @@ private:
             ops_.push_back(encode(made));
         } catch (const error& e) {
             bar_.clear();
-            std::cerr << options_.source << ": line " << source.line_number() << ", at byte " << source.line_begin() << ": " << e.what() << '\n';
+            std::cerr << options_.source << ": line " << source.line_number() << ", at byte "
+                      << source.line_begin() << ": " << e.what() << '\n';
             rejects_.add(options_.source, source, e.what());
         }
         bytes_staged_ += ops_.empty() ? 0 : ops_.back().size();
@@ -178,8 +203,10 @@ private:
 
     bool is_known(const value& params) {
         const value* key = params.find(std::string_view(options_.key));
-        if (key == nullptr) throw error(errc::bad_input, "no field \"" + options_.key + "\" to know it again by");
-        const std::string mark_key = "key/" + options_.op_name + "/" + hash("trib.source.1", encode(*key)).hex().substr(0, 32);
+        if (key == nullptr)
+            throw error(errc::bad_input, "no field \"" + options_.key + "\" to know it again by");
+        const std::string mark_key = "key/" + options_.op_name + "/" +
+                                     hash("trib.source.1", encode(*key)).hex().substr(0, 32);
         if (!keys_.insert(mark_key).second || replica_->get_mark(options_.crdt, mark_key)) {
             ++skipped_;
             return true;
@@ -189,7 +216,9 @@ private:
 
     void commit(const line_source& source) {
         const source_place place = source.place();
-        const bytes place_mark = source.is_stdin() ? encode(value(static_cast<std::int64_t>(place.offset))) : encode(place);
+        const bytes place_mark = source.is_stdin()
+                                     ? encode(value(static_cast<std::int64_t>(place.offset)))
+                                     : encode(place);
         if (place_mark == last_place_ && ops_.empty()) return;
         std::vector<mark> marks = {{place_key_, place_mark}};
         for (const std::string& key : keys_) marks.push_back({key, bytes()});
@@ -197,7 +226,10 @@ private:
             if (!source.is_stdin() && place.offset > 0) replica_->put_marks(options_.crdt, marks);
         } else {
             marks.push_back({"status/last collect",
-                             fmt::format("{}: {} ops from {}", format_instant(inst{now_ms()}), with_commas(collected_ + ops_.size()), options_.source)});
+                             fmt::format("{}: {} ops from {}",
+                                         format_instant(inst{now_ms()}),
+                                         with_commas(collected_ + ops_.size()),
+                                         options_.source)});
             transact(marks, place_mark);
             collected_ += ops_.size();
         }
@@ -207,7 +239,8 @@ private:
         last_place_ = place_mark;
     }
 
-    /// If the process that has the store goes away in the middle, the mark tells whether the commit was made.
+    /// If the process that has the store goes away in the middle, the mark tells whether the commit
+    /// was made.
     void transact(const std::vector<mark>& marks, const bytes& place_mark) {
         for (int attempt = 0;; ++attempt) {
             try {
@@ -223,7 +256,9 @@ private:
     void report() const {
         std::string text = with_commas(collected_) + " ops collected";
         if (skipped_ > 0) text += ", " + with_commas(skipped_) + " known ones skipped";
-        if (rejects_.count() > 0) text += ", " + with_commas(rejects_.count()) + " lines refused: see " + rejects_.file().string();
+        if (rejects_.count() > 0)
+            text += ", " + with_commas(rejects_.count()) + " lines refused: see " +
+                    rejects_.file().string();
         std::cout << text << '\n';
     }
 
@@ -244,18 +279,33 @@ private:
 }  // namespace
 
 void add_collect_command(CLI::App& app, session& s) {
-    auto* command = add_command(app, "collect", "Append JSON lines as ops; run again, it goes on where it stopped", "trib collect tweets --op add-tweet tweets.jsonl --follow");
+    auto* command = add_command(app,
+                                "collect",
+                                "Append JSON lines as ops; run again, it goes on where it stopped",
+                                "trib collect tweets --op add-tweet tweets.jsonl --follow");
     auto options = std::make_shared<collect_options>();
     auto every = std::make_shared<std::uint64_t>(10000);
     command->add_option("CRDT", options->crdt)->required();
-    command->add_option("SOURCE", options->source, "a file of JSON lines, or - for stdin")->required();
+    command->add_option("SOURCE", options->source, "a file of JSON lines, or - for stdin")
+        ->required();
     command->add_option("--op", options->op_name, "the op each line becomes")->required();
-    command->add_option("--batch", options->batch, "ops a commit")->capture_default_str()->check(CLI::Range(1u, ops_max));
-    command->add_option("--every", *every, "commit what there is at least so often, e.g. 10s or 500ms (default: 10s)")
-        ->transform(CLI::AsNumberWithUnit(std::map<std::string, std::uint64_t>{{"ms", 1}, {"s", 1000}, {"m", 60000}}));
-    command->add_flag("--follow", options->follow, "wait for more lines, through rotation, until interrupted");
-    command->add_flag("--again", options->again, "from the beginning, whatever was collected before");
-    command->add_option("--key", options->key, "skip objects whose FIELD has a value that was collected before")->type_name("FIELD");
+    command->add_option("--batch", options->batch, "ops a commit")
+        ->capture_default_str()
+        ->check(CLI::Range(1u, ops_max));
+    command
+        ->add_option("--every",
+                     *every,
+                     "commit what there is at least so often, e.g. 10s or 500ms (default: 10s)")
+        ->transform(CLI::AsNumberWithUnit(
+            std::map<std::string, std::uint64_t>{{"ms", 1}, {"s", 1000}, {"m", 60000}}));
+    command->add_flag(
+        "--follow", options->follow, "wait for more lines, through rotation, until interrupted");
+    command->add_flag(
+        "--again", options->again, "from the beginning, whatever was collected before");
+    command
+        ->add_option(
+            "--key", options->key, "skip objects whose FIELD has a value that was collected before")
+        ->type_name("FIELD");
     command->callback([=, &s] {
         s.action = [=, &s] {
             options->every = std::chrono::milliseconds(*every);

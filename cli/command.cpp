@@ -1,5 +1,7 @@
 #include "command.hpp"
 
+#include "tributary/value/json.hpp"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -11,8 +13,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
-
-#include "tributary/value/json.hpp"
 
 namespace tributary::cli {
 
@@ -44,20 +44,27 @@ std::filesystem::path session::store_dir() const {
     }
     const char* home = std::getenv("HOME");
     if (home == nullptr || *home == '\0') {
-        throw error(errc::misuse, "no store: give --store DIR, or set TRIB_STORE, XDG_DATA_HOME or HOME");
+        throw error(errc::misuse,
+                    "no store: give --store DIR, or set TRIB_STORE, XDG_DATA_HOME or HOME");
     }
     return std::filesystem::path(home) / ".local" / "share" / "tributary";
 }
 
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example) {
+CLI::App* add_command(CLI::App& app,
+                      const std::string& name,
+                      const std::string& description,
+                      const std::string& example) {
     CLI::App* command = app.add_subcommand(name, description);
     command->footer("Example:\n  " + example);
     return command;
 }
 
 void add_format(CLI::App* command, session& s) {
-    const std::map<std::string, format> choices = {
-        {"table", format::table}, {"edn", format::edn}, {"json", format::json}, {"csv", format::csv}, {"chart", format::chart}};
+    const std::map<std::string, format> choices = {{"table", format::table},
+                                                   {"edn", format::edn},
+                                                   {"json", format::json},
+                                                   {"csv", format::csv},
+                                                   {"chart", format::chart}};
     command->add_option("--format", s.output, "table, edn, json, csv or chart")
         ->transform(CLI::CheckedTransformer(choices).description("table|edn|json|csv|chart"));
 }
@@ -80,7 +87,8 @@ void log_line(const session& s, const std::string& text, const std::string& leve
 
 std::string read_file(const std::filesystem::path& file) {
     std::ifstream in(file, std::ios::binary);
-    if (!in) throw error(errc::not_found, "cannot read " + file.string() + ": " + std::strerror(errno));
+    if (!in)
+        throw error(errc::not_found, "cannot read " + file.string() + ": " + std::strerror(errno));
     std::ostringstream text;
     text << in.rdbuf();
     return text.str();

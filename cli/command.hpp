@@ -1,5 +1,8 @@
-/// What the commands share: whose store, how to print, when to stop. Each cli/*.cpp adds some commands to the app; main.cpp runs the one that was chosen.
+/// What the commands share: whose store, how to print, when to stop. Each cli/*.cpp adds some
+/// commands to the app; main.cpp runs the one that was chosen.
 #pragma once
+
+#include "tributary/peer/stage.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -8,18 +11,23 @@
 #include <memory>
 #include <string>
 
-#include "tributary/peer/stage.hpp"
-
 namespace tributary::cli {
 
 /// Exit codes, part of the interface: see README.
-enum exit_code { ok = 0, failed = 1, wrong_usage = 2, input_rejected = 3, in_conflict = 4, interrupted = 130 };
+enum exit_code {
+    ok = 0,
+    failed = 1,
+    wrong_usage = 2,
+    input_rejected = 3,
+    in_conflict = 4,
+    interrupted = 130
+};
 
 enum class format { table, edn, json, csv, chart };
 
 /// The global options, and the action of the chosen command.
 struct session {
-    std::string store;           ///< empty: $TRIB_STORE or the XDG data directory
+    std::string store;  ///< empty: $TRIB_STORE or the XDG data directory
     bool json_log = false;
     format output = format::table;
     std::function<int()> action;
@@ -29,18 +37,24 @@ struct session {
 };
 
 /// Adds a command with a description and an example, shown by --help.
-CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description, const std::string& example);
+CLI::App* add_command(CLI::App& app,
+                      const std::string& name,
+                      const std::string& description,
+                      const std::string& example);
 
 /// --format with these choices.
 void add_format(CLI::App* command, session& s);
 
-void add_replica_commands(CLI::App& app, session& s);  // id, create, grant, fork, pull, heads, log, conflicts, merge, status, verify
-void add_peer_commands(CLI::App& app, session& s);     // serve, ls, clone, sync
+void add_replica_commands(
+    CLI::App& app,
+    session& s);  // id, create, grant, fork, pull, heads, log, conflicts, merge, status, verify
+void add_peer_commands(CLI::App& app, session& s);  // serve, ls, clone, sync
 void add_collect_command(CLI::App& app, session& s);
 void add_tail_command(CLI::App& app, session& s);
-void add_datom_commands(CLI::App& app, session& s);    // realize, query
+void add_datom_commands(CLI::App& app, session& s);  // realize, query
 
-/// False once the user or the system asked to stop (SIGINT, SIGTERM). A second SIGINT ends the process at once.
+/// False once the user or the system asked to stop (SIGINT, SIGTERM). A second SIGINT ends the
+/// process at once.
 bool keep_going();
 void watch_signals();
 

@@ -1,10 +1,11 @@
-/// Draws a commit graph in text, children before parents: one column a line of descent, after `git log --graph`.
+/// Draws a commit graph in text, children before parents: one column a line of descent, after `git
+/// log --graph`.
 #pragma once
+
+#include "tributary/crdt/commit.hpp"
 
 #include <string>
 #include <vector>
-
-#include "tributary/crdt/commit.hpp"
 
 namespace tributary::cli {
 

@@ -1,5 +1,8 @@
 #include "line_source.hpp"
 
+#include "tributary/value/hash.hpp"
+#include "tributary/value/msgpack.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -9,9 +12,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-
-#include "tributary/value/hash.hpp"
-#include "tributary/value/msgpack.hpp"
 
 namespace tributary::cli {
 
@@ -29,13 +29,16 @@ constexpr const char* purpose = "trib.source.1";
 }  // namespace
 
 bytes encode(const source_place& p) {
-    return tributary::encode(value(vector{static_cast<std::int64_t>(p.offset), static_cast<std::int64_t>(p.prefix_bytes), blob{p.digest}}));
+    return tributary::encode(value(vector{static_cast<std::int64_t>(p.offset),
+                                          static_cast<std::int64_t>(p.prefix_bytes),
+                                          blob{p.digest}}));
 }
 
 source_place decode_source_place(bytes_view data) {
     const value v = decode(data);
     const vector& parts = v.as<vector>();
-    if (parts.size() != 3) throw error(errc::bad_input, "a damaged record of how far a source was read");
+    if (parts.size() != 3)
+        throw error(errc::bad_input, "a damaged record of how far a source was read");
     return {static_cast<std::uint64_t>(parts[0].as<std::int64_t>()),
             static_cast<std::uint64_t>(parts[1].as<std::int64_t>()),
             parts[2].as<blob>().data};
@@ -48,7 +51,8 @@ bool is_same_file(const std::filesystem::path& file, const source_place& p) {
     std::string head(p.prefix_bytes, '\0');
     std::ifstream in(file, std::ios::binary);
     in.read(head.data(), static_cast<std::streamsize>(head.size()));
-    return in.gcount() == static_cast<std::streamsize>(head.size()) && hash(purpose, head).view() == bytes_view(p.digest);
+    return in.gcount() == static_cast<std::streamsize>(head.size()) &&
+           hash(purpose, head).view() == bytes_view(p.digest);
 }
 
 line_source::line_source(const std::string& path, std::uint64_t offset) : path_(path) {
@@ -78,7 +82,9 @@ bool line_source::fill(std::chrono::milliseconds patience) {
         at_ = 0;
     }
     if (buffer_.size() > line_bytes_max) {
-        throw error(errc::limit, path_ + ": a line of more than 64 MiB begins at byte " + std::to_string(buffer_begin_));
+        throw error(
+            errc::limit,
+            path_ + ": a line of more than 64 MiB begins at byte " + std::to_string(buffer_begin_));
     }
     if (is_stdin()) {
         pollfd ready{fd_, POLLIN, 0};
@@ -140,7 +146,8 @@ bool line_source::was_rotated() const {
     struct stat there {};
     struct stat here {};
     if (is_stdin() || ::stat(path_.c_str(), &there) != 0 || ::fstat(fd_, &here) != 0) return false;
-    return there.st_ino != here.st_ino || there.st_dev != here.st_dev || static_cast<std::uint64_t>(there.st_size) < consumed_;
+    return there.st_ino != here.st_ino || there.st_dev != here.st_dev ||
+           static_cast<std::uint64_t>(there.st_size) < consumed_;
 }
 
 }  // namespace tributary::cli

@@ -1,5 +1,8 @@
-/// Lines of a file or of stdin, with the place of each, so that a later run can go on where this one stopped. Follows a file through rotation.
+/// Lines of a file or of stdin, with the place of each, so that a later run can go on where this
+/// one stopped. Follows a file through rotation.
 #pragma once
+
+#include "tributary/value/value.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -7,15 +10,15 @@
 #include <optional>
 #include <string>
 
-#include "tributary/value/value.hpp"
-
 namespace tributary::cli {
 
-/// How far a file was read: enough to know the file again by its first bytes, whatever it is called now.
+/// How far a file was read: enough to know the file again by its first bytes, whatever it is called
+/// now.
 struct source_place {
-    std::uint64_t offset = 0;        ///< bytes read
-    std::uint64_t prefix_bytes = 0;  ///< how many of the first bytes `digest` is of; at most 4096 and at most `offset`
-    bytes digest;                    ///< 32 bytes
+    std::uint64_t offset = 0;  ///< bytes read
+    std::uint64_t prefix_bytes =
+        0;  ///< how many of the first bytes `digest` is of; at most 4096 and at most `offset`
+    bytes digest;  ///< 32 bytes
 };
 
 bytes encode(const source_place& p);
@@ -33,15 +36,18 @@ public:
 
     enum class outcome {
         line,     ///< `text` is the next line, without its end
-        partial,  ///< `text` is what follows the last line end of a file; more may come: it is not consumed
+        partial,  ///< `text` is what follows the last line end of a file; more may come: it is not
+                  ///< consumed
         waiting,  ///< nothing new within the time
         end       ///< of stdin
     };
-    /// The next line; waits up to `patience` for stdin, not at all for a file. `text` is valid until the next call. Errors: io, limit (a line over 64 MiB).
+    /// The next line; waits up to `patience` for stdin, not at all for a file. `text` is valid
+    /// until the next call. Errors: io, limit (a line over 64 MiB).
     outcome next(std::chrono::milliseconds patience);
     std::string_view text() const { return text_; }
 
-    /// Where `text` begins and the reading stands, in bytes; and the number of the line, from 1 in this run.
+    /// Where `text` begins and the reading stands, in bytes; and the number of the line, from 1 in
+    /// this run.
     std::uint64_t line_begin() const { return line_begin_; }
     std::uint64_t line_number() const { return line_number_; }
     std::uint64_t size() const;
@@ -60,9 +66,9 @@ private:
 
     std::string path_;
     int fd_ = -1;
-    std::string head_;     ///< the first bytes of the file
-    std::string buffer_;   ///< read, from buffer_begin_ on
-    std::size_t at_ = 0;   ///< next unread byte in buffer_
+    std::string head_;    ///< the first bytes of the file
+    std::string buffer_;  ///< read, from buffer_begin_ on
+    std::size_t at_ = 0;  ///< next unread byte in buffer_
     std::size_t scanned_ = 0;
     std::uint64_t buffer_begin_ = 0;
     std::uint64_t line_begin_ = 0, line_number_ = 0, consumed_ = 0;

@@ -1,9 +1,8 @@
 // trib: one binary, one subcommand each job.
 
+#include "command.hpp"
 #include <clocale>
 #include <iostream>
-
-#include "command.hpp"
 
 using namespace tributary;
 using namespace tributary::cli;
@@ -11,9 +10,13 @@ using namespace tributary::cli;
 namespace {
 
 void add_global_options(CLI::App& app, session& s) {
-    app.add_option("--store", s.store, "whose store: a directory (default: $TRIB_STORE, else the XDG data directory)");
+    app.add_option("--store",
+                   s.store,
+                   "whose store: a directory (default: $TRIB_STORE, else the XDG data directory)");
     app.add_option_function<std::string>(
-           "--log", [&s](const std::string& how) { s.json_log = how == "json"; }, "text, or json: one object a line")
+           "--log",
+           [&s](const std::string& how) { s.json_log = how == "json"; },
+           "text, or json: one object a line")
         ->check(CLI::IsMember({"text", "json"}));
     app.set_version_flag("--version", TRIBUTARY_VERSION);
     app.require_subcommand(1);
@@ -26,7 +29,9 @@ int exit_code_of(const error& e) { return e.code() == errc::canceled ? interrupt
 
 int main(int argc, char** argv) {
     std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of what is printed
-    CLI::App app("Tributary: collect once, replicate anywhere, decide what it means when you read it", "trib");
+    CLI::App app(
+        "Tributary: collect once, replicate anywhere, decide what it means when you read it",
+        "trib");
     session s;
     add_global_options(app, s);
     add_replica_commands(app, s);

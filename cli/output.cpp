@@ -1,5 +1,8 @@
 #include "output.hpp"
 
+#include "tributary/value/edn.hpp"
+#include "tributary/value/json.hpp"
+
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -9,9 +12,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cwchar>
-
-#include "tributary/value/edn.hpp"
-#include "tributary/value/json.hpp"
 
 namespace tributary::cli {
 
@@ -23,7 +23,8 @@ void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), std
 
 std::size_t terminal_columns() {
     winsize size{};
-    const bool known = isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20;
+    const bool known = isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+                       size.ws_col > 20;
     return known ? size.ws_col : 100;
 }
 
@@ -35,7 +36,9 @@ std::string on_one_line(std::string text) {
     return text;
 }
 
-bool is_number(const value& v) { return v.get_if<std::int64_t>() != nullptr || v.get_if<double>() != nullptr; }
+bool is_number(const value& v) {
+    return v.get_if<std::int64_t>() != nullptr || v.get_if<double>() != nullptr;
+}
 
 std::string padded(const std::string& text, std::size_t width, bool to_the_right) {
     const std::string spaces(width - std::min(width, display_width(text)), ' ');
@@ -84,21 +87,25 @@ double number_of(const value& v) {
 
 std::string bar(double part, std::size_t width) {
     static constexpr const char* eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    const auto filled = static_cast<std::size_t>(std::lround(std::max(0.0, part) * static_cast<double>(width) * 8));
+    const auto filled =
+        static_cast<std::size_t>(std::lround(std::max(0.0, part) * static_cast<double>(width) * 8));
     std::string out;
     for (std::size_t i = 0; i < filled / 8; ++i) out += "█";
     return out + eighths[filled % 8];
 }
 
-/// One horizontal bar a row, in the rows' order: the last column is the length, the others are the label.
+/// One horizontal bar a row, in the rows' order: the last column is the length, the others are the
+/// label.
 void print_chart(const rows_t& rows) {
     std::vector<std::string> labels, figures;
     double most = 0;
     std::size_t label_width = 0, figure_width = 0;
     for (const std::vector<value>& row : rows) {
-        if (row.size() < 2) throw error(errc::misuse, "a chart needs a label and a number in each row");
+        if (row.size() < 2)
+            throw error(errc::misuse, "a chart needs a label and a number in each row");
         std::string label;
-        for (std::size_t i = 0; i + 1 < row.size(); ++i) label += (i > 0 ? " " : "") + on_one_line(cell_text(row[i]));
+        for (std::size_t i = 0; i + 1 < row.size(); ++i)
+            label += (i > 0 ? " " : "") + on_one_line(cell_text(row[i]));
         most = std::max(most, number_of(row.back()));
         label_width = std::max(label_width, display_width(label));
         labels.push_back(std::move(label));
@@ -107,10 +114,12 @@ void print_chart(const rows_t& rows) {
     }
     const std::size_t around = label_width + figure_width + 4;
     const std::size_t columns = terminal_columns();
-    const std::size_t width = columns > around + 10 ? std::min<std::size_t>(60, columns - around) : 10;
+    const std::size_t width =
+        columns > around + 10 ? std::min<std::size_t>(60, columns - around) : 10;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const double part = most > 0 ? number_of(rows[i].back()) / most : 0;
-        put(padded(labels[i], label_width, false) + "  " + padded(figures[i], figure_width, true) + "  " + bar(part, width) + "\n");
+        put(padded(labels[i], label_width, false) + "  " + padded(figures[i], figure_width, true) +
+            "  " + bar(part, width) + "\n");
     }
 }
 
@@ -125,7 +134,8 @@ std::string csv_cell(const value& v) {
 void print_csv(const std::vector<std::string>& columns, const rows_t& rows) {
     const auto print_line = [](const std::vector<value>& line) {
         std::string text;
-        for (std::size_t i = 0; i < line.size(); ++i) text += (i > 0 ? "," : "") + csv_cell(line[i]);
+        for (std::size_t i = 0; i < line.size(); ++i)
+            text += (i > 0 ? "," : "") + csv_cell(line[i]);
         put(text + "\r\n");  // RFC 4180
     };
     print_line(std::vector<value>(columns.begin(), columns.end()));
@@ -157,18 +167,24 @@ std::string cell_text(const value& v) {
     return edn::print(v);
 }
 
-void print_rows(format f, const std::vector<std::string>& columns, const std::vector<std::vector<value>>& rows) {
+void print_rows(format f,
+                const std::vector<std::string>& columns,
+                const std::vector<std::vector<value>>& rows) {
     switch (f) {
-        case format::table: return print_table(columns, rows);
-        case format::chart: return print_chart(rows);
-        case format::csv: return print_csv(columns, rows);
+        case format::table:
+            return print_table(columns, rows);
+        case format::chart:
+            return print_chart(rows);
+        case format::csv:
+            return print_csv(columns, rows);
         case format::edn:
             for (const auto& row : rows) put(edn::print(row) + "\n");
             return;
         case format::json:
             for (const auto& row : rows) {
                 std::vector<std::pair<value, value>> object;
-                for (std::size_t i = 0; i < row.size(); ++i) object.emplace_back(columns[i], row[i]);
+                for (std::size_t i = 0; i < row.size(); ++i)
+                    object.emplace_back(columns[i], row[i]);
                 put(json::print(make_map(std::move(object))) + "\n");
             }
             return;

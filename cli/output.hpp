@@ -1,19 +1,22 @@
 /// Printing rows for people (table, chart) and programs (edn, json, csv).
 #pragma once
 
-#include <string>
-#include <vector>
+#include "tributary/value/value.hpp"
 
 #include "command.hpp"
-#include "tributary/value/value.hpp"
+#include <string>
+#include <vector>
 
 namespace tributary::cli {
 
 /// As text in a cell: strings bare, everything else as EDN.
 std::string cell_text(const value& v);
 
-/// Prints rows under column names on stdout. A chart takes rows of a label and a number. Errors: misuse if the rows do not fit the format.
-void print_rows(format f, const std::vector<std::string>& columns, const std::vector<std::vector<value>>& rows);
+/// Prints rows under column names on stdout. A chart takes rows of a label and a number. Errors:
+/// misuse if the rows do not fit the format.
+void print_rows(format f,
+                const std::vector<std::string>& columns,
+                const std::vector<std::vector<value>>& rows);
 
 /// Prints a single value: bare for people and csv.
 void print_value(format f, const value& v);

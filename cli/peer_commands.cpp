@@ -1,12 +1,12 @@
 // Commands between peers: serve, ls, clone, sync.
 
-#include <fmt/format.h>
+#include "tributary/value/json.hpp"
 
-#include <iostream>
+#include <fmt/format.h>
 
 #include "output.hpp"
 #include "progress.hpp"
-#include "tributary/value/json.hpp"
+#include <iostream>
 
 namespace tributary::cli {
 
@@ -26,20 +26,22 @@ void print_report(const session& s, const sync_report& r) {
                   << '\n';
         return;
     }
-    std::cout << fmt::format("{} commits in, {} out; {} of payload, {} of control; {} round {}; {:.3f} s\n",
-                             with_commas(r.commits_in),
-                             with_commas(r.commits_out),
-                             human_bytes(r.payload_bytes),
-                             human_bytes(r.control_bytes),
-                             r.round_trips,
-                             r.round_trips == 1 ? "trip" : "trips",
-                             r.seconds);
+    std::cout << fmt::format(
+        "{} commits in, {} out; {} of payload, {} of control; {} round {}; {:.3f} s\n",
+        with_commas(r.commits_in),
+        with_commas(r.commits_out),
+        human_bytes(r.payload_bytes),
+        human_bytes(r.control_bytes),
+        r.round_trips,
+        r.round_trips == 1 ? "trip" : "trips",
+        r.seconds);
 }
 
 /// A CRDT may have got several heads by a sync; the user should know at once.
 void mention_conflict(stage& replica, const std::string& name) {
     const std::size_t heads = replica.summary(name).heads.size();
-    if (heads > 1) std::cerr << name << " has " << heads << " heads now; see: trib conflicts " << name << '\n';
+    if (heads > 1)
+        std::cerr << name << " has " << heads << " heads now; see: trib conflicts " << name << '\n';
 }
 
 connect_options shown(const session& s, progress& bar, bool follow) {
@@ -51,7 +53,8 @@ connect_options shown(const session& s, progress& bar, bool follow) {
             log_line(s, p.state, p.state.rfind("waiting", 0) == 0 ? "warn" : "info");
             last = p.state;
         }
-        const std::string more = fmt::format("commits in, {} out, {}", with_commas(p.commits_out), human_bytes(p.bytes));
+        const std::string more =
+            fmt::format("commits in, {} out, {}", with_commas(p.commits_out), human_bytes(p.bytes));
         bar.show(p.commits_in, p.commits_in_expected, more);
         return keep_going();
     };
@@ -61,21 +64,26 @@ connect_options shown(const session& s, progress& bar, bool follow) {
 void add_serve(CLI::App& app, session& s) {
     auto* command = add_command(app,
                                 "serve",
-                                "Serve everything here to other peers, and GET /health and /metrics; ends with SIGINT or SIGTERM",
+                                "Serve everything here to other peers, and GET /health and "
+                                "/metrics; ends with SIGINT or SIGTERM",
                                 "trib serve --listen 0.0.0.0:9095");
     auto listen = std::make_shared<std::string>("127.0.0.1:9095");
-    command->add_option("--listen", *listen, "HOST:PORT; port 0 picks a free one")->capture_default_str();
+    command->add_option("--listen", *listen, "HOST:PORT; port 0 picks a free one")
+        ->capture_default_str();
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             s.open()->serve(
-                *listen, [&](const std::string& address) { std::cout << address << std::endl; }, [] { return keep_going(); });
+                *listen,
+                [&](const std::string& address) { std::cout << address << std::endl; },
+                [] { return keep_going(); });
             return ok;
         };
     });
 }
 
 void add_ls(CLI::App& app, session& s) {
-    auto* command = add_command(app, "ls", "What a peer offers, or what is here", "trib ls ws://127.0.0.1:9095");
+    auto* command = add_command(
+        app, "ls", "What a peer offers, or what is here", "trib ls ws://127.0.0.1:9095");
     auto url = std::make_shared<std::string>();
     command->add_option("URL", *url, "ws://HOST:PORT; without one, the store's own");
     add_format(command, s);
@@ -84,11 +92,16 @@ void add_ls(CLI::App& app, session& s) {
             std::vector<std::vector<value>> rows;
             if (url->empty()) {
                 for (const crdt_summary& c : s.open()->list()) {
-                    rows.push_back({c.name, c.type, whole(c.commits), whole(c.heads.size()), address_of(c.id)});
+                    rows.push_back({c.name,
+                                    c.type,
+                                    whole(c.commits),
+                                    whole(c.heads.size()),
+                                    address_of(c.id)});
                 }
             } else {
                 for (const offer& o : stage::offers(*url)) {
-                    rows.push_back({o.name, o.type, whole(o.commits), whole(o.heads), address_of(o.id)});
+                    rows.push_back(
+                        {o.name, o.type, whole(o.commits), whole(o.heads), address_of(o.id)});
                 }
             }
             print_rows(s.output, {"name", "type", "commits", "heads", "address"}, rows);
@@ -98,10 +111,14 @@ void add_ls(CLI::App& app, session& s) {
 }
 
 void add_clone(CLI::App& app, session& s) {
-    auto* command = add_command(app, "clone", "A new replica of what a peer offers; run it again to resume", "trib clone ws://127.0.0.1:9095/tweets");
+    auto* command = add_command(app,
+                                "clone",
+                                "A new replica of what a peer offers; run it again to resume",
+                                "trib clone ws://127.0.0.1:9095/tweets");
     auto url = std::make_shared<std::string>();
     auto name = std::make_shared<std::string>();
-    command->add_option("URL", *url, "ws://HOST:PORT/NAME, the name or the trib: address")->required();
+    command->add_option("URL", *url, "ws://HOST:PORT/NAME, the name or the trib: address")
+        ->required();
     command->add_option("NAME", *name, "its name here (default: the peer's)");
     add_format(command, s);
     command->callback([=, &s] {
@@ -116,7 +133,8 @@ void add_clone(CLI::App& app, session& s) {
 }
 
 void add_sync(CLI::App& app, session& s) {
-    auto* command = add_command(app, "sync", "Fetch and push what is new", "trib sync tweets ws://127.0.0.1:9095 --follow");
+    auto* command = add_command(
+        app, "sync", "Fetch and push what is new", "trib sync tweets ws://127.0.0.1:9095 --follow");
     auto name = std::make_shared<std::string>();
     auto url = std::make_shared<std::string>();
     auto follow = std::make_shared<bool>(false);

@@ -1,4 +1,5 @@
-/// Shows how far long work is: a bar on a terminal, a plain line every few seconds elsewhere; on stderr, so that stdout stays data.
+/// Shows how far long work is: a bar on a terminal, a plain line every few seconds elsewhere; on
+/// stderr, so that stdout stays data.
 #pragma once
 
 #include <chrono>

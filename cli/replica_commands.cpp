@@ -1,15 +1,16 @@
-// Commands about the replica itself: id, create, grant, fork, pull, heads, log, conflicts, merge, status, verify.
+// Commands about the replica itself: id, create, grant, fork, pull, heads, log, conflicts, merge,
+// status, verify.
+
+#include "tributary/value/edn.hpp"
+#include "tributary/value/instant.hpp"
+#include "tributary/value/json.hpp"
 
 #include <fmt/format.h>
-
-#include <iostream>
 
 #include "graph_lines.hpp"
 #include "output.hpp"
 #include "progress.hpp"
-#include "tributary/value/edn.hpp"
-#include "tributary/value/instant.hpp"
-#include "tributary/value/json.hpp"
+#include <iostream>
 
 namespace tributary::cli {
 
@@ -17,7 +18,9 @@ namespace {
 
 constexpr std::size_t page_bytes = 256u << 10;
 
-std::string author_of(const commit_view& c) { return c.author_name.empty() ? c.header.author.brief() : c.author_name; }
+std::string author_of(const commit_view& c) {
+    return c.author_name.empty() ? c.header.author.brief() : c.author_name;
+}
 
 std::string default_name() {
     const char* user = std::getenv("USER");
@@ -25,7 +28,8 @@ std::string default_name() {
 }
 
 void add_id(CLI::App& app, session& s) {
-    auto* command = add_command(app, "id", "Print my public key; an identity is made on first use", "trib id");
+    auto* command =
+        add_command(app, "id", "Print my public key; an identity is made on first use", "trib id");
     command->callback([&s] {
         s.action = [&s] {
             std::cout << s.open()->key().hex() << '\n';
@@ -35,11 +39,13 @@ void add_id(CLI::App& app, session& s) {
 }
 
 void add_create(CLI::App& app, session& s) {
-    auto* command = add_command(app, "create", "Create a CDVCS and print its address", "trib create tweets");
+    auto* command =
+        add_command(app, "create", "Create a CDVCS and print its address", "trib create tweets");
     auto name = std::make_shared<std::string>();
     auto owner = std::make_shared<std::string>(default_name());
     command->add_option("NAME", *name, "its name here")->required();
-    command->add_option("--as", *owner, "the name readers see where my key would be")->capture_default_str();
+    command->add_option("--as", *owner, "the name readers see where my key would be")
+        ->capture_default_str();
     command->callback([=, &s] {
         s.action = [=, &s] {
             std::cout << address_of(s.open()->create(*name, *owner)) << '\n';
@@ -49,7 +55,10 @@ void add_create(CLI::App& app, session& s) {
 }
 
 void add_grant(CLI::App& app, session& s) {
-    auto* command = add_command(app, "grant", "Let another key write", "trib grant tweets $(ssh laptop trib id) --name ann");
+    auto* command = add_command(app,
+                                "grant",
+                                "Let another key write",
+                                "trib grant tweets $(ssh laptop trib id) --name ann");
     auto name = std::make_shared<std::string>();
     auto key = std::make_shared<std::string>();
     auto member = std::make_shared<std::string>();
@@ -67,7 +76,10 @@ void add_grant(CLI::App& app, session& s) {
 }
 
 void add_fork(CLI::App& app, session& s) {
-    auto* command = add_command(app, "fork", "A new CRDT of mine that begins with the history of another", "trib fork tweets my-tweets");
+    auto* command = add_command(app,
+                                "fork",
+                                "A new CRDT of mine that begins with the history of another",
+                                "trib fork tweets my-tweets");
     auto name = std::make_shared<std::string>();
     auto fresh = std::make_shared<std::string>();
     command->add_option("CRDT", *name)->required();
@@ -81,7 +93,10 @@ void add_fork(CLI::App& app, session& s) {
 }
 
 void add_pull(CLI::App& app, session& s) {
-    auto* command = add_command(app, "pull", "Take the commits of another CRDT here into one of mine", "trib pull tweets my-tweets");
+    auto* command = add_command(app,
+                                "pull",
+                                "Take the commits of another CRDT here into one of mine",
+                                "trib pull tweets my-tweets");
     auto name = std::make_shared<std::string>();
     auto from = std::make_shared<std::string>();
     command->add_option("CRDT", *name, "what takes")->required();
@@ -95,11 +110,15 @@ void add_pull(CLI::App& app, session& s) {
 }
 
 std::vector<value> log_row(const commit_view& c) {
-    return {c.id.brief(), inst{c.header.time_ms}, author_of(c), static_cast<std::int64_t>(c.header.op_count)};
+    return {c.id.brief(),
+            inst{c.header.time_ms},
+            author_of(c),
+            static_cast<std::int64_t>(c.header.op_count)};
 }
 
 void add_heads(CLI::App& app, session& s) {
-    auto* command = add_command(app, "heads", "The heads, the current one first", "trib heads tweets");
+    auto* command =
+        add_command(app, "heads", "The heads, the current one first", "trib heads tweets");
     auto name = std::make_shared<std::string>();
     command->add_option("CRDT", *name)->required();
     add_format(command, s);
@@ -110,7 +129,8 @@ void add_heads(CLI::App& app, session& s) {
             std::vector<std::vector<value>> rows;
             for (const commit_id& head : summary.heads) {
                 const std::optional<commit_view> c = replica->find(*name, head, false);
-                std::vector<value> row = {head.hex(), head == summary.current, inst{c->header.time_ms}, author_of(*c)};
+                std::vector<value> row = {
+                    head.hex(), head == summary.current, inst{c->header.time_ms}, author_of(*c)};
                 rows.insert(head == summary.current ? rows.begin() : rows.end(), std::move(row));
             }
             print_rows(s.output, {"head", "current", "time", "author"}, rows);
@@ -126,10 +146,12 @@ void print_ops(const commit_view& c) {
     }
 }
 
-/// Prints commits of the linear log from the newest back, like git, without holding the history in memory.
+/// Prints commits of the linear log from the newest back, like git, without holding the history in
+/// memory.
 int print_log(session& s, const std::string& name, bool ops, bool graph, std::uint64_t most) {
     const auto replica = s.open();
-    std::uint64_t end = graph ? replica->summary(name).commits : replica->summary(name).linear_length;
+    std::uint64_t end =
+        graph ? replica->summary(name).commits : replica->summary(name).linear_length;
     graph_lines lines;
     std::vector<std::vector<value>> rows;
     constexpr std::uint64_t page = 256;
@@ -138,7 +160,8 @@ int print_log(session& s, const std::string& name, bool ops, bool graph, std::ui
         std::vector<commit_view> commits;  // a page may come in several parts
         while (commits.size() < end - first) {
             const std::uint64_t at = first + commits.size();
-            const auto part = graph ? replica->read_arrival(name, at + 1, page_bytes, ops) : replica->read_linear(name, at, page_bytes, ops);
+            const auto part = graph ? replica->read_arrival(name, at + 1, page_bytes, ops)
+                                    : replica->read_linear(name, at, page_bytes, ops);
             if (part.empty()) break;
             commits.insert(commits.end(), part.begin(), part.end());
         }
@@ -148,10 +171,13 @@ int print_log(session& s, const std::string& name, bool ops, bool graph, std::ui
                 rows.push_back(log_row(*c));
                 continue;
             }
-            const graph_lines::drawing drawn = graph ? lines.next(c->id, c->header.parents) : graph_lines::drawing{};
+            const graph_lines::drawing drawn =
+                graph ? lines.next(c->id, c->header.parents) : graph_lines::drawing{};
             for (const std::string& line : drawn.above) std::cout << line << '\n';
-            std::cout << drawn.left << c->id.brief() << "  " << format_instant(inst{c->header.time_ms}) << "  " << author_of(*c) << "  "
-                      << c->header.op_count << " ops" << (c->linearized ? "" : "  (not counted: its author had no right)") << '\n';
+            std::cout << drawn.left << c->id.brief() << "  "
+                      << format_instant(inst{c->header.time_ms}) << "  " << author_of(*c) << "  "
+                      << c->header.op_count << " ops"
+                      << (c->linearized ? "" : "  (not counted: its author had no right)") << '\n';
             for (const std::string& line : drawn.below) std::cout << line << '\n';
             if (ops) print_ops(*c);
         }
@@ -163,21 +189,27 @@ int print_log(session& s, const std::string& name, bool ops, bool graph, std::ui
 }
 
 void add_log(CLI::App& app, session& s) {
-    auto* command = add_command(app, "log", "Commits, the newest first", "trib log tweets --ops -n 3");
+    auto* command =
+        add_command(app, "log", "Commits, the newest first", "trib log tweets --ops -n 3");
     auto name = std::make_shared<std::string>();
     auto ops = std::make_shared<bool>(false);
     auto graph = std::make_shared<bool>(false);
     auto most = std::make_shared<std::uint64_t>(~std::uint64_t{0});
     command->add_option("CRDT", *name)->required();
     command->add_flag("--ops", *ops, "with their operations");
-    command->add_flag("--graph", *graph, "all commits, also those of other heads, with lines to their parents");
+    command->add_flag(
+        "--graph", *graph, "all commits, also those of other heads, with lines to their parents");
     command->add_option("-n", *most, "at most so many");
     add_format(command, s);
-    command->callback([=, &s] { s.action = [=, &s] { return print_log(s, *name, *ops, *graph, *most); }; });
+    command->callback(
+        [=, &s] { s.action = [=, &s] { return print_log(s, *name, *ops, *graph, *most); }; });
 }
 
 void add_conflicts(CLI::App& app, session& s) {
-    auto* command = add_command(app, "conflicts", "Where several heads parted, and what each side has", "trib conflicts tweets");
+    auto* command = add_command(app,
+                                "conflicts",
+                                "Where several heads parted, and what each side has",
+                                "trib conflicts tweets");
     auto name = std::make_shared<std::string>();
     command->add_option("CRDT", *name)->required();
     add_format(command, s);
@@ -200,7 +232,8 @@ void add_conflicts(CLI::App& app, session& s) {
             if (s.output == format::table) {
                 std::cout << conflict.sides.size() << " heads; fork point:";
                 for (const commit_id& fork : conflict.fork_points) std::cout << ' ' << fork.brief();
-                std::cout << (conflict.fork_points.empty() ? " none, they never met" : "") << "\n\n";
+                std::cout << (conflict.fork_points.empty() ? " none, they never met" : "")
+                          << "\n\n";
             }
             print_rows(s.output, {"head", "commit", "time", "author", "ops"}, rows);
             if (s.output == format::table) std::cout << "\njoin them: trib merge " << *name << '\n';
@@ -216,19 +249,30 @@ commit_id find_head(const crdt_summary& summary, const std::string& text) {
         if (head.hex().rfind(text, 0) == 0) found.push_back(head);
     }
     if (found.size() == 1) return found.front();
-    throw error(found.empty() ? errc::not_found : errc::misuse,
-                text + (found.empty() ? " is not a head of " : " is the beginning of several heads of ") + summary.name +
-                    "; see: trib heads " + summary.name);
+    throw error(
+        found.empty() ? errc::not_found : errc::misuse,
+        text + (found.empty() ? " is not a head of " : " is the beginning of several heads of ") +
+            summary.name + "; see: trib heads " + summary.name);
 }
 
 void add_merge(CLI::App& app, session& s) {
-    auto* command = add_command(app, "merge", "Join the heads in one commit; the order decides the order of their ops", "trib merge tweets --order 5d41,9a0c");
+    auto* command =
+        add_command(app,
+                    "merge",
+                    "Join the heads in one commit; the order decides the order of their ops",
+                    "trib merge tweets --order 5d41,9a0c");
     auto name = std::make_shared<std::string>();
     auto order = std::make_shared<std::vector<std::string>>();
     auto corrections = std::make_shared<std::string>();
     command->add_option("CRDT", *name)->required();
-    command->add_option("--order", *order, "all heads, the first parent first (default: the current head, then the others)")->delimiter(',');
-    command->add_option("--with", *corrections, "a file of correcting ops: [[op-name params] ...] as EDN");
+    command
+        ->add_option(
+            "--order",
+            *order,
+            "all heads, the first parent first (default: the current head, then the others)")
+        ->delimiter(',');
+    command->add_option(
+        "--with", *corrections, "a file of correcting ops: [[op-name params] ...] as EDN");
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             const auto replica = s.open();
@@ -239,7 +283,10 @@ void add_merge(CLI::App& app, session& s) {
             if (!corrections->empty()) {
                 for (const value& entry : edn::read(read_file(*corrections)).as<vector>()) {
                     const vector& pair = entry.as<vector>();
-                    if (pair.size() != 2) throw error(errc::bad_input, *corrections + ": expected [op-name params], found " + edn::print(entry));
+                    if (pair.size() != 2)
+                        throw error(errc::bad_input,
+                                    *corrections + ": expected [op-name params], found " +
+                                        edn::print(entry));
                     ops.push_back({pair[0].as<symbol>(), pair[1]});
                 }
             }
@@ -250,7 +297,8 @@ void add_merge(CLI::App& app, session& s) {
 }
 
 void add_status(CLI::App& app, session& s) {
-    auto* command = add_command(app, "status", "What is here, when it last changed, and what stopped", "trib status");
+    auto* command = add_command(
+        app, "status", "What is here, when it last changed, and what stopped", "trib status");
     auto name = std::make_shared<std::string>();
     command->add_option("CRDT", *name, "only this one");
     add_format(command, s);
@@ -258,11 +306,16 @@ void add_status(CLI::App& app, session& s) {
         s.action = [=, &s]() -> int {
             const auto replica = s.open();
             std::vector<std::vector<value>> rows;
-            for (const crdt_summary& c : name->empty() ? replica->list() : std::vector{replica->summary(*name)}) {
+            for (const crdt_summary& c :
+                 name->empty() ? replica->list() : std::vector{replica->summary(*name)}) {
                 rows.push_back({c.name, "address", address_of(c.id)});
                 rows.push_back({c.name, "commits", static_cast<std::int64_t>(c.commits)});
                 rows.push_back({c.name, "ops", static_cast<std::int64_t>(c.ops)});
-                rows.push_back({c.name, "heads", std::to_string(c.heads.size()) + (c.heads.size() > 1 ? " (a conflict; see trib conflicts)" : "")});
+                rows.push_back(
+                    {c.name,
+                     "heads",
+                     std::to_string(c.heads.size()) +
+                         (c.heads.size() > 1 ? " (a conflict; see trib conflicts)" : "")});
                 for (const auto& [what, text] : c.status) rows.push_back({c.name, what, text});
             }
             const auto space = std::filesystem::space(s.store_dir());
@@ -275,14 +328,18 @@ void add_status(CLI::App& app, session& s) {
 }
 
 void add_verify(CLI::App& app, session& s) {
-    auto* command = add_command(app, "verify", "Read everything back and check every hash and signature", "trib verify tweets");
+    auto* command = add_command(app,
+                                "verify",
+                                "Read everything back and check every hash and signature",
+                                "trib verify tweets");
     auto name = std::make_shared<std::string>();
     command->add_option("CRDT", *name, "only this one");
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             const auto replica = s.open();
             std::uint64_t problems = 0;
-            for (const crdt_summary& c : name->empty() ? replica->list() : std::vector{replica->summary(*name)}) {
+            for (const crdt_summary& c :
+                 name->empty() ? replica->list() : std::vector{replica->summary(*name)}) {
                 progress bar("verifying " + c.name);
                 const std::uint64_t commits = replica->verify(
                     c.name,
@@ -295,7 +352,8 @@ void add_verify(CLI::App& app, session& s) {
                 bar.clear();
                 std::cout << c.name << ": " << with_commas(commits) << " commits checked\n";
             }
-            if (problems > 0) std::cerr << problems << " problems; clone again from a peer that verifies\n";
+            if (problems > 0)
+                std::cerr << problems << " problems; clone again from a peer that verifies\n";
             return problems > 0 ? failed : ok;
         };
     });

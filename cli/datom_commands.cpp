@@ -1,0 +1,314 @@
+// realize and query.
+
+#include "tributary/realize/datom_target.hpp"
+#include "tributary/realize/stage_source.hpp"
+#include "tributary/realize/stream.hpp"
+#include "tributary/value/edn.hpp"
+#include "tributary/value/instant.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdio.h>
+
+#include "datom_directory.hpp"
+#include "output.hpp"
+#include "progress.hpp"
+#include <charconv>
+#include <iostream>
+#include <thread>
+
+namespace tributary::cli {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+struct realize_options {
+    std::string crdt, map_file, into, log = "main";
+    bool follow = false, rebuild = false;
+    stream_options stream;
+};
+
+/// A realize stream between the replica and a database, and what people are told about it.
+class realizer {
+public:
+    realizer(const session& s, const realize_options& options)
+        : session_(s),
+          options_(options),
+          dispatch_(read_map()),
+          replica_(s.open()),
+          crdt_(replica_->summary(options.crdt).id) {}
+
+    int run() { return options_.rebuild ? rebuild() : realize(options_.into, options_.follow); }
+
+private:
+    dispatch_map read_map() const {
+        try {
+            return read_dispatch_map(read_file(options_.map_file));
+        } catch (const error& e) {
+            throw error(e.code(), options_.map_file + ": " + e.what());
+        }
+    }
+
+    int realize(const std::filesystem::path& into, bool follow) {
+        datom_directory directory(into, true);
+        datom_target target(directory.connection(), options_.log + "/" + crdt_.hex(), dispatch_);
+        stage_source source(*replica_, options_.crdt);
+        realize_stream stream(source, target, dispatch_, crdt_, options_.stream);
+        progress bar("realizing " + options_.crdt);
+        int result = ok;
+        for (bool reported_conflict = false;;) {
+            const std::uint64_t commits = replica_->summary(options_.crdt).commits;
+            const stream_stop stop = pass(stream, bar);
+            if (stop == stream_stop::conflict && !reported_conflict) report_conflict(bar);
+            reported_conflict = stop == stream_stop::conflict;
+            result = reported_conflict ? in_conflict : ok;
+            if (stop == stream_stop::canceled || !follow || !keep_going()) break;
+            replica_->wait_for_change(options_.crdt, commits, 500ms);
+        }
+        bar.clear();
+        report(stream.progress(), result);
+        return result;
+    }
+
+    stream_stop pass(realize_stream& stream, progress& bar) {
+        try {
+            return stream.run([&](const stream_progress& p) {
+                bar.show(p.position, p.length, with_commas(p.ops) + " ops");
+                return keep_going();
+            });
+        } catch (const error& e) {
+            bar.clear();
+            note_status(std::string("stopped: ") + e.what());
+            throw;
+        }
+    }
+
+    void report_conflict(progress& bar) {
+        bar.clear();
+        const std::size_t heads = replica_->summary(options_.crdt).heads.size();
+        const std::string text = fmt::format(
+            "{} has {} heads: what is applied stays, nothing more is until they are merged; see: "
+            "trib conflicts {}",
+            options_.crdt,
+            heads,
+            options_.crdt);
+        log_line(session_, text, "warn");
+        note_status("stopped: " + text);
+    }
+
+    void report(const stream_progress& p, int result) {
+        std::string text = fmt::format("{} commits applied in all, {} ops in this run",
+                                       with_commas(p.position),
+                                       with_commas(p.ops));
+        if (p.failed > 0)
+            text += fmt::format(", {} ops failed (kept as :op/failed)", with_commas(p.failed));
+        if (p.rewound_commits > 0)
+            text += fmt::format(", {} commits undone and applied again in their merged order",
+                                with_commas(p.rewound_commits));
+        std::cout << text << '\n';
+        if (result == ok) note_status(text);
+    }
+
+    /// For `trib status`; a stream that cannot say how it is still realizes.
+    void note_status(const std::string& text) {
+        try {
+            const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                std::chrono::system_clock::now().time_since_epoch());
+            const std::string where =
+                std::filesystem::absolute(options_.into).lexically_normal().string();
+            replica_->put_marks(options_.crdt,
+                                {{"status/realize into " + where,
+                                  format_instant(inst{now.count()}) + ": " + text}});
+        } catch (const error& e) {
+            log_line(session_, std::string("the status could not be noted: ") + e.what(), "warn");
+        }
+    }
+
+    /// Builds a new database beside the old one, and swaps them once it has caught up.
+    int rebuild() {
+        const std::filesystem::path fresh = options_.into + ".rebuild";
+        std::filesystem::remove_all(fresh);
+        const int result = realize(fresh, false);
+        if (result != ok || !keep_going()) {
+            std::cerr << options_.into << " is as it was; the unfinished new database is in "
+                      << fresh.string() << '\n';
+            return result != ok ? result : static_cast<int>(interrupted);
+        }
+        swap_in(fresh);
+        return options_.follow ? realize(options_.into, true) : ok;
+    }
+
+    void swap_in(const std::filesystem::path& fresh) {
+        const std::filesystem::path into = options_.into;
+        if (!std::filesystem::exists(into)) {
+            std::filesystem::rename(fresh, into);
+            return;
+        }
+        const datom_directory old(into, true);  // nobody else may be writing it
+        if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, into.c_str(), RENAME_EXCHANGE) != 0) {
+            throw error(errc::io,
+                        "cannot exchange " + fresh.string() + " and " + into.string() + ": " +
+                            std::strerror(errno));
+        }
+        std::filesystem::remove_all(fresh);
+    }
+
+    const session& session_;
+    const realize_options& options_;
+    dispatch_map dispatch_;
+    std::unique_ptr<stage> replica_;
+    crdt_id crdt_;
+};
+
+void add_realize(CLI::App& app, session& s) {
+    auto* command =
+        add_command(app,
+                    "realize",
+                    "Apply every op once, through a dispatch map, to a datom database",
+                    "trib realize tweets --with tweets.edn --into tweets.datom --follow");
+    auto options = std::make_shared<realize_options>();
+    command->add_option("CRDT", options->crdt)->required();
+    command
+        ->add_option(
+            "--with", options->map_file, "the dispatch map: {:schema [...] :ops {op [...]}} as EDN")
+        ->required();
+    command->add_option("--into", options->into, "the database's directory")->required();
+    command
+        ->add_option(
+            "--log", options->log, "which applied log, for several streams into one database")
+        ->capture_default_str();
+    command->add_flag(
+        "--follow", options->follow, "stay and apply what arrives, until interrupted");
+    auto* rebuild = command->add_flag(
+        "--rebuild",
+        options->rebuild,
+        "all of it again into a new database, which then takes the place of the old one");
+    command
+        ->add_flag("--from-here",
+                   options->stream.from_here,
+                   "accept a changed dispatch map for what comes")
+        ->excludes(rebuild);
+    const std::map<std::string, failing_op> policies = {{"stop", failing_op::stop},
+                                                        {"skip", failing_op::skip},
+                                                        {"quarantine", failing_op::quarantine}};
+    command
+        ->add_option("--on-failure",
+                     options->stream.on_failure,
+                     "what to do with an op that fails (default: stop)")
+        ->transform(CLI::CheckedTransformer(policies).description("stop|skip|quarantine"));
+    const std::map<std::string, conflict_mode> modes = {{"strict", conflict_mode::strict},
+                                                        {"current", conflict_mode::follow_current}};
+    command
+        ->add_option("--mode",
+                     options->stream.mode,
+                     "with several heads: stop (strict, the default) or follow the current one")
+        ->transform(CLI::CheckedTransformer(modes).description("strict|current"));
+    command->callback([=, &s] { s.action = [=, &s] { return realizer(s, *options).run(); }; });
+}
+
+enum class find_kind { relation, collection, tuple, scalar };
+
+/// Of the query's :find, which is what says how to print its result.
+find_kind kind_of(const value& query) {
+    vector found;
+    if (const value* in_map = query.find(value(keyword{"find"}))) {
+        found = in_map->as<vector>();
+    } else {
+        const vector& parts = query.as<vector>();
+        for (std::size_t i = 1; i < parts.size() && parts[i].get_if<keyword>() == nullptr; ++i)
+            found.push_back(parts[i]);
+    }
+    if (found.empty()) return find_kind::relation;
+    if (found.back() == value(symbol{"."})) return find_kind::scalar;
+    const auto* only = found.size() == 1 ? found.front().get_if<vector>() : nullptr;
+    if (only == nullptr) return find_kind::relation;
+    return !only->empty() && only->back() == value(symbol{"..."}) ? find_kind::collection
+                                                                  : find_kind::tuple;
+}
+
+const std::vector<value>& items_of(const value& v) {
+    if (const auto* elements = v.get_if<set>()) return elements->items;
+    return v.as<vector>();
+}
+
+void print_answer(format f, const value& query, const query_answer& answer, std::uint64_t most) {
+    const find_kind kind = kind_of(query);
+    if (kind == find_kind::scalar ||
+        ((f == format::edn || f == format::json) && kind != find_kind::relation)) {
+        return print_value(f, answer.result);
+    }
+    std::vector<std::vector<value>> rows;
+    if (kind == find_kind::tuple) {
+        if (!answer.result.is_nil()) rows.push_back(items_of(answer.result));
+    } else {
+        for (const value& item : items_of(answer.result)) {
+            rows.push_back(kind == find_kind::collection ? std::vector{item} : items_of(item));
+        }
+    }
+    // A chart is about the largest: canonical order would be no order at all to its reader.
+    if (f == format::chart) {
+        std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+            return !a.empty() && !b.empty() && b.back() < a.back();
+        });
+    }
+    if (rows.size() > most) rows.resize(most);
+    print_rows(f, answer.columns, rows);
+}
+
+value as_of_value(const std::string& text) {
+    if (text.empty()) return {};
+    std::int64_t t = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), t);
+    if (failed == std::errc() && end == text.data() + text.size()) return t;
+    return parse_instant(text);
+}
+
+value read_edn(const std::string& what, const std::string& text) {
+    try {
+        return edn::read(text);
+    } catch (const error& e) {
+        throw error(e.code(), what + ": " + e.what());
+    }
+}
+
+void add_query(CLI::App& app, session& s) {
+    auto* command = add_command(app,
+                                "query",
+                                "Ask a datom database in Datalog",
+                                "trib query tweets.datom '[:find ?u (count ?t) :where [?t "
+                                ":tweet/screenname ?u]]' --format chart --limit 10");
+    auto dir = std::make_shared<std::string>();
+    auto text = std::make_shared<std::string>();
+    auto args = std::make_shared<std::vector<std::string>>();
+    auto as_of = std::make_shared<std::string>();
+    auto most = std::make_shared<std::uint64_t>(~std::uint64_t{0});
+    command->add_option("DATABASE", *dir, "its directory")->required();
+    command->add_option("QUERY", *text, "as EDN, or @FILE")->required();
+    command->add_option("ARG", *args, "the inputs of :in after $, as EDN");
+    command->add_option("--as-of", *as_of, "as the database was: a t, or an ISO 8601 time");
+    command->add_option("--limit", *most, "at most so many rows");
+    add_format(command, s);
+    command->callback([=, &s] {
+        s.action = [=, &s]() -> int {
+            const std::string source =
+                text->rfind('@', 0) == 0 ? read_file(text->substr(1)) : *text;
+            const value query = read_edn("the query", source);
+            std::vector<value> inputs;
+            for (const std::string& arg : *args)
+                inputs.push_back(read_edn("the argument " + arg, arg));
+            print_answer(
+                s.output, query, query_directory(*dir, query, inputs, as_of_value(*as_of)), *most);
+            return ok;
+        };
+    });
+}
+
+}  // namespace
+
+void add_datom_commands(CLI::App& app, session& s) {
+    add_realize(app, s);
+    add_query(app, s);
+}
+
+}  // namespace tributary::cli
