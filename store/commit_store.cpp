@@ -425,6 +425,10 @@ std::vector<node> commit_store::head_nodes(crdt_handle h) const {
     return nodes;
 }
 
+std::vector<node> commit_store::tip_nodes(crdt_handle h) const {
+    return impl_->at(h).tips();
+}
+
 authority commit_store::authority_at(crdt_handle h, node n) const {
     const replica& r = impl_->at(h);
     return *r.authority_of(r.info(n).authority);

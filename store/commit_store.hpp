@@ -92,6 +92,7 @@ public:
 
     /// Checks and stores a chunk from elsewhere, parents before children: sizes, header, seq and prev, parents, gen, authority, body, and one signature per
     /// author. All or nothing. Commits of another genesis are stored but are never heads. The current head follows its descendants.
+    /// If the kv fails half-way (io), everything staged so far is forgotten, as after a failed flush.
     /// Errors: bad_input, unauthorized, not_found (a parent or prev is missing: ask for it), newer_version, limit.
     ingest_report ingest(crdt_handle h, std::span<const commit> chunk);
     /// The same, taking headers and bodies out of the chunk if it succeeds.
@@ -121,6 +122,9 @@ public:
     /// The graph of a CRDT; must not outlive the store.
     const commit_graph& graph(crdt_handle h) const;
     std::vector<node> head_nodes(crdt_handle h) const;
+    /// The maximal ones of all commits of this genesis, ascending: the heads, and commits that do not count (`linearized` is false) and that nothing builds on. Equal
+    /// tips mean equal sets of commits, so they are what replication compares; heads are what users see.
+    std::vector<node> tip_nodes(crdt_handle h) const;
     authority authority_at(crdt_handle h, node n) const;
     /// The name its grants give `key`, if any of them is an ancestor of a head.
     std::optional<std::string> author_name(crdt_handle h, const public_key& key) const;

@@ -13,6 +13,7 @@ enum class space : char {
     meta = 'M',          ///< name -> the store's format
     state = 'S',         ///< handle -> state_record
     heads = 'H',         ///< handle -> head nodes
+    loose = 'T',         ///< handle -> tips that do not count; none if there are none
     entry = 'A',         ///< handle, node -> entry_record
     body = 'B',          ///< handle, node -> body
     index = 'I',         ///< handle, commit id -> node

@@ -43,7 +43,7 @@ void replica::reset(state_record state) {
     followed_ = state_.current;
     heads_.reset();
     recent_.clear();
-    tips_.clear();
+    author_tips_.clear();
     authorities_.clear();
 }
 
@@ -54,13 +54,18 @@ void replica::save() {
     std::vector<node> numbers;
     for (const head& h : *heads_) numbers.push_back(h.number);
     to_.put(keys::of(space::heads, handle_), encode_nodes(numbers));
+    if (bytes key = keys::of(space::loose, handle_); !loose_.empty())
+        to_.put(std::move(key), encode_nodes(loose_));
+    else if (had_loose_)
+        to_.erase(std::move(key));
+    had_loose_ = !loose_.empty();
 }
 
 void replica::saved() {
     dirty_ = false;
     durable_commits_ = state_.commits;
     // Only now: a tip may have been staged, and is read from the kv alone.
-    if (tips_.size() > cached_authors_max) tips_.clear();
+    if (author_tips_.size() > cached_authors_max) author_tips_.clear();
 }
 
 void replica::rename(const std::string& name) {
@@ -116,11 +121,24 @@ const std::vector<replica::head>& replica::heads() const {
     if (const auto record = to_.get(keys::of(space::heads, handle_)))
         for (const node n : parse_nodes(*record)) loaded.push_back({info(n).id, n});
     std::sort(loaded.begin(), loaded.end());
+    loose_.clear();
+    if (state_.uncounted > 0)
+        if (const auto record = to_.get(keys::of(space::loose, handle_))) loose_ = parse_nodes(*record);
+    had_loose_ = !loose_.empty();
     return heads_.emplace(std::move(loaded));
 }
 
+std::vector<node> replica::tips() const {
+    std::vector<node> nodes;
+    for (const head& h : heads()) nodes.push_back(h.number);
+    nodes.insert(nodes.end(), loose_.begin(), loose_.end());
+    if (!loose_.empty()) return maximal(*this, nodes);
+    std::sort(nodes.begin(), nodes.end());
+    return nodes;
+}
+
 std::optional<replica::author_tip> replica::tip_of(const public_key& author) const {
-    if (const auto found = tips_.find(author); found != tips_.end()) return found->second;
+    if (const auto found = author_tips_.find(author); found != author_tips_.end()) return found->second;
     const bytes prefix = keys::of(space::author, handle_, author.view());
     const auto at = to_.db().cursor();
     at->seek_back(keys::of(space::author, handle_, author.view(), std::numeric_limits<std::uint64_t>::max()));
@@ -129,7 +147,7 @@ std::optional<replica::author_tip> replica::tip_of(const public_key& author) con
     tip.seq = get_be64(at->key().substr(prefix.size()));
     tip.number = parse_nodes(at->val()).at(0);
     tip.id = info(tip.number).id;
-    return tips_.emplace(author, tip).first->second;
+    return author_tips_.emplace(author, tip).first->second;
 }
 
 authority_ptr replica::authority_of(std::uint64_t number) const {
@@ -181,7 +199,7 @@ void replica::record_author(const node_info& info) {
         to_.put(keys::of(space::equivocation, handle_, info.number), encode_number(numbers.front()));
     numbers.push_back(info.number);
     to_.put(std::move(key), encode_nodes(numbers));
-    if (!tip || info.seq > tip->seq) tips_[info.author] = {info.seq, info.number, info.id};
+    if (!tip || info.seq > tip->seq) author_tips_[info.author] = {info.seq, info.number, info.id};
 }
 
 void replica::place(node_info& info) {
@@ -195,6 +213,7 @@ void replica::place(node_info& info) {
         ++state_.uncounted;
     }
     remember(info);
+    if (!info.counted) add_loose({info.number});
     if (widened) recount();
     const auto is_current = [this](const head& h) { return h.number == state_.current; };
     if (std::none_of(heads_->begin(), heads_->end(), is_current) && info.counted)
@@ -232,6 +251,7 @@ void replica::raise(const node_info& info) {
         if (!beneath.foreign) {
             if (beneath.counted) continue;
             set_counted(n, true);
+            std::erase(loose_, n);
         }
         left.insert(beneath.parents.begin(), beneath.parents.end());
     }
@@ -261,6 +281,13 @@ void replica::recount() {
         else if (!here.foreign)
             set_counted(*at, false);
     }
+    std::erase_if(bad, [this](node n) { return info(n).counted; });
+    add_loose(std::move(bad));
+}
+
+void replica::add_loose(std::vector<node> more) {
+    more.insert(more.end(), loose_.begin(), loose_.end());
+    loose_ = maximal(*this, more);
 }
 
 void replica::set_counted(node n, bool counted) {

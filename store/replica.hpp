@@ -73,6 +73,8 @@ public:
     const staging& changes() const { return to_; }
 
     const std::vector<head>& heads() const;
+    /// The maximal ones of all commits of the own genesis, counted or not, ascending.
+    std::vector<node> tips() const;
     std::optional<author_tip> tip_of(const public_key& author) const;
     authority_ptr authority_of(std::uint64_t number) const;
     authority_ptr everyone() const { return authority_of(state_.everyone); }
@@ -93,6 +95,7 @@ private:
     bool widen_everyone(std::uint64_t authority);
     void raise(const node_info& info);
     void recount();
+    void add_loose(std::vector<node> more);
     void set_counted(node n, bool counted);
     void add_head(const commit_id& id, node n);
     bool remove_head(node n);
@@ -110,8 +113,10 @@ private:
 
     // Caches of what is stored.
     mutable std::optional<std::vector<head>> heads_;  ///< by id; read when first needed
+    mutable std::vector<node> loose_;                 ///< tips that do not count; read with the heads
+    mutable bool had_loose_ = false;                  ///< when they were last saved or read
     mutable std::vector<node_info> recent_;           ///< by number modulo its size
-    mutable std::unordered_map<public_key, author_tip> tips_;
+    mutable std::unordered_map<public_key, author_tip> author_tips_;
     mutable std::unordered_map<std::uint64_t, authority_ptr> authorities_;
 };
 

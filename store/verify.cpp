@@ -120,22 +120,28 @@ void checker::check_authority(const node_info& info, const commit_header& h) {
 
 void checker::check_heads() {
     const state_record& s = replica_.state();
-    std::vector<bool> beneath(s.commits + 1);  // a commit that counts builds on it
+    // What builds on a commit: any commit of this CRDT, and one that counts.
+    std::vector<bool> covered(s.commits + 1), beneath(s.commits + 1);
     std::vector<replica::head> heads;
+    std::vector<node> tips;
     for (node n = s.commits; n > 0; --n) {
         const node_info info = replica_.info(n);
+        bool counts = beneath[n];
         if (!info.foreign) {
-            const bool counts = beneath[n] || everyone_.may_write(replica_.rules(), info.author, info.seq);
+            counts = counts || everyone_.may_write(replica_.rules(), info.author, info.seq);
             if (counts != info.counted) report(at(n) + "wrongly marked as counting or not");
             if (counts && !beneath[n]) heads.push_back({info.id, n});
-            if (!counts) continue;
-        } else if (!beneath[n]) {
-            continue;
+            if (!covered[n]) tips.push_back(n);
         }
-        for (const node parent : info.parents) beneath[parent] = true;
+        for (const node parent : info.parents) {
+            covered[parent] = covered[parent] || covered[n] || !info.foreign;
+            beneath[parent] = beneath[parent] || counts;
+        }
     }
+    std::reverse(tips.begin(), tips.end());
+    if (tips != replica_.tips()) report("the tips kept are not the maximal commits");
     std::sort(heads.begin(), heads.end());
-    if (heads != replica_.heads()) report("the heads kept are not the maximal commits");
+    if (heads != replica_.heads()) report("the heads kept are not the maximal commits that count");
     const auto is_current = [&](const replica::head& h) { return h.number == s.current; };
     if (heads.empty() ? s.current != 0 : std::none_of(heads.begin(), heads.end(), is_current))
         report("the current head is no head");

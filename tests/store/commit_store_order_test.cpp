@@ -125,6 +125,7 @@ TEST_CASE("commit_store: same commits, same heads and linear log, however they c
         const outside a = view_of(*first.store, first.handle), b = view_of(*second.store, second.handle);
         CHECK(a.heads == now.heads);
         CHECK(a.heads == b.heads);
+        CHECK(a.tips == b.tips);
         CHECK(a.commits == b.commits);
         for (const auto& [id, counts] : a.commits) {
             CHECK(counts == now.counted.contains(id));
@@ -223,6 +224,7 @@ TEST_CASE("commit_store: a revoked author's concurrent commit counts only beneat
     CHECK(r.store->state(r.handle).current == f.id(revoked));
     CHECK(r.store->state(r.handle).linear_length == 3);
     CHECK_FALSE(r.store->entry(r.handle, 3).linearized);
+    CHECK(r.store->tip_nodes(r.handle) == std::vector<node>{3, 4});
     CHECK(problems(*r.store, r.handle).empty());
     CHECK(code_of([&] { r.store->append(r.handle, eve, {}, 0, std::vector{f.id(late)}); }) == errc::unauthorized);
 
@@ -230,6 +232,7 @@ TEST_CASE("commit_store: a revoked author's concurrent commit counts only beneat
     r.deliver({f.at(blessed)});
     CHECK(r.store->entry(r.handle, 3).linearized);
     CHECK(r.store->state(r.handle).heads == std::vector{f.id(blessed)});
+    CHECK(r.store->tip_nodes(r.handle) == std::vector<node>{5});
     CHECK(r.store->state(r.handle).linear_length == 5);
     CHECK(problems(*r.store, r.handle).empty());
 }

@@ -56,6 +56,7 @@ inline std::vector<commit> commits_of(const commit_store& from, crdt_handle h, n
 /// What must be the same on all replicas with the same commits.
 struct outside {
     std::vector<commit_id> heads;
+    std::vector<commit_id> tips;
     std::vector<std::pair<commit_id, bool>> linear;  ///< and whether on the mainline
     std::map<commit_id, bool> commits;               ///< and whether they count
     bool operator==(const outside&) const = default;
@@ -65,6 +66,8 @@ inline outside view_of(const commit_store& store, crdt_handle h) {
     outside seen;
     const crdt_state s = store.state(h);
     seen.heads = s.heads;
+    for (const node n : store.tip_nodes(h)) seen.tips.push_back(store.entry(h, n).id);
+    std::sort(seen.tips.begin(), seen.tips.end());
     for (std::uint64_t position = 0; position < s.linear_length; ++position) {
         const linear_entry e = store.linear_at(h, position);
         seen.linear.emplace_back(store.entry(h, e.number).id, e.mainline);
