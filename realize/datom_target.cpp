@@ -63,9 +63,14 @@ std::optional<linear_mark> datom_target::applied_at(std::uint64_t position) cons
 
 void datom_target::begin(const stream_cursor& from) {
     const std::optional<stream_cursor> before = cursor();
-    if (!before || before->dispatch != from.dispatch) {
-        database_.stage(edn::read(commit_schema), now_ms());
-        for (const value& transaction : dispatch_.schema.as<vector>()) database_.stage(transaction, now_ms());
+    try {
+        if (!before || before->dispatch != from.dispatch) {
+            database_.stage(edn::read(commit_schema), now_ms());
+            for (const value& transaction : dispatch_.schema.as<vector>()) database_.stage(transaction, now_ms());
+        }
+    } catch (const error& e) {
+        database_.discard();
+        throw error(e.code(), std::string("the dispatch map's :schema: ") + e.what());
     }
     database_.stage_cursor(stream_, from);
     database_.flush();

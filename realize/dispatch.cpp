@@ -15,9 +15,10 @@ class op_forms {
 public:
     explicit op_forms(const vector& forms) {
         for (const value& source : forms) {
-            const auto* call = source.get_if<vector>();
-            const bool spread = call != nullptr && !call->empty() && call->front() == value(keyword{"each"});
-            forms_.push_back({compile_form(source), spread});
+            if (source.get_if<map>() == nullptr && source.get_if<vector>() == nullptr) {
+                throw error(errc::bad_input, "expected a map {attribute form ...} or a vector [operation ...], found " + edn::print(source));
+            }
+            forms_.push_back({compile_form(source), is_each(source)});
         }
     }
 
@@ -51,15 +52,28 @@ const vector& vector_at(const value& where, const std::string& what) {
     return *items;
 }
 
+/// A map, or a vector such as [:db/add e a v].
+bool is_tx_form(const value& v) {
+    const auto* items = v.get_if<vector>();
+    return v.get_if<map>() != nullptr || (items != nullptr && !items->empty() && items->front().get_if<keyword>() != nullptr);
+}
+
 /// `:schema` is one transaction (a vector of forms) or several (a vector of such vectors).
 value read_schema(const value& source) {
     const vector& items = vector_at(source, ":schema");
     if (items.empty()) return vector{};
-    for (const value& item : items) {
-        if (item.get_if<map>() != nullptr) return vector{source};
-        vector_at(item, ":schema");
-    }
+    if (is_tx_form(items.front())) return vector{source};
+    for (const value& item : items) vector_at(item, ":schema");
     return source;
+}
+
+op_function read_op(const std::string& name, const value& source) {
+    const vector& forms = vector_at(source, "the op " + name);
+    try {
+        return [compiled = op_forms(forms)](const value& params, const op_context&) { return compiled(params); };
+    } catch (const error& e) {
+        throw error(e.code(), "dispatch map: the op " + name + ": " + e.what());
+    }
 }
 
 }  // namespace
@@ -68,6 +82,9 @@ dispatch_map read_dispatch_map(std::string_view edn_text) {
     const value source = edn::read(edn_text);
     const auto* entries = source.get_if<map>();
     if (entries == nullptr) throw error(errc::bad_input, "dispatch map: expected {:schema [...] :ops {...}}, found " + edn::print(source));
+    if (source.find(value(keyword{"ops"})) == nullptr) {
+        throw error(errc::bad_input, "dispatch map: expected :ops with a map from op symbols to forms, and found none");
+    }
     dispatch_map out;
     for (const auto& [key, val] : entries->entries) {
         if (key == value(keyword{"schema"})) {
@@ -78,8 +95,7 @@ dispatch_map read_dispatch_map(std::string_view edn_text) {
             for (const auto& [name, forms] : ops->entries) {
                 const auto* op_name = name.get_if<symbol>();
                 if (op_name == nullptr) throw error(errc::bad_input, "dispatch map: :ops: expected a symbol, found " + edn::print(name));
-                const op_forms compiled(vector_at(forms, op_name->text));
-                out.ops[op_name->text] = [compiled](const value& params, const op_context&) { return compiled(params); };
+                out.ops[op_name->text] = read_op(op_name->text, forms);
             }
         } else {
             throw error(errc::bad_input, "dispatch map: expected :schema and :ops, found " + edn::print(key));

@@ -18,16 +18,19 @@ using form_ptr = std::unique_ptr<const form>;
     throw error(errc::bad_input, "in the form " + edn::print(source) + ": " + expected);
 }
 
+/// nil counts as missing here and below, as a fact cannot hold it.
 class constant_form : public form {
 public:
     explicit constant_form(value v) : value_(std::move(v)) {}
-    std::optional<value> evaluate(const value&) const override { return value_; }
+    std::optional<value> evaluate(const value&) const override {
+        return value_.is_nil() ? std::nullopt : std::optional(value_);
+    }
 
 private:
     value value_;
 };
 
-/// [:path step ...]: strings go into maps, integers into vectors. nil counts as missing, as a fact cannot hold it.
+/// [:path step ...]: strings go into maps, integers into vectors.
 class path_form : public form {
 public:
     explicit path_form(std::vector<value> steps) : steps_(std::move(steps)) {}
@@ -92,11 +95,11 @@ private:
     form_ptr fallback_;
 };
 
-/// [:each list form]: a vector of what the form gives for each element.
+/// [:each list form]: a vector of what the form gives for each element; missing if that is nothing. An :each within gives one vector, not one for each.
 class each_form : public form {
 public:
     each_form(value source, form_ptr list, form_ptr body)
-        : source_(std::move(source)), list_(std::move(list)), body_(std::move(body)) {}
+        : source_(std::move(source)), list_(std::move(list)), body_(std::move(body)), is_nested_(is_each(source_.as<vector>().back())) {}
 
     std::optional<value> evaluate(const value& scope) const override {
         const std::optional<value> found = list_->evaluate(scope);
@@ -105,8 +108,15 @@ public:
         if (items == nullptr) refuse(source_, std::string("expected a list to go through, found a ") + name_of(found->type()));
         vector out;
         for (const value& item : *items) {
-            if (std::optional<value> made = body_->evaluate(item)) out.push_back(std::move(*made));
+            std::optional<value> made = body_->evaluate(item);
+            if (!made) continue;
+            if (is_nested_) {
+                for (value& inner : made->as<vector>()) out.push_back(std::move(inner));
+            } else {
+                out.push_back(std::move(*made));
+            }
         }
+        if (out.empty()) return std::nullopt;
         return value(std::move(out));
     }
 
@@ -114,6 +124,7 @@ private:
     value source_;
     form_ptr list_;
     form_ptr body_;
+    bool is_nested_;
 };
 
 /// A vector of forms, such as [:db/add e a v] or a lookup ref: with a part missing, it is missing.
@@ -135,17 +146,23 @@ private:
     std::vector<form_ptr> parts_;
 };
 
-/// A map of forms: a missing value drops its key; with every key dropped, the map is missing.
+/// A map of forms, an entity: a missing value drops its attribute. Without its :db/id, or with nothing said of the entity, all of it is missing.
 class map_form : public form {
 public:
     explicit map_form(std::vector<std::pair<value, form_ptr>> entries) : entries_(std::move(entries)) {}
     std::optional<value> evaluate(const value& scope) const override {
         map out;  // keys are constants in canonical order already
         out.entries.reserve(entries_.size());
+        bool says_something = false;
         for (const auto& [key, val] : entries_) {
-            if (std::optional<value> made = val->evaluate(scope)) out.entries.emplace_back(key, std::move(*made));
+            const bool is_id = key == value(keyword{"db/id"});
+            std::optional<value> made = val->evaluate(scope);
+            if (!made && is_id) return std::nullopt;
+            if (!made) continue;
+            says_something = says_something || !is_id;
+            out.entries.emplace_back(key, std::move(*made));
         }
-        if (out.entries.empty()) return std::nullopt;
+        if (!says_something) return std::nullopt;
         return value(std::move(out));
     }
 
@@ -254,6 +271,11 @@ form_ptr compile_call(const std::string& name, const vector& call) {
 
 }  // namespace
 
+bool is_each(const value& source) {
+    const auto* call = source.get_if<vector>();
+    return call != nullptr && !call->empty() && call->front() == value(keyword{"each"});
+}
+
 std::unique_ptr<const form> compile_form(const value& source) {
     if (const auto* items = source.get_if<vector>()) {
         if (!items->empty()) {
@@ -266,7 +288,10 @@ std::unique_ptr<const form> compile_form(const value& source) {
     }
     if (const auto* entries = source.get_if<map>()) {
         std::vector<std::pair<value, form_ptr>> compiled;
-        for (const auto& [key, val] : entries->entries) compiled.emplace_back(key, compile_form(val));
+        for (const auto& [key, val] : entries->entries) {
+            if (key.get_if<keyword>() == nullptr) refuse(source, "expected a keyword as the name of an attribute, found " + edn::print(key));
+            compiled.emplace_back(key, compile_form(val));
+        }
         return std::make_unique<map_form>(std::move(compiled));
     }
     return std::make_unique<constant_form>(source);

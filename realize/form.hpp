@@ -17,6 +17,9 @@ public:
     virtual std::optional<value> evaluate(const value& scope) const = 0;
 };
 
+/// Whether it is [:each ...], which gives a vector of several things.
+bool is_each(const value& source);
+
 /// Errors: bad_input naming the form and what was expected.
 std::unique_ptr<const form> compile_form(const value& source);
 

@@ -1,6 +1,7 @@
 #include "tributary/realize/stream.hpp"
 
 #include <algorithm>
+#include <new>
 
 #include "tributary/value/msgpack.hpp"
 
@@ -10,6 +11,12 @@ namespace {
 
 constexpr std::uint64_t marks_at_once = 64;
 constexpr std::size_t read_bytes = 1u << 20;
+constexpr std::size_t digest_bytes = 32;
+
+/// An op that failed under failing_op::stop, as opposed to a failing disk or source.
+struct op_failure : error {
+    using error::error;
+};
 
 op_context context_of(const crdt_id& crdt, const linear_commit& c) {
     op_context context;
@@ -21,10 +28,25 @@ op_context context_of(const crdt_id& crdt, const linear_commit& c) {
     return context;
 }
 
-std::string describe(const op_context& context, const std::string& op_name) {
+std::string describe(const op_context& context, const op* o) {
     const std::string author = context.author_name.empty() ? context.author.brief() : context.author_name;
-    return "op " + std::to_string(context.op_index) + (op_name.empty() ? "" : " (" + op_name + ")") + " of commit " +
+    return "op " + std::to_string(context.op_index) + (o != nullptr ? " (" + o->name.text + ")" : "") + " of commit " +
            context.commit.brief() + " by " + author;
+}
+
+/// Errors: conflict if what is durable was not made by `meaning`.
+void require_same_meaning(const stream_cursor& durable, bytes_view meaning, bool from_here) {
+    const std::string applied = "the " + std::to_string(durable.position) + " commits applied so far";
+    const bytes_view was = durable.dispatch;
+    if (was.size() != meaning.size() || was.substr(digest_bytes) != meaning.substr(digest_bytes)) {
+        throw error(errc::conflict,
+                    applied + " are of another CRDT; realize this one into another database, or as another stream (--log) of this one");
+    }
+    if (from_here || was == meaning) return;
+    throw error(errc::conflict,
+                "the dispatch map is not the one that " + applied +
+                    " went through; use --rebuild to apply all of them again through the new map into a new database that then takes the "
+                    "place of this one, or --from-here to use the new map from now on");
 }
 
 }  // namespace
@@ -32,7 +54,9 @@ std::string describe(const op_context& context, const std::string& op_name) {
 bytes encode(const linear_mark& m) { return bytes(m.id.view()) + static_cast<char>(m.mainline); }
 
 linear_mark decode_linear_mark(bytes_view data) {
-    if (data.size() != 33) throw error(errc::bad_input, "an applied log entry of " + std::to_string(data.size()) + " bytes; the target is damaged");
+    if (data.size() != 33) {
+        throw error(errc::io, "an applied log entry of " + std::to_string(data.size()) + " bytes; the target is damaged, rebuild it");
+    }
     return {commit_id::from_bytes(data.substr(0, 32)), data[32] != 0};
 }
 
@@ -41,35 +65,47 @@ realize_stream::realize_stream(linear_source& source,
                                const dispatch_map& dispatch,
                                crdt_id crdt,
                                stream_options options)
-    : source_(source), target_(target), dispatch_(dispatch), crdt_(crdt), options_(options) {}
+    : source_(source),
+      target_(target),
+      crdt_(crdt),
+      options_(options),
+      meaning_(bytes(dispatch.digest.view()).append(crdt.view())) {}
 
 void realize_stream::begin() {
-    const bytes digest(dispatch_.digest.view());
+    stream_cursor from;
     if (const std::optional<stream_cursor> durable = target_.cursor()) {
-        cursor_ = *durable;
-        if (cursor_.dispatch != digest && cursor_.position > 0 && !options_.from_here) {
-            throw error(errc::conflict,
-                        "the dispatch map is not the one that the " + std::to_string(cursor_.position) +
-                            " commits applied so far went through; use --rebuild to apply all of them again through the new map into a "
-                            "new database that then takes the place of this one, or --from-here to use the new map from now on");
-        }
+        if (durable->position > 0) require_same_meaning(*durable, meaning_, options_.from_here);
+        from = *durable;
     }
-    cursor_.dispatch = digest;
-    ++cursor_.epoch;
-    target_.begin(cursor_);
+    from.dispatch = meaning_;
+    ++from.epoch;
+    target_.begin(from);
+    epoch_ = from.epoch;
     begun_ = true;
+}
+
+/// Forgets what is staged, and goes on from what the target has. Errors: conflict if that is another realizer's.
+void realize_stream::go_back_to_durable() {
+    target_.discard();
+    commits_staged_ = 0;
+    cursor_ = target_.cursor().value();
+    if (cursor_.epoch > epoch_) {
+        throw error(errc::conflict, "another realizer has taken over this stream and goes on from where this one got to; stop one of the two");
+    }
+    cursor_.epoch = epoch_;  // a rewind may have brought back an older realizer's
+    cursor_.dispatch = meaning_;
 }
 
 /// Equal mainline commits at the same place mean equal prefixes, so: back to one, then forward as long as the entries agree. O(divergence).
 std::uint64_t realize_stream::common_prefix() {
     std::uint64_t prefix = 0;
     for (std::uint64_t end = cursor_.position; end > 0 && prefix == 0;) {
-        const std::uint64_t first = end - std::min(end, end == cursor_.position ? 1 : marks_at_once);
-        const std::vector<linear_mark> there = source_.marks(first, end - first);
-        for (std::uint64_t at = end; at > first && prefix == 0; --at) {
-            if (at - 1 - first >= there.size()) continue;
-            const linear_mark& mark = there[at - 1 - first];
-            if (mark.mainline && target_.applied_at(at - 1) == mark) prefix = at;
+        const std::uint64_t count = end == cursor_.position ? 1 : std::min(end, marks_at_once);
+        const std::uint64_t first = end - count;
+        const std::vector<linear_mark> there = source_.marks(first, count);
+        for (std::uint64_t i = there.size(); i > 0 && prefix == 0; --i) {
+            const linear_mark& mark = there[i - 1];
+            if (mark.mainline && target_.applied_at(first + i - 1) == mark) prefix = first + i;
         }
         end = first;
     }
@@ -85,103 +121,159 @@ std::uint64_t realize_stream::common_prefix() {
     return prefix;
 }
 
-/// Takes the target back to where it and the log agree. REQUIRES: nothing staged.
-void realize_stream::align() {
-    const std::uint64_t prefix = common_prefix();
-    if (prefix == cursor_.position) return;
-    progress_.rewound_commits += cursor_.position - prefix;
+/// Whether the log still has what was its end when it was last compared. That is a mainline commit, so then nothing up to there has changed. Without this,
+/// each batch out of a long stretch that a merge brought would be compared back to where the stretch began.
+bool realize_stream::is_aligned() {
+    if (!anchor_ || cursor_.position > anchor_->position + 1) return false;
+    const std::vector<linear_mark> there = source_.marks(anchor_->position, 1);
+    return !there.empty() && there.front() == anchor_->mark;
+}
+
+/// Takes the target back to where it and the log agree; false if the log ends there, so that there is nothing to go on with. REQUIRES: nothing staged.
+bool realize_stream::align() {
+    while (!is_aligned()) {
+        anchor_.reset();
+        const std::uint64_t length = source_.length();
+        const std::vector<linear_mark> last = length > 0 ? source_.marks(length - 1, 1) : std::vector<linear_mark>();
+        const std::uint64_t prefix = common_prefix();
+        if (source_.length() <= prefix) return false;
+        if (prefix < cursor_.position) rewind(prefix);
+        if (!last.empty()) anchor_ = {length - 1, last.front()};
+    }
+    return true;
+}
+
+void realize_stream::rewind(std::uint64_t prefix) {
+    const std::uint64_t before = cursor_.position;
     target_.rewind(prefix);
-    const std::optional<stream_cursor> after = target_.cursor();
-    TRIBUTARY_CHECK(after && after->position <= prefix);
-    cursor_ = *after;
-    cursor_.dispatch = bytes(dispatch_.digest.view());
+    go_back_to_durable();
+    TRIBUTARY_CHECK(cursor_.position <= prefix);
+    progress_.rewound_commits += before - cursor_.position;
+    progress_.position = cursor_.position;
+    flushed_ = progress_;
 }
 
 void realize_stream::flush() {
     if (commits_staged_ == 0) return;
     target_.flush();
     commits_staged_ = 0;
+    flushed_ = progress_;
 }
 
-void realize_stream::apply_op(bytes_view encoded, const op_context& context) {
+void realize_stream::flush_if_full() {
+    if (commits_staged_ >= options_.flush_commits || target_.staged_bytes() >= options_.flush_bytes) flush();
+}
+
+void realize_stream::refuse_op(const op_context& context, const op* o, const error& why) {
+    if (options_.on_failure == failing_op::stop) {
+        throw op_failure(why.code(),
+                         describe(context, o) + " failed: " + why.what() +
+                             "; nothing of its commit was applied. Mend the dispatch map and use it --from-here, or go on with "
+                             "--on-failure skip or quarantine");
+    }
+    target_.record_failure(context, o, why.what(), options_.on_failure == failing_op::quarantine);
+}
+
+/// Whether it was applied.
+bool realize_stream::apply_op(bytes_view encoded, const op_context& context) {
     std::optional<op> decoded;
+    const auto its_op = [&] { return decoded ? &*decoded : nullptr; };
     try {
         decoded = decode_op(encoded);
         target_.apply(*decoded, context);
-        ++progress_.ops;
+        return true;
     } catch (const error& e) {
         const bool not_the_ops_fault = e.code() == errc::io || e.code() == errc::no_space || e.code() == errc::canceled;
-        const std::string what = describe(context, decoded ? decoded->name.text : "");
         if (not_the_ops_fault) throw;
-        if (options_.on_failure == failing_op::stop) {
-            throw error(e.code(),
-                        what + " failed: " + e.what() + "; nothing of its commit was applied. Mend the dispatch map, or go on with --on-failure skip or quarantine");
-        }
-        ++progress_.failed;
-        target_.record_failure(context, decoded ? &*decoded : nullptr, e.what(), options_.on_failure == failing_op::quarantine);
+        refuse_op(context, its_op(), e);
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::exception& e) {  // from a function of the user's
+        refuse_op(context, its_op(), error(errc::bad_input, e.what()));
     }
+    return false;
 }
 
 void realize_stream::apply(const linear_commit& c) {
+    if (c.position != cursor_.position) {
+        throw error(errc::io,
+                    "the source gave the commit at " + std::to_string(c.position) + " of its linear log when asked for that at " +
+                        std::to_string(cursor_.position));
+    }
+    stream_progress after = progress_;
     op_context context = context_of(crdt_, c);
     if (c.erased) {
         target_.record_failure(context, nullptr, "erased", false);
-    } else {
+    } else if (!c.body.empty()) {
         for (const bytes_view encoded : split_body(c.body)) {
-            apply_op(encoded, context);
+            ++(apply_op(encoded, context) ? after.ops : after.failed);
             ++context.op_index;
         }
     }
-    cursor_.position = c.position + 1;
+    cursor_.position = after.position = c.position + 1;
     cursor_.commit = encode(c.mark);
     target_.end_commit(cursor_, context);
     ++commits_staged_;
-    progress_.position = cursor_.position;
+    progress_ = after;
 }
 
-/// Forgets what is staged.
-void realize_stream::back_to_durable() {
-    target_.discard();
-    commits_staged_ = 0;
-    cursor_ = target_.cursor().value();
-    cursor_.dispatch = bytes(dispatch_.digest.view());
+/// What follows the cursor; nothing if the log changed meanwhile or is at its end.
+std::vector<linear_commit> realize_stream::read_next() {
+    std::vector<linear_commit> some = source_.read(cursor_.position, read_bytes);
+    // A merge may have come since the log was compared; then what was read may not follow what was applied.
+    if (!some.empty() && !is_aligned()) some.clear();
+    return some;
 }
 
-/// Applies commits until one fails; then those before it are durable and nothing of it is staged.
-void realize_stream::apply_whole(const std::vector<linear_commit>& some, const keep_going_function& keep_going) {
-    std::size_t done = 0;
-    try {
-        for (; done < some.size() && !canceled_; ++done) {
-            apply(some[done]);
-            if (commits_staged_ >= options_.flush_commits || target_.staged_bytes() >= options_.flush_bytes) flush();
-            canceled_ = keep_going && !keep_going(progress_);
+/// After a commit failed half-way: the target's transaction holds a part of it among whole ones, so stages those anew, up to `end`, and makes them durable.
+void realize_stream::apply_again(std::uint64_t end) {
+    const stream_progress before = progress_;
+    go_back_to_durable();
+    while (cursor_.position < end) {
+        const std::vector<linear_commit> some = read_next();
+        if (some.empty()) break;
+        for (const linear_commit& c : some) {
+            if (c.position >= end) break;
+            apply(c);
+            flush_if_full();
         }
-    } catch (const error&) {
-        // The target stages several commits in one transaction, which now holds a part of one: stage the whole ones anew.
-        back_to_durable();
-        for (std::size_t i = 0; i < done; ++i) {
-            if (some[i].position >= cursor_.position) apply(some[i]);
-        }
-        flush();
-        throw;
     }
+    const bool is_all = cursor_.position == end;
+    if (is_all) progress_ = before;
     flush();
 }
 
-stream_stop realize_stream::run(const keep_going_function& keep_going) {
-    canceled_ = false;
-    if (!begun_) begin();
+stream_stop realize_stream::apply_all(const keep_going_function& keep_going) {
     for (;;) {
         if (options_.mode == conflict_mode::strict && source_.heads().size() > 1) return stream_stop::conflict;
-        align();
-        progress_.position = cursor_.position;
         progress_.length = source_.length();
-        const std::vector<linear_commit> some = source_.read(cursor_.position, read_bytes);
-        if (some.empty()) return stream_stop::caught_up;
-        // The log may have been rewound between the two reads above; then what was read may not follow what was applied.
-        if (common_prefix() != cursor_.position) continue;
-        apply_whole(some, keep_going);
-        if (canceled_) return stream_stop::canceled;
+        if (!align() || cursor_.position >= progress_.length) return stream_stop::caught_up;
+        for (const linear_commit& c : read_next()) {
+            apply(c);
+            flush_if_full();
+            if (keep_going && !keep_going(progress_)) {
+                flush();
+                return stream_stop::canceled;
+            }
+        }
+        flush();
+    }
+}
+
+stream_stop realize_stream::run(const keep_going_function& keep_going) {
+    try {
+        if (!begun_) begin();
+        go_back_to_durable();
+        progress_.position = flushed_.position = cursor_.position;
+        return apply_all(keep_going);
+    } catch (const op_failure&) {
+        apply_again(cursor_.position);
+        throw;
+    } catch (...) {
+        target_.discard();
+        commits_staged_ = 0;
+        progress_ = flushed_;
+        throw;
     }
 }
 

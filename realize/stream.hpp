@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,33 +64,49 @@ public:
                    stream_options options);
 
     /// Single pass: applies what there is now and returns. Continuous reading is calling it whenever the source grew. Finds the common prefix of what was
-    /// applied and the log first, and rewinds the target if it must. `keep_going` is asked after each commit. In strict mode, nothing is applied while there are
-    /// several heads. Errors: conflict (the dispatch map changed; another realizer took over), unavailable (the source), and under failing_op::stop what the op
-    /// threw (the message names commit, author and op); everything before is flushed.
+    /// applied and the log first, and rewinds the target if the log goes another way from there; a log that merely is not as far yet (a restored backup, another
+    /// replica) undoes nothing. `keep_going` is asked after each commit. In strict mode, nothing is applied while there are several heads. Errors: conflict (the
+    /// dispatch map changed; the stream is of another CRDT; another realizer took over), unavailable (the source), and under failing_op::stop what the op threw
+    /// (the message names commit, author and op); every commit before it is flushed, and nothing of its own. After an error run() may be called again: it goes on
+    /// from what is durable.
     using keep_going_function = std::function<bool(const stream_progress&)>;
     stream_stop run(const keep_going_function& keep_going = {});
 
     const stream_progress& progress() const { return progress_; }
 
 private:
+    /// A commit at its place.
+    struct place {
+        std::uint64_t position = 0;
+        linear_mark mark;
+    };
+
     void begin();
-    void align();
+    void go_back_to_durable();
     std::uint64_t common_prefix();
-    void apply_whole(const std::vector<linear_commit>& some, const keep_going_function& keep_going);
+    bool is_aligned();
+    bool align();
+    void rewind(std::uint64_t prefix);
+    std::vector<linear_commit> read_next();
+    stream_stop apply_all(const keep_going_function& keep_going);
+    void apply_again(std::uint64_t end);
     void apply(const linear_commit& c);
-    void apply_op(bytes_view encoded, const op_context& context);
+    bool apply_op(bytes_view encoded, const op_context& context);
+    void refuse_op(const op_context& context, const op* o, const error& why);
     void flush();
-    void back_to_durable();
+    void flush_if_full();
 
     linear_source& source_;
     realize_target& target_;
-    const dispatch_map& dispatch_;
     crdt_id crdt_;
     stream_options options_;
-    stream_progress progress_;
-    stream_cursor cursor_;          ///< staged or durable
+    bytes meaning_;                ///< what cursors keep as their dispatch: the map's digest, then the CRDT
+    stream_progress progress_;     ///< of whole commits
+    stream_progress flushed_;      ///< progress_ at the last flush
+    stream_cursor cursor_;         ///< staged or durable
+    std::uint64_t epoch_ = 0;
+    std::optional<place> anchor_;  ///< the log's end when the target was last found to agree with the log
     bool begun_ = false;
-    bool canceled_ = false;
     std::size_t commits_staged_ = 0;
 };
 

@@ -41,6 +41,7 @@ public:
     virtual void end_commit(const stream_cursor& to, const op_context& commit) = 0;
     /// Everything since the last flush, cursor included, at once. Errors: conflict (fenced off), io, no_space; then nothing of it happened.
     virtual void flush() = 0;
+    /// Forgets what is staged. Back to the last flush, or to an earlier end of a commit if that is what the target can do; cursor() tells.
     virtual void discard() = 0;
     virtual std::size_t staged_bytes() const = 0;
     /// Back to the state after `position` commits, or an earlier one if that is what the target can do; cursor() tells.
