@@ -69,7 +69,8 @@ value clone(stage& s, value args, const emitter& emit) {
 
 value serve(stage& s, value args, const emitter& emit) {
     auto [listen] = unpack_all<std::string>(std::move(args));
-    s.serve(listen, [&](const std::string& address) { emit(pack(address)); }, [&] { return emit({}); });
+    // The beats let the client say when to stop.
+    s.serve(listen, [&](const std::string& address) { emit(pack(address)); }, [&] { return emit(true); });
     return {};
 }
 

@@ -72,7 +72,7 @@ public:
                const std::function<void(const std::string&)>& bound,
                const std::function<bool()>& keep_going) override {
         ask_until("serve", pack_all(listen), [&](value part) {
-            if (part.is_nil()) return keep_going();
+            if (part.get_if<bool>()) return keep_going();
             bound(unpack<std::string>(std::move(part)));
             return true;
         });
