@@ -31,7 +31,8 @@ inline std::int64_t get_id(const char* at) {
 }
 
 // -- Varints, for log entries and postings -----------------------------------------------------------------------------------------------
-inline void put_varint(bytes& out, std::uint64_t v) {
+template <class Text>
+void put_varint(Text& out, std::uint64_t v) {
     for (; v >= 0x80; v >>= 7) out.push_back(static_cast<char>(v | 0x80));
     out.push_back(static_cast<char>(v));
 }

@@ -127,9 +127,14 @@ bool staged::is_stored(entity_id e) const {
     return e < system_partition || e < stored_.next_system;
 }
 
-std::optional<bytes> staged::get(const bytes& key, bool may_be_stored) const {
-    if (const auto it = points_.find(key); it != points_.end()) return changes_[it->second].second;
-    if (!may_be_stored) return std::nullopt;
+/// The value under a key of E.
+std::optional<bytes> staged::stored_fact_at(const bytes& key, entity_id e) const {
+    for (tables& t = *tables_; t.indexed < changes_.size(); ++t.indexed) {
+        const bytes& changed = changes_[t.indexed].first;
+        if (changed.front() == keys::eavt) t.facts[std::pmr::string(changed, &t.arena)] = static_cast<std::uint32_t>(t.indexed);
+    }
+    if (const auto it = tables_->facts.find(key); it != tables_->facts.end()) return changes_[it->second].second;
+    if (!is_stored(e)) return std::nullopt;
     return store_.get(key);
 }
 
@@ -143,7 +148,7 @@ stored_fact to_fact(entity_id e, entity_id a, bytes_view val) {
 }  // namespace
 
 std::optional<stored_fact> staged::fact_of(entity_id e, const attribute& a) const {
-    const auto val = get(keys::of_e_a(keys::eavt, e, a.number()), is_stored(e));
+    const auto val = stored_fact_at(keys::of_e_a(keys::eavt, e, a.number()), e);
     if (!val) return std::nullopt;
     return to_fact(e, a.id, *val);
 }
@@ -155,7 +160,7 @@ std::optional<stored_fact> staged::fact(entity_id e, const attribute& a, bytes_v
     }
     bytes key = keys::of_e_a(keys::eavt, e, a.number());
     append_key(key, raw);
-    const auto val = get(key, is_stored(e));
+    const auto val = stored_fact_at(key, e);
     if (!val) return std::nullopt;
     return to_fact(e, a.id, *val);
 }
@@ -167,13 +172,15 @@ std::map<bytes, bytes> staged::merged(const bytes& prefix, bool may_be_stored) c
         for (cursor->seek(prefix); cursor->valid() && cursor->key().starts_with(prefix); cursor->next())
             found.emplace(cursor->key(), cursor->val());
     }
-    for (; sorted_count_ < changes_.size(); ++sorted_count_) {
-        const bytes& key = changes_[sorted_count_].first;
-        if (key.front() == keys::eavt || key.front() == keys::vaet) sorted_[key] = static_cast<std::uint32_t>(sorted_count_);
+    tables& t = *tables_;
+    for (; t.sorted_count < changes_.size(); ++t.sorted_count) {
+        const bytes& key = changes_[t.sorted_count].first;
+        if (key.front() == keys::eavt || key.front() == keys::vaet)
+            t.sorted[std::pmr::string(key, &t.arena)] = static_cast<std::uint32_t>(t.sorted_count);
     }
-    for (auto it = sorted_.lower_bound(prefix); it != sorted_.end() && it->first.starts_with(prefix); ++it) {
-        if (const auto& val = changes_[it->second].second) found[it->first] = *val;
-        else found.erase(it->first);
+    for (auto it = t.sorted.lower_bound(prefix); it != t.sorted.end() && it->first.starts_with(prefix); ++it) {
+        if (const auto& val = changes_[it->second].second) found[bytes(it->first)] = *val;
+        else found.erase(bytes(it->first));
     }
     return found;
 }
@@ -200,7 +207,8 @@ std::vector<stored_fact> staged::facts_about(entity_id target) const {
 std::optional<entity_id> staged::holder(const attribute& a, bytes_view raw) const {
     bytes key = keys::of_attribute(keys::avet, a.number());
     append_key(key, raw);
-    const auto val = get(key);
+    if (const auto it = tables_->unique.find(key); it != tables_->unique.end()) return it->second;
+    const auto val = store_.get(key);
     if (!val) return std::nullopt;
     return get_id(val->data() + id_bytes);
 }
@@ -217,14 +225,8 @@ void staged::erase(bytes key) {
     changes_.emplace_back(std::move(key), std::nullopt);
 }
 
-void staged::put_point(bytes key, bytes val) {
-    points_.insert_or_assign(key, static_cast<std::uint32_t>(changes_.size()));
-    put(std::move(key), std::move(val));
-}
-
-void staged::erase_point(bytes key) {
-    points_.insert_or_assign(key, static_cast<std::uint32_t>(changes_.size()));
-    erase(std::move(key));
+void staged::hold(const bytes& unique_key, std::optional<entity_id> e) {
+    tables_->unique.insert_or_assign(std::pmr::string(unique_key, &tables_->arena), e);
 }
 
 namespace {
@@ -274,12 +276,15 @@ struct current_keys {
 
 void staged::put_current(const attribute& a, entity_id e, bytes_view raw, std::int64_t stored_t) {
     current_keys k(a, e, raw);
-    const bytes t = with_id(stored_t, {});
-    put_point(std::move(k.e), with_id(stored_t, raw));
+    bytes t = with_id(stored_t, {});
+    put(std::move(k.e), with_id(stored_t, raw));
     put(std::move(k.a), with_id(stored_t, raw.size() > keys::column_value_bytes ? bytes_view("\0", 1) : raw));
-    if (a.is_unique()) put_point(std::move(k.v), t + with_id(e, {}));
-    else if (!k.v.empty()) put(std::move(k.v), t);
     if (!k.r.empty()) put(std::move(k.r), t);
+    if (a.is_unique()) {
+        hold(k.v, e);
+        put_id(t, e);
+    }
+    if (!k.v.empty()) put(std::move(k.v), std::move(t));
 }
 
 void staged::add_fact(const attribute& a, entity_id e, bytes_view raw, std::int64_t t) {
@@ -291,10 +296,10 @@ void staged::add_fact(const attribute& a, entity_id e, bytes_view raw, std::int6
 
 void staged::remove_fact(const attribute& a, const stored_fact& f, std::int64_t t) {
     current_keys k(a, f.e, f.raw);
-    erase_point(std::move(k.e));
+    erase(std::move(k.e));
     erase(std::move(k.a));
-    if (a.is_unique()) erase_point(std::move(k.v));
-    else if (!k.v.empty()) erase(std::move(k.v));
+    if (a.is_unique()) hold(k.v, std::nullopt);
+    if (!k.v.empty()) erase(std::move(k.v));
     if (!k.r.empty()) erase(std::move(k.r));
     --state_.counts[a.number()];
     if (a.no_history) return;
@@ -338,18 +343,20 @@ void staged::put_past(const attribute& a, const stored_fact& f, bytes_view times
 }
 
 void staged::index_words(const attribute& a, entity_id e, std::string_view text) {
-    bytes key;
-    for (const std::string& w : words(text)) {
-        key = keys::of_word(a.number(), w);
-        key.push_back('\0');
-        auto it = postings_.find(key);
-        if (it == postings_.end()) it = postings_.emplace(key, posting{}).first;
+    auto& postings = tables_->postings;
+    bytes key = keys::of_attribute(keys::word, a.number());
+    const std::size_t head = key.size();
+    for_each_word(text, [&](std::string_view word) {
+        key.resize(head);
+        key.append(word).push_back('\0');
+        auto it = postings.find(key);
+        if (it == postings.end()) it = postings.try_emplace(std::pmr::string(key, &tables_->arena)).first;
         posting& p = it->second;
-        if (p.last == e && !p.entities.empty()) continue;
-        put_varint(p.entities, zigzag(e - p.last));
+        if (p.last == e) return;
+        put_varint(p.entities, zigzag(p.last < 0 ? e : e - p.last));
         p.last = e;
         size_ += 4;
-    }
+    });
 }
 
 void staged::end_transaction(const log_entry& entry, database_state next, std::shared_ptr<const schema> attributes) {
@@ -367,24 +374,49 @@ void staged::end_transaction(const log_entry& entry, database_state next, std::s
 
 // -- The batch --------------------------------------------------------------------------------------------------------------------------------
 
+namespace {
+
+/// A change by the first 16 bytes of its key, which most often tell it from every other.
+struct key_order {
+    std::uint64_t first, second;
+    std::uint32_t index;
+};
+
+std::uint64_t big_endian(const char* at, std::size_t n) {
+    std::uint64_t v = 0;
+    for (std::size_t i = 0; i < 8; ++i) v = v << 8 | (i < n ? static_cast<unsigned char>(at[i]) : 0);
+    return v;
+}
+
+}  // namespace
+
 kv_batch staged::take_batch() {
-    for (auto& [key, p] : postings_) {
-        bytes k = key;
+    for (const auto& [key, p] : tables_->postings) {
+        bytes k = keys::start(keys::word, key.size() + id_bytes).append(key, 1);
         put_id(k, stored_.basis_t + 1);
-        put(std::move(k), std::move(p.entities));
+        put(std::move(k), bytes(p.entities));
     }
     stored_state_ = pack(state_);
     put(state_key, stored_state_);
-    std::vector<std::uint32_t> order(changes_.size());
-    std::iota(order.begin(), order.end(), 0u);
-    std::sort(order.begin(), order.end(), [&](std::uint32_t x, std::uint32_t y) {
-        const int c = changes_[x].first.compare(changes_[y].first);
-        return c != 0 ? c < 0 : x < y;
+
+    // LevelDB takes keys faster in their order.
+    std::vector<key_order> order;
+    order.reserve(changes_.size());
+    for (std::uint32_t i = 0; i < changes_.size(); ++i) {
+        const bytes& k = changes_[i].first;
+        order.push_back({big_endian(k.data(), k.size()), k.size() > 8 ? big_endian(k.data() + 8, k.size() - 8) : 0, i});
+    }
+    std::sort(order.begin(), order.end(), [&](const key_order& x, const key_order& y) {
+        if (x.first != y.first) return x.first < y.first;
+        if (x.second != y.second) return x.second < y.second;
+        const int c = changes_[x.index].first.compare(changes_[y.index].first);
+        return c != 0 ? c < 0 : x.index < y.index;
     });
     kv_batch batch;
+    batch.reserve(order.size());
     for (std::size_t i = 0; i < order.size(); ++i) {
-        change& c = changes_[order[i]];
-        if (i + 1 < order.size() && changes_[order[i + 1]].first == c.first) continue;
+        change& c = changes_[order[i].index];
+        if (i + 1 < order.size() && changes_[order[i + 1].index].first == c.first) continue;
         if (c.second) batch.put(std::move(c.first), std::move(*c.second));
         else batch.erase(std::move(c.first));
     }
@@ -396,10 +428,7 @@ kv_batch staged::take_batch() {
 
 void staged::discard() {
     changes_.clear();
-    points_.clear();
-    sorted_.clear();
-    sorted_count_ = 0;
-    postings_.clear();
+    tables_ = std::make_unique<tables>();
     size_ = 0;
     state_ = stored_;
     attributes_ = stored_attributes_;

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -48,8 +49,6 @@ public:
     // -- What is known ------------------------------------------------------------------------------------------------------------
     const std::shared_ptr<const schema>& attributes() const { return attributes_; }
     const database_state& state() const { return state_; }
-    /// The stored value under a key.
-    std::optional<bytes> get(const bytes& key, bool may_be_stored = true) const;
     std::optional<stored_fact> fact_of(entity_id e, const attribute& a) const;                 ///< cardinality one
     std::optional<stored_fact> fact(entity_id e, const attribute& a, bytes_view raw) const;
     std::vector<stored_fact> facts_of(entity_id e, const attribute* a) const;
@@ -84,17 +83,41 @@ private:
     struct bytes_hash : std::hash<std::string_view> {
         using is_transparent = void;
     };
+    template <class Compare>
+    struct compare_bytes {
+        using is_transparent = void;
+        bool operator()(std::string_view x, std::string_view y) const { return Compare()(x, y); }
+    };
+    /// By key bytes; taken from an arena that goes with the batch.
+    template <class T>
+    using table = std::pmr::unordered_map<std::pmr::string, T, bytes_hash, compare_bytes<std::equal_to<>>>;
     struct posting {
-        bytes entities;
-        entity_id last = 0;
+        using allocator_type = std::pmr::polymorphic_allocator<char>;
+        explicit posting(const allocator_type& a) : entities(a) {}
+        posting(posting&& other, const allocator_type& a) : entities(std::move(other.entities), a), last(other.last) {}
+
+        std::pmr::string entities;
+        entity_id last = -1;
+    };
+    struct tables {
+        std::pmr::monotonic_buffer_resource arena{1u << 20};
+        /// Holders of unique values, nothing if freed.
+        table<std::optional<entity_id>> unique{&arena};
+        table<posting> postings{&arena};
+        /// Where in changes_ the newest change of a key of E is, for those before indexed: most batches only add entities and never ask.
+        table<std::uint32_t> facts{&arena};
+        std::size_t indexed = 0;
+        /// The same of E and R in order, for those who ask for a range.
+        std::pmr::map<std::pmr::string, std::uint32_t, compare_bytes<std::less<>>> sorted{&arena};
+        std::size_t sorted_count = 0;
     };
     using change = std::pair<bytes, std::optional<bytes>>;
 
     void create();
     void load();
     bool is_stored(entity_id e) const;
-    void put_point(bytes key, bytes val);
-    void erase_point(bytes key);
+    void hold(const bytes& unique_key, std::optional<entity_id> e);
+    std::optional<bytes> stored_fact_at(const bytes& key, entity_id e) const;
     void put_current(const attribute& a, entity_id e, bytes_view raw, std::int64_t stored_t);
     void put_past(const attribute& a, const stored_fact& f, bytes_view times);
     std::optional<bytes> past_times(const attribute& a, const stored_fact& f) const;
@@ -108,12 +131,7 @@ private:
     std::shared_ptr<const schema> stored_attributes_, attributes_;
 
     std::vector<change> changes_;
-    /// Where in changes_ the newest change of a key is; only of E, R and unique V.
-    std::unordered_map<bytes, std::uint32_t, bytes_hash, std::equal_to<>> points_;
-    /// The same keys in order, for those changes before sorted_count_: made only when something asks for a range.
-    mutable std::map<bytes, std::uint32_t> sorted_;
-    mutable std::size_t sorted_count_ = 0;
-    std::unordered_map<bytes, posting, bytes_hash, std::equal_to<>> postings_;
+    mutable std::unique_ptr<tables> tables_ = std::make_unique<tables>();
     std::size_t size_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <unicode/utf8.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 namespace tributary::datom {
@@ -36,54 +37,58 @@ bool is_unspaced_script(UChar32 c) {
     }
 }
 
-void add(std::vector<std::string>& found, std::string word) {
+using visitor = std::function<void(std::string_view)>;
+
+void add(const visitor& visit, std::string_view word) {
     if (word.size() > word_bytes_max) {
         std::size_t cut = word_bytes_max;
         while ((static_cast<unsigned char>(word[cut]) & 0xc0) == 0x80) --cut;
-        word.resize(cut);
+        word = word.substr(0, cut);
     }
-    if (!word.empty()) found.push_back(std::move(word));
+    if (!word.empty()) visit(word);
 }
 
-void add_segments(std::vector<std::string>& found, const icu::UnicodeString& run) {
+void add_segments(const visitor& visit, const icu::UnicodeString& run) {
     UErrorCode status = U_ZERO_ERROR;
     thread_local const std::unique_ptr<icu::BreakIterator> segments(
         icu::BreakIterator::createWordInstance(icu::Locale::getRoot(), status));
     std::string word;
     if (!segments) {
-        add(found, run.toUTF8String(word));
+        add(visit, run.toUTF8String(word));
         return;
     }
     segments->setText(run);
     std::int32_t begin = segments->first();
     for (std::int32_t end = segments->next(); end != icu::BreakIterator::DONE; begin = end, end = segments->next()) {
         word.clear();
-        add(found, run.tempSubStringBetween(begin, end).toUTF8String(word));
+        add(visit, run.tempSubStringBetween(begin, end).toUTF8String(word));
     }
 }
 
-void add_run(std::vector<std::string>& found, std::string_view run, bool ascii, bool unspaced) {
+void add_run(const visitor& visit, std::string_view run, bool ascii, bool unspaced) {
     if (ascii) {
-        std::string word(run);
-        for (char& c : word)
-            if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-        add(found, std::move(word));
+        std::array<char, word_bytes_max> folded;
+        const std::size_t size = std::min(run.size(), folded.size());
+        for (std::size_t i = 0; i < size; ++i) {
+            const char c = run[i];
+            folded[i] = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+        }
+        visit({folded.data(), size});
         return;
     }
     icu::UnicodeString text = icu::UnicodeString::fromUTF8({run.data(), static_cast<std::int32_t>(run.size())});
     text.foldCase();
     if (unspaced) {
-        add_segments(found, text);
+        add_segments(visit, text);
     } else {
         std::string word;
-        add(found, text.toUTF8String(word));
+        add(visit, text.toUTF8String(word));
     }
 }
 
 }  // namespace
 
-std::vector<std::string> words(std::string_view utf8) {
-    std::vector<std::string> found;
+void for_each_word(std::string_view utf8, const visitor& visit) {
     const auto size = static_cast<std::int32_t>(utf8.size());
     bool ascii = true, unspaced = false;
     std::int32_t begin = 0;
@@ -97,11 +102,16 @@ std::vector<std::string> words(std::string_view utf8) {
             unspaced |= is_unspaced_script(c);
             continue;
         }
-        if (here > begin) add_run(found, utf8.substr(begin, here - begin), ascii, unspaced);
+        if (here > begin) add_run(visit, utf8.substr(begin, here - begin), ascii, unspaced);
         begin = at;
         ascii = true;
         unspaced = false;
     }
+}
+
+std::vector<std::string> words(std::string_view utf8) {
+    std::vector<std::string> found;
+    for_each_word(utf8, [&](std::string_view word) { found.emplace_back(word); });
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
     return found;

@@ -29,6 +29,7 @@ public:
         size_ += key.size();
         changes_.emplace_back(std::move(key), std::nullopt);
     }
+    void reserve(std::size_t changes) { changes_.reserve(changes); }
     bool empty() const { return changes_.empty(); }
     void clear() {
         changes_.clear();
