@@ -1,8 +1,8 @@
 #include "tributary/crdt/authority.hpp"
 
-#include <algorithm>
-
 #include "tributary/value/msgpack.hpp"
+
+#include <algorithm>
 
 namespace tributary {
 
@@ -32,15 +32,13 @@ const vector& row_of(const value& row, std::size_t size) {
     return fields;
 }
 
-public_key key_of(const value& v) {
-    return public_key::from_bytes(v.as<blob>().data);
-}
+public_key key_of(const value& v) { return public_key::from_bytes(v.as<blob>().data); }
 
 void add_grant(authority& to, const vector& row) {
     if (row[1].as<std::string>() != write_right)
-        throw error(errc::newer_version,
-                    "a grant of \"" + row[1].as<std::string>() +
-                        "\"; this tributary knows only \"write\"");
+        throw error(
+            errc::newer_version,
+            "a grant of \"" + row[1].as<std::string>() + "\"; this tributary knows only \"write\"");
     const authority::member given{row[2].as<std::string>(), true, std::nullopt};
     auto& member = to.members[key_of(row[0])];
     member = join(member, given);

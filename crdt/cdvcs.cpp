@@ -19,7 +19,9 @@ cdvcs cdvcs::fork(const signed_genesis& g) const {
     return made;
 }
 
-commit_id cdvcs::transact(const identity& author, std::span<const bytes> ops, std::int64_t time_ms) {
+commit_id cdvcs::transact(const identity& author,
+                          std::span<const bytes> ops,
+                          std::int64_t time_ms) {
     return commit_on(author, current_ ? std::vector{current_} : fork_parents_, ops, time_ms);
 }
 
@@ -51,7 +53,8 @@ commit_id cdvcs::pull(const identity& author, const cdvcs& other, std::int64_t t
 }
 
 void cdvcs::join(const cdvcs& other) {
-    if (other.id_ != id_) throw error(errc::misuse, "only replicas of one CRDT join; pull from another");
+    if (other.id_ != id_)
+        throw error(errc::misuse, "only replicas of one CRDT join; pull from another");
     for (node n = 1; n <= other.entries_.size(); ++n) take(other, n);
 }
 

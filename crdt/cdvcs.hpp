@@ -1,16 +1,19 @@
-/// A version-controlled value as a value: the commits of one CRDT in memory, with the operations of a CDVCS ("git for data") and no I/O.
+/// A version-controlled value as a value: the commits of one CRDT in memory, with the operations of
+/// a CDVCS ("git for data") and no I/O.
 ///
-/// It has no branches: a branch is another CRDT, made by fork. Several heads are a conflict, which only a merge ends. Law: `join` is
-/// commutative, associative and idempotent in the set of commits and in the heads, which are the maximal elements of that set
-/// (tests/crdt/cdvcs_test.cpp). Replicas on disk are store/commit_store.hpp; this is its model, for tests and for use in memory.
-/// Source: replikativ crdt/cdvcs/core.cljc. Differs: heads are always the maximal elements, ids cover the whole commit, commits are signed, and each
-/// replica goes on from its current head whatever other heads exist. Authority is not judged here. Thread-compatible.
+/// It has no branches: a branch is another CRDT, made by fork. Several heads are a conflict, which
+/// only a merge ends. Law: `join` is commutative, associative and idempotent in the set of commits
+/// and in the heads, which are the maximal elements of that set (tests/crdt/cdvcs_test.cpp).
+/// Replicas on disk are store/commit_store.hpp; this is its model, for tests and for use in memory.
+/// Source: replikativ crdt/cdvcs/core.cljc. Differs: heads are always the maximal elements, ids
+/// cover the whole commit, commits are signed, and each replica goes on from its current head
+/// whatever other heads exist. Authority is not judged here. Thread-compatible.
 #pragma once
-
-#include <map>
 
 #include "tributary/crdt/commit.hpp"
 #include "tributary/crdt/graph.hpp"
+
+#include <map>
 
 namespace tributary {
 
@@ -26,20 +29,24 @@ public:
 
     /// An empty one. Errors: as verify(signed_genesis).
     static cdvcs create(const signed_genesis& g);
-    /// An empty one that has this one's commits as the past: its first commit has the heads here as parents.
+    /// An empty one that has this one's commits as the past: its first commit has the heads here as
+    /// parents.
     cdvcs fork(const signed_genesis& g) const;
 
     /// One commit on the current head.
     commit_id transact(const identity& author, std::span<const bytes> ops, std::int64_t time_ms);
-    /// Joins heads into one; `order` gives the parents and so the linear order; ops correct what the merge gets wrong. Errors: conflict (`order` is
-    /// not the set of heads), misuse (one head only).
+    /// Joins heads into one; `order` gives the parents and so the linear order; ops correct what
+    /// the merge gets wrong. Errors: conflict (`order` is not the set of heads), misuse (one head
+    /// only).
     commit_id merge(const identity& author,
                     const std::vector<commit_id>& order,
                     std::span<const bytes> corrections,
                     std::int64_t time_ms);
-    /// Takes in the past of `other`'s current head and makes that the second parent of a new commit here. Errors: misuse (nothing there, or known here).
+    /// Takes in the past of `other`'s current head and makes that the second parent of a new commit
+    /// here. Errors: misuse (nothing there, or known here).
     commit_id pull(const identity& author, const cdvcs& other, std::int64_t time_ms);
-    /// Takes in the commits of another replica of the same CRDT; the current head follows its descendants. Errors: misuse (another CRDT).
+    /// Takes in the commits of another replica of the same CRDT; the current head follows its
+    /// descendants. Errors: misuse (another CRDT).
     void join(const cdvcs& other);
 
     const crdt_id& id() const { return id_; }
@@ -67,7 +74,7 @@ private:
     std::map<commit_id, node> index_;
     std::map<public_key, node> tips_;  ///< each author's newest commit
     std::vector<node> heads_;
-    std::vector<node> fork_parents_;   ///< of the first commit
+    std::vector<node> fork_parents_;  ///< of the first commit
     node current_ = 0;
 };
 

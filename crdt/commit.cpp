@@ -1,9 +1,9 @@
 #include "tributary/crdt/commit.hpp"
 
-#include <algorithm>
-
 #include "tributary/crdt/packed.hpp"
 #include "tributary/value/msgpack.hpp"
+
+#include <algorithm>
 
 namespace tributary {
 
@@ -98,9 +98,9 @@ commit_header decode_header(bytes_view data) {
     packed::reader in(data, "a commit header");
     const std::size_t fields = in.array();
     if (const std::uint64_t version = in.uint(); version != 1)
-        throw error(version > 1 ? errc::newer_version : errc::bad_input,
-                    "a commit of version " + std::to_string(version) +
-                        "; this tributary knows version 1");
+        throw error(
+            version > 1 ? errc::newer_version : errc::bad_input,
+            "a commit of version " + std::to_string(version) + "; this tributary knows version 1");
     if (fields != header_fields) in.fail("it has not 13 fields");
     commit_header h;
     h.crdt = crdt_id::from_bytes(in.bin(32));
@@ -120,9 +120,9 @@ commit_header decode_header(bytes_view data) {
     if (h.parents.empty() ? h.gen != 1 : h.gen < 2) in.fail("gen is 1 exactly for a root");
     h.time_ms = in.integer();
     if (const std::uint64_t codec = in.uint(); codec != 0)
-        throw error(errc::newer_version,
-                    "a commit body of codec " + std::to_string(codec) +
-                        ", which needs a newer tributary");
+        throw error(
+            errc::newer_version,
+            "a commit body of codec " + std::to_string(codec) + ", which needs a newer tributary");
     const std::uint64_t op_count = in.uint();
     check_op_count(op_count);
     h.op_count = static_cast<std::uint32_t>(op_count);
@@ -137,9 +137,7 @@ commit_header decode_header(bytes_view data) {
     return h;
 }
 
-commit_id id_of_header(bytes_view header) {
-    return hash_as<commit_id>(commit_purpose, header);
-}
+commit_id id_of_header(bytes_view header) { return hash_as<commit_id>(commit_purpose, header); }
 
 bytes make_body(std::span<const bytes> ops) {
     check_op_count(ops.size());

@@ -1,8 +1,8 @@
 #include "tributary/crdt/genesis.hpp"
 
-#include <algorithm>
-
 #include "tributary/value/msgpack.hpp"
+
+#include <algorithm>
 
 namespace tributary {
 
@@ -22,8 +22,8 @@ constexpr std::size_t record_bytes_max = 64u << 10;
 bool is_second(const value& v, std::string_view first, std::string_view second) {
     const auto& word = v.as<std::string>();
     if (word != first && word != second)
-        fail("expected \"" + std::string(first) + "\" or \"" + std::string(second) + "\", found \"" +
-             word + "\"");
+        fail("expected \"" + std::string(first) + "\" or \"" + std::string(second) +
+             "\", found \"" + word + "\"");
     return word == second;
 }
 
@@ -66,15 +66,14 @@ genesis decode_genesis(bytes_view record) {
     g.public_read = is_second(f[5], "listed", "public");
     g.policy = f[6];
     if (!g.policy.is_nil())
-        throw error(errc::newer_version, "a genesis record with a policy, which needs a newer tributary");
+        throw error(errc::newer_version,
+                    "a genesis record with a policy, which needs a newer tributary");
     g.nonce = f[7].as<blob>().data;
     if (g.nonce.size() != nonce_bytes) fail("its nonce has not 16 bytes");
     return g;
 }
 
-crdt_id id_of_genesis(bytes_view record) {
-    return hash_as<crdt_id>(purpose, record);
-}
+crdt_id id_of_genesis(bytes_view record) { return hash_as<crdt_id>(purpose, record); }
 
 signed_genesis sign(const genesis& g, const identity& owner) {
     signed_genesis made{encode(g), {}};
@@ -92,9 +91,7 @@ genesis verify(const signed_genesis& g) {
     return decoded;
 }
 
-std::string address_of(const crdt_id& id) {
-    return std::string(address_prefix) + id.hex();
-}
+std::string address_of(const crdt_id& id) { return std::string(address_prefix) + id.hex(); }
 
 crdt_id parse_address(std::string_view text) {
     constexpr std::string_view scheme = "trib:";

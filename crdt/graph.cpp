@@ -10,8 +10,8 @@ namespace {
 
 using colors = std::uint8_t;
 
-/// The edge of a walk from children to parents: nodes come out in descending number, so that all of a node's descendants in the
-/// walk have come out before it and its colors are complete.
+/// The edge of a walk from children to parents: nodes come out in descending number, so that all of
+/// a node's descendants in the walk have come out before it and its colors are complete.
 class frontier {
 public:
     struct entry {
@@ -183,8 +183,9 @@ divergence divergence_of(const commit_graph& g, std::span<const node> heads) {
     for (std::size_t i = 0; i < heads.size(); ++i) {
         std::vector<node> others(heads.begin(), heads.end());
         others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
-        found.sides.push_back({heads[i],
-                               *missing(g, others, heads.subspan(i, 1), std::numeric_limits<std::size_t>::max())});
+        found.sides.push_back(
+            {heads[i],
+             *missing(g, others, heads.subspan(i, 1), std::numeric_limits<std::size_t>::max())});
     }
     return found;
 }

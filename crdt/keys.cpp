@@ -1,8 +1,8 @@
 #include "tributary/crdt/keys.hpp"
 
-#include <sodium.h>
-
 #include "tributary/value/error.hpp"
+
+#include <sodium.h>
 
 namespace tributary {
 
@@ -17,9 +17,7 @@ const unsigned char* data_of(bytes_view b) {
     return reinterpret_cast<const unsigned char*>(b.data());
 }
 
-unsigned char* data_of(bytes& b) {
-    return reinterpret_cast<unsigned char*>(b.data());
-}
+unsigned char* data_of(bytes& b) { return reinterpret_cast<unsigned char*>(b.data()); }
 
 bytes with_purpose(std::string_view purpose, bytes_view message) {
     bytes all;
@@ -62,9 +60,7 @@ identity identity::from_seed(bytes_view seed) {
     return made;
 }
 
-identity identity::generate() {
-    return from_seed(random_bytes(crypto_sign_SEEDBYTES));
-}
+identity identity::generate() { return from_seed(random_bytes(crypto_sign_SEEDBYTES)); }
 
 signature identity::sign(std::string_view purpose, bytes_view message) const {
     const bytes all = with_purpose(purpose, message);

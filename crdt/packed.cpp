@@ -1,9 +1,9 @@
 #include "tributary/crdt/packed.hpp"
 
+#include "tributary/value/error.hpp"
+
 #include <limits>
 #include <string>
-
-#include "tributary/value/error.hpp"
 
 namespace tributary::packed {
 
@@ -51,9 +51,7 @@ void put_int(bytes& out, std::int64_t v) {
         put_head(out, 0xd3, raw, 8);
 }
 
-void put_nil(bytes& out) {
-    out.push_back(static_cast<char>(0xc0));
-}
+void put_nil(bytes& out) { out.push_back(static_cast<char>(0xc0)); }
 
 void put_bin(bytes& out, bytes_view data) {
     if (data.size() <= 0xff)
@@ -92,9 +90,7 @@ bytes_view reader::take(std::size_t count) {
     return taken;
 }
 
-void reader::skip(std::size_t count) {
-    take(count);
-}
+void reader::skip(std::size_t count) { take(count); }
 
 std::uint64_t reader::be(std::size_t size) {
     std::uint64_t v = 0;
@@ -132,32 +128,43 @@ std::int64_t reader::integer() {
         return v;
     };
     switch (head) {
-        case 0xcc: return static_cast<std::int64_t>(wide(1, 0x80));
-        case 0xcd: return static_cast<std::int64_t>(wide(2, 0x100));
-        case 0xce: return static_cast<std::int64_t>(wide(4, 0x10000));
+        case 0xcc:
+            return static_cast<std::int64_t>(wide(1, 0x80));
+        case 0xcd:
+            return static_cast<std::int64_t>(wide(2, 0x100));
+        case 0xce:
+            return static_cast<std::int64_t>(wide(4, 0x10000));
         case 0xcf: {
             const std::uint64_t v = wide(8, 0x100000000);
             if (v > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
                 fail("a number is beyond 64 bits with sign");
             return static_cast<std::int64_t>(v);
         }
-        case 0xd0: return below(static_cast<std::int8_t>(be(1)), -32);
+        case 0xd0:
+            return below(static_cast<std::int8_t>(be(1)), -32);
         case 0xd1:
             return below(static_cast<std::int16_t>(be(2)), std::numeric_limits<std::int8_t>::min());
         case 0xd2:
-            return below(static_cast<std::int32_t>(be(4)), std::numeric_limits<std::int16_t>::min());
+            return below(static_cast<std::int32_t>(be(4)),
+                         std::numeric_limits<std::int16_t>::min());
         case 0xd3:
-            return below(static_cast<std::int64_t>(be(8)), std::numeric_limits<std::int32_t>::min());
-        default: fail("expected an integer");
+            return below(static_cast<std::int64_t>(be(8)),
+                         std::numeric_limits<std::int32_t>::min());
+        default:
+            fail("expected an integer");
     }
 }
 
 bytes_view reader::bin() {
     switch (byte()) {
-        case 0xc4: return take(be(1));
-        case 0xc5: return take(wide(2, 0x100));
-        case 0xc6: return take(wide(4, 0x10000));
-        default: fail("expected bytes");
+        case 0xc4:
+            return take(be(1));
+        case 0xc5:
+            return take(wide(2, 0x100));
+        case 0xc6:
+            return take(wide(4, 0x10000));
+        default:
+            fail("expected bytes");
     }
 }
 

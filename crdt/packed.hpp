@@ -1,10 +1,11 @@
-/// The few canonical MessagePack forms that commits and their index records are made of, written and read without making values of
-/// them: a million ops a second pass through here. docs/formats.md gives the rules; value/msgpack.hpp is the general codec.
+/// The few canonical MessagePack forms that commits and their index records are made of, written
+/// and read without making values of them: a million ops a second pass through here.
+/// docs/formats.md gives the rules; value/msgpack.hpp is the general codec.
 #pragma once
 
-#include <cstdint>
-
 #include "tributary/value/bytes.hpp"
+
+#include <cstdint>
 
 namespace tributary::packed {
 
@@ -15,7 +16,8 @@ void put_bin(bytes& out, bytes_view data);
 /// The head of an array; its `count` elements must follow.
 void put_array(bytes& out, std::size_t count);
 
-/// Takes a canonical encoding apart, front to back. Errors of all: bad_input, naming what was being read.
+/// Takes a canonical encoding apart, front to back. Errors of all: bad_input, naming what was being
+/// read.
 class reader {
 public:
     /// `what` is named in errors and must outlive the reader.

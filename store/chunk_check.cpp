@@ -44,8 +44,9 @@ void chunk_check::check(std::span<const commit> chunk) {
         } catch (const error& e) {
             const std::string place =
                 " (" + std::to_string(i + 1) + " of " + std::to_string(chunk.size()) + " sent)";
-            throw error(e.code(),
-                        "commit " + id_of_header(chunk[i].header).brief() + place + ": " + e.what());
+            throw error(
+                e.code(),
+                "commit " + id_of_header(chunk[i].header).brief() + place + ": " + e.what());
         }
     }
     check_signatures(chunk);
@@ -90,8 +91,9 @@ void chunk_check::check_chain(const commit_header& h, planned& p) const {
     }
     const node_info prev = info_of(*number);
     if (prev.crdt != h.crdt || prev.author != h.author || prev.seq + 1 != h.seq)
-        throw error(errc::bad_input,
-                    "its seq " + std::to_string(h.seq) + " does not follow its author's previous commit");
+        throw error(
+            errc::bad_input,
+            "its seq " + std::to_string(h.seq) + " does not follow its author's previous commit");
     if (*number > replica_.state().commits) p.prev_planned = *number - replica_.state().commits;
 }
 
@@ -112,7 +114,8 @@ void chunk_check::check_parents(const commit_header& h, node_info& info) {
                         std::to_string(gen));
 }
 
-/// Whoever signed a commit signed, through prev, all before it. So from the newest on: one that no other vouches for must be signed.
+/// Whoever signed a commit signed, through prev, all before it. So from the newest on: one that no
+/// other vouches for must be signed.
 void chunk_check::check_signatures(std::span<const commit> chunk) {
     std::vector<bool> vouched(planned_.size() + 1);
     for (std::size_t place = planned_.size(); place > 0; --place) {

@@ -1,22 +1,25 @@
-/// Every check that a commit from elsewhere must pass before anything of its chunk is staged. Nothing here changes a store.
+/// Every check that a commit from elsewhere must pass before anything of its chunk is staged.
+/// Nothing here changes a store.
 #pragma once
+
+#include "tributary/store/replica.hpp"
 
 #include <span>
 #include <unordered_map>
 #include <vector>
 
-#include "tributary/store/replica.hpp"
-
 namespace tributary {
 
-/// Authorities that commits not yet staged lead to. Numbers go on from those of the replica, which must not gain others meanwhile.
+/// Authorities that commits not yet staged lead to. Numbers go on from those of the replica, which
+/// must not gain others meanwhile.
 class authority_draft {
 public:
     explicit authority_draft(const replica& r) : replica_(r), base_(r.state().authorities) {}
 
     authority_ptr get(std::uint64_t number) const;
     std::uint64_t join(std::uint64_t a, std::uint64_t b);
-    /// The number after `h`, whose ancestors of the same genesis give `before`. Errors: unauthorized, bad_input, newer_version.
+    /// The number after `h`, whose ancestors of the same genesis give `before`. Errors:
+    /// unauthorized, bad_input, newer_version.
     std::uint64_t after(std::uint64_t before, const commit_header& h);
 
     /// To be staged, in order.
@@ -33,9 +36,10 @@ private:
 class chunk_check {
 public:
     struct planned {
-        accepted_commit commit;       ///< header and body are still in the chunk
-        std::size_t source = 0;       ///< where in the chunk
-        std::size_t prev_planned = 0; ///< 1 + the place of prev among those planned; 0: not in this chunk
+        accepted_commit commit;  ///< header and body are still in the chunk
+        std::size_t source = 0;  ///< where in the chunk
+        std::size_t prev_planned =
+            0;  ///< 1 + the place of prev among those planned; 0: not in this chunk
     };
 
     explicit chunk_check(const replica& r) : replica_(r), authorities_(r) {}

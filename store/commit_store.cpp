@@ -1,13 +1,13 @@
 #include "tributary/store/commit_store.hpp"
 
-#include <algorithm>
-#include <tuple>
-
 #include "tributary/crdt/packed.hpp"
 #include "tributary/store/chunk_check.hpp"
 #include "tributary/store/keys.hpp"
 #include "tributary/store/replica.hpp"
 #include "tributary/store/verify.hpp"
+
+#include <algorithm>
+#include <tuple>
 
 namespace tributary {
 
@@ -17,9 +17,7 @@ using keys::space;
 
 constexpr std::uint64_t format = 1;
 
-bytes format_key() {
-    return keys::of(space::meta) + "format";
-}
+bytes format_key() { return keys::of(space::meta) + "format"; }
 
 arrival_entry to_arrival(const entry_record& e) {
     return {e.info.number, e.info.id, bytes(e.header), e.sig, e.digest, e.info.counted};
@@ -44,10 +42,11 @@ struct commit_store::impl {
     /// Runs `change`; if it fails half-way (the kv cannot be read), everything staged is forgotten.
     template <class Change>
     void stage(const Change& change);
-    std::pair<commit_header, node_info> prepare(replica& r,
-                                                const public_key& author,
-                                                const std::optional<std::vector<commit_id>>& parents,
-                                                authority_draft& authorities);
+    std::pair<commit_header, node_info> prepare(
+        replica& r,
+        const public_key& author,
+        const std::optional<std::vector<commit_id>>& parents,
+        authority_draft& authorities);
     /// `last_is_current`: the last commit becomes the current head wherever it stands.
     void stage_all(replica& r,
                    const authority_draft& authorities,
@@ -130,7 +129,8 @@ replica* commit_store::impl::by_name(std::string_view name) {
 void commit_store::impl::require_free(const std::string& name) {
     if (name.empty()) throw error(errc::misuse, "a CRDT needs a name");
     if (by_name(name))
-        throw error(errc::exists, "there is a CRDT named \"" + name + "\" already; choose another name");
+        throw error(errc::exists,
+                    "there is a CRDT named \"" + name + "\" already; choose another name");
 }
 
 commit_store::commit_store(kv& db) : impl_(std::make_unique<impl>(db)) {}
@@ -141,8 +141,7 @@ commit_store::~commit_store() = default;
 crdt_handle commit_store::add(const signed_genesis& g, const std::string& name) {
     tributary::verify(g);
     impl_->require_free(name);
-    if (find_id(id_of_genesis(g.record)))
-        throw error(errc::exists, "this CRDT is here already");
+    if (find_id(id_of_genesis(g.record))) throw error(errc::exists, "this CRDT is here already");
     const crdt_handle h = impl_->replicas.empty() ? 1 : impl_->replicas.rbegin()->first + 1;
     state_record state;
     state.genesis = g;
@@ -196,9 +195,7 @@ crdt_state commit_store::state(crdt_handle h) const {
     return out;
 }
 
-const genesis& commit_store::genesis_of(crdt_handle h) const {
-    return impl_->at(h).rules();
-}
+const genesis& commit_store::genesis_of(crdt_handle h) const { return impl_->at(h).rules(); }
 
 // -- Writing --------------------------------------------------------------------------------------
 
@@ -297,9 +294,8 @@ ingest_report commit_store::impl::ingest(crdt_handle h,
 }
 
 ingest_report commit_store::ingest(crdt_handle h, std::span<const commit> chunk) {
-    return impl_->ingest(h, chunk, [&](std::size_t i) {
-        return std::pair(chunk[i].header, chunk[i].body);
-    });
+    return impl_->ingest(
+        h, chunk, [&](std::size_t i) { return std::pair(chunk[i].header, chunk[i].body); });
 }
 
 ingest_report commit_store::ingest(crdt_handle h, std::vector<commit>&& chunk) {
@@ -313,7 +309,8 @@ void commit_store::set_current(crdt_handle h, const commit_id& head) {
     const auto n = r.find(head);
     if (!n) throw error(errc::not_found, "commit " + head.hex() + " is not here");
     const auto& heads = r.heads();
-    if (std::none_of(heads.begin(), heads.end(), [&](const auto& known) { return known.number == *n; }))
+    if (std::none_of(
+            heads.begin(), heads.end(), [&](const auto& known) { return known.number == *n; }))
         throw error(errc::misuse, "commit " + head.brief() + " is no head");
     impl_->stage([&] {
         r.set_current(*n);
@@ -379,9 +376,7 @@ arrival_entry commit_store::entry(crdt_handle h, node n) const {
     return to_arrival(parse_entry(n, record));
 }
 
-bytes commit_store::body(crdt_handle h, node n) const {
-    return impl_->at(h).body(n);
-}
+bytes commit_store::body(crdt_handle h, node n) const { return impl_->at(h).body(n); }
 
 void commit_store::scan(
     crdt_handle h,
@@ -415,9 +410,7 @@ bool commit_store::is_valid(crdt_handle h, const arrival_cursor& c) const {
     return c.seq <= impl_->at(h).state().commits && entry(h, c.seq).digest == c.digest;
 }
 
-const commit_graph& commit_store::graph(crdt_handle h) const {
-    return impl_->at(h);
-}
+const commit_graph& commit_store::graph(crdt_handle h) const { return impl_->at(h); }
 
 std::vector<node> commit_store::head_nodes(crdt_handle h) const {
     std::vector<node> nodes;
@@ -425,9 +418,7 @@ std::vector<node> commit_store::head_nodes(crdt_handle h) const {
     return nodes;
 }
 
-std::vector<node> commit_store::tip_nodes(crdt_handle h) const {
-    return impl_->at(h).tips();
-}
+std::vector<node> commit_store::tip_nodes(crdt_handle h) const { return impl_->at(h).tips(); }
 
 authority commit_store::authority_at(crdt_handle h, node n) const {
     const replica& r = impl_->at(h);

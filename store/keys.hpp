@@ -1,11 +1,12 @@
-/// How the commit store lays out its keys: one byte says what, then the CRDT's handle, then what names the thing there. Numbers are
-/// big-endian, so bulk data is written under ascending keys; only the index is under hashes. The bytes are on disk: never reuse one.
+/// How the commit store lays out its keys: one byte says what, then the CRDT's handle, then what
+/// names the thing there. Numbers are big-endian, so bulk data is written under ascending keys;
+/// only the index is under hashes. The bytes are on disk: never reuse one.
 #pragma once
-
-#include <cstdint>
 
 #include "tributary/crdt/graph.hpp"
 #include "tributary/value/bytes.hpp"
+
+#include <cstdint>
 
 namespace tributary::keys {
 
@@ -25,9 +26,7 @@ enum class space : char {
     mark = 'K',          ///< handle, key -> mark
 };
 
-inline bytes of(space s) {
-    return bytes(1, static_cast<char>(s));
-}
+inline bytes of(space s) { return bytes(1, static_cast<char>(s)); }
 
 inline bytes of(space s, std::uint32_t handle) {
     bytes key;

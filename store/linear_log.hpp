@@ -1,13 +1,13 @@
 /// The linear log of one CRDT: linear(head) by position, where `head` is what it last followed.
 #pragma once
 
-#include <functional>
-#include <optional>
-
 #include "tributary/crdt/graph.hpp"
 #include "tributary/store/commit_store.hpp"
 #include "tributary/store/records.hpp"
 #include "tributary/store/staging.hpp"
+
+#include <functional>
+#include <optional>
 
 namespace tributary {
 
@@ -21,8 +21,8 @@ public:
     linear_entry at(std::uint64_t position) const;
     std::optional<linear_entry> find(node n) const;
 
-    /// Becomes linear(head): keeps the log up to the newest commit of the new mainline that the old mainline has too, and replaces the
-    /// rest. O(divergence), no recursion.
+    /// Becomes linear(head): keeps the log up to the newest commit of the new mainline that the old
+    /// mainline has too, and replaces the rest. O(divergence), no recursion.
     void follow(const commit_graph& g, node head);
 
 private:

@@ -1,8 +1,8 @@
 #include "tributary/store/records.hpp"
 
-#include <cstring>
-
 #include "tributary/crdt/packed.hpp"
+
+#include <cstring>
 
 namespace tributary {
 
@@ -12,13 +12,12 @@ constexpr std::uint8_t flag_signed = 1;
 constexpr std::uint8_t flag_foreign = 2;
 constexpr std::uint8_t flag_uncounted = 4;
 constexpr std::uint64_t state_version = 1;
-// Every header of version 1 begins with the heads of its array and of two 32-byte bins: crdt and author.
+// Every header of version 1 begins with the heads of its array and of two 32-byte bins: crdt and
+// author.
 constexpr std::size_t crdt_offset = 4;
 constexpr std::size_t author_offset = 38;
 
-bytes_view view_of(const hash16& h) {
-    return {reinterpret_cast<const char*>(h.data()), h.size()};
-}
+bytes_view view_of(const hash16& h) { return {reinterpret_cast<const char*>(h.data()), h.size()}; }
 
 hash16 digest_of(bytes_view b) {
     hash16 h;

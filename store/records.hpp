@@ -1,12 +1,12 @@
 /// What the commit store keeps beside headers and bodies, and its bytes.
 #pragma once
 
+#include "tributary/crdt/commit.hpp"
+#include "tributary/crdt/graph.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <vector>
-
-#include "tributary/crdt/commit.hpp"
-#include "tributary/crdt/graph.hpp"
 
 namespace tributary {
 
@@ -16,11 +16,12 @@ struct node_info {
     commit_id id;
     crdt_id crdt;
     public_key author;
-    std::uint64_t seq = 0;        ///< in the author's chain
+    std::uint64_t seq = 0;  ///< in the author's chain
     std::uint64_t gen = 0;
     std::uint64_t authority = 0;  ///< number of the authority after it
     bool foreign = false;         ///< of another genesis
-    bool counted = true;          ///< false: beyond its author's revocation and beneath no commit that counts
+    bool counted =
+        true;  ///< false: beyond its author's revocation and beneath no commit that counts
     std::vector<node> parents;
 };
 
@@ -47,12 +48,12 @@ struct state_record {
     std::uint64_t commits = 0;
     hash16 digest{};
     std::uint64_t ops = 0;
-    node current = 0;                 ///< 0: none
+    node current = 0;  ///< 0: none
     std::uint64_t linear_length = 0;
-    node linear_top = 0;              ///< no node above it is in the linear log
-    std::uint64_t authorities = 0;    ///< numbered from 1; 0 is the empty one
-    std::uint64_t everyone = 0;       ///< number of the join over all commits
-    std::uint64_t uncounted = 0;      ///< commits that do not count
+    node linear_top = 0;            ///< no node above it is in the linear log
+    std::uint64_t authorities = 0;  ///< numbered from 1; 0 is the empty one
+    std::uint64_t everyone = 0;     ///< number of the join over all commits
+    std::uint64_t uncounted = 0;    ///< commits that do not count
 };
 
 bytes encode(const state_record& s);

@@ -1,11 +1,11 @@
 #include "tributary/store/replica.hpp"
 
+#include "tributary/crdt/packed.hpp"
+#include "tributary/store/keys.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <set>
-
-#include "tributary/crdt/packed.hpp"
-#include "tributary/store/keys.hpp"
 
 namespace tributary {
 
@@ -123,7 +123,8 @@ const std::vector<replica::head>& replica::heads() const {
     std::sort(loaded.begin(), loaded.end());
     loose_.clear();
     if (state_.uncounted > 0)
-        if (const auto record = to_.get(keys::of(space::loose, handle_))) loose_ = parse_nodes(*record);
+        if (const auto record = to_.get(keys::of(space::loose, handle_)))
+            loose_ = parse_nodes(*record);
     had_loose_ = !loose_.empty();
     return heads_.emplace(std::move(loaded));
 }
@@ -138,10 +139,12 @@ std::vector<node> replica::tips() const {
 }
 
 std::optional<replica::author_tip> replica::tip_of(const public_key& author) const {
-    if (const auto found = author_tips_.find(author); found != author_tips_.end()) return found->second;
+    if (const auto found = author_tips_.find(author); found != author_tips_.end())
+        return found->second;
     const bytes prefix = keys::of(space::author, handle_, author.view());
     const auto at = to_.db().cursor();
-    at->seek_back(keys::of(space::author, handle_, author.view(), std::numeric_limits<std::uint64_t>::max()));
+    at->seek_back(
+        keys::of(space::author, handle_, author.view(), std::numeric_limits<std::uint64_t>::max()));
     if (!at->valid() || !at->key().starts_with(prefix)) return std::nullopt;
     author_tip tip;
     tip.seq = get_be64(at->key().substr(prefix.size()));
@@ -158,7 +161,8 @@ authority_ptr replica::authority_of(std::uint64_t number) const {
     const auto record = to_.get(keys::of(space::authority, handle_, number));
     if (!record) damaged("authority number " + std::to_string(number));
     if (authorities_.size() >= cached_authorities_max) authorities_.clear();
-    return authorities_.emplace(number, std::make_shared<const authority>(decode_authority(*record)))
+    return authorities_
+        .emplace(number, std::make_shared<const authority>(decode_authority(*record)))
         .first->second;
 }
 
@@ -174,7 +178,8 @@ void replica::add_authority(const authority_ptr& a) {
 void replica::add(accepted_commit c) {
     const node number = ++state_.commits;
     TRIBUTARY_CHECK(c.info.number == number);
-    const bytes_view before(reinterpret_cast<const char*>(state_.digest.data()), state_.digest.size());
+    const bytes_view before(reinterpret_cast<const char*>(state_.digest.data()),
+                            state_.digest.size());
     state_.digest = hash_short("trib.arrival.1", before, c.info.id.view());
     state_.ops += c.op_count;
     dirty_ = true;
@@ -196,7 +201,8 @@ void replica::record_author(const node_info& info) {
     if (tip && info.seq <= tip->seq)
         if (const auto record = to_.get(key)) numbers = parse_nodes(*record);
     if (!numbers.empty())
-        to_.put(keys::of(space::equivocation, handle_, info.number), encode_number(numbers.front()));
+        to_.put(keys::of(space::equivocation, handle_, info.number),
+                encode_number(numbers.front()));
     numbers.push_back(info.number);
     to_.put(std::move(key), encode_nodes(numbers));
     if (!tip || info.seq > tip->seq) author_tips_[info.author] = {info.seq, info.number, info.id};
@@ -233,8 +239,9 @@ bool replica::widen_everyone(std::uint64_t authority) {
     return std::exchange(state_.everyone, joined) != joined;
 }
 
-/// What is beneath a commit that counts is no head, and counts. Beneath an ancestor that counted before, both are so already; the walk goes on only through
-/// those of another genesis and those that did not count.
+/// What is beneath a commit that counts is no head, and counts. Beneath an ancestor that counted
+/// before, both are so already; the walk goes on only through those of another genesis and those
+/// that did not count.
 void replica::raise(const node_info& info) {
     std::set<node, std::greater<>> left(info.parents.begin(), info.parents.end());
     const auto lowest_head = [this] {

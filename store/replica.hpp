@@ -1,22 +1,25 @@
-/// One CRDT in the commit store: its log, index, heads, authority and linear log, and how a commit that has passed all checks changes them.
+/// One CRDT in the commit store: its log, index, heads, authority and linear log, and how a commit
+/// that has passed all checks changes them.
 ///
-/// Which commits count. Every stored commit of the own genesis had the right to write by its own ancestors. `everyone` is the join of
-/// the authority of all of them; only owners, who cannot be revoked, change it. A commit *counts* if `everyone` lets its author
-/// write its seq, or if a commit that counts builds on it. So a commit beyond a revocation that is concurrent with it is kept and served, but is no head and is
-/// not listed, until an authorised commit builds on it. Heads are the maximal ones of the commits that count, a function of the set of
-/// commits alone. Commits of another genesis are ancestors at most.
+/// Which commits count. Every stored commit of the own genesis had the right to write by its own
+/// ancestors. `everyone` is the join of the authority of all of them; only owners, who cannot be
+/// revoked, change it. A commit *counts* if `everyone` lets its author write its seq, or if a
+/// commit that counts builds on it. So a commit beyond a revocation that is concurrent with it is
+/// kept and served, but is no head and is not listed, until an authorised commit builds on it.
+/// Heads are the maximal ones of the commits that count, a function of the set of commits alone.
+/// Commits of another genesis are ancestors at most.
 ///
 /// Thread rule: one thread.
 #pragma once
-
-#include <memory>
-#include <unordered_map>
-#include <vector>
 
 #include "tributary/crdt/authority.hpp"
 #include "tributary/store/linear_log.hpp"
 #include "tributary/store/records.hpp"
 #include "tributary/store/staging.hpp"
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
 
 namespace tributary {
 
@@ -24,7 +27,7 @@ using authority_ptr = std::shared_ptr<const authority>;
 
 /// A commit that has passed every check.
 struct accepted_commit {
-    node_info info;                ///< its number is the next one
+    node_info info;  ///< its number is the next one
     bytes header;
     std::optional<signature> sig;  ///< verified
     bytes body;
@@ -113,15 +116,15 @@ private:
 
     // Caches of what is stored.
     mutable std::optional<std::vector<head>> heads_;  ///< by id; read when first needed
-    mutable std::vector<node> loose_;                 ///< tips that do not count; read with the heads
-    mutable bool had_loose_ = false;                  ///< when they were last saved or read
-    mutable std::vector<node_info> recent_;           ///< by number modulo its size
+    mutable std::vector<node> loose_;        ///< tips that do not count; read with the heads
+    mutable bool had_loose_ = false;         ///< when they were last saved or read
+    mutable std::vector<node_info> recent_;  ///< by number modulo its size
     mutable std::unordered_map<public_key, author_tip> author_tips_;
     mutable std::unordered_map<std::uint64_t, authority_ptr> authorities_;
 };
 
-/// The number of join(a, b), where `find` gives an authority by its number and `add` numbers one that is new. Costs nothing when
-/// one number says it all, the usual case.
+/// The number of join(a, b), where `find` gives an authority by its number and `add` numbers one
+/// that is new. Costs nothing when one number says it all, the usual case.
 template <class Find, class Add>
 std::uint64_t join_numbers(std::uint64_t a, std::uint64_t b, const Find& find, const Add& add) {
     if (a == b || b == 0) return a;

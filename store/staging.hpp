@@ -1,12 +1,12 @@
 /// Changes waiting for their flush, over a kv and visible through it. Thread rule: one thread.
 #pragma once
 
+#include "tributary/store/kv.hpp"
+
 #include <functional>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
-
-#include "tributary/store/kv.hpp"
 
 namespace tributary {
 
@@ -19,7 +19,8 @@ public:
     void put(bytes key, bytes val);
     void erase(bytes key);
     /// Every key that begins with `prefix`, in order.
-    void each(bytes_view prefix, const std::function<void(bytes_view key, bytes_view val)>& visit) const;
+    void each(bytes_view prefix,
+              const std::function<void(bytes_view key, bytes_view val)>& visit) const;
 
     /// What is staged under `key`: nothing, or the value, or that it is erased.
     const std::optional<bytes>* staged(bytes_view key) const;

@@ -1,9 +1,9 @@
 #include "tributary/store/verify.hpp"
 
+#include "tributary/store/keys.hpp"
+
 #include <algorithm>
 #include <unordered_set>
-
-#include "tributary/store/keys.hpp"
 
 namespace tributary {
 
@@ -35,14 +35,13 @@ private:
     authority everyone_;
 };
 
-std::string at(node n) {
-    return "commit number " + std::to_string(n) + ": ";
-}
+std::string at(node n) { return "commit number " + std::to_string(n) + ": "; }
 
 void checker::take(const arrival_entry& e, bytes_view body) {
     try {
         if (e.number != next_++) report(at(e.number) + "out of order");
-        if (id_of_header(e.header) != e.id) report(at(e.number) + "its header does not have its id");
+        if (id_of_header(e.header) != e.id)
+            report(at(e.number) + "its header does not have its id");
         const bytes_view before(reinterpret_cast<const char*>(digest_.data()), digest_.size());
         digest_ = hash_short("trib.arrival.1", before, e.id.view());
         if (e.digest != digest_) report(at(e.number) + "the arrival log's chain is broken");
@@ -61,7 +60,8 @@ void checker::take(const arrival_entry& e, bytes_view body) {
 }
 
 void checker::check_place(const arrival_entry& e, const node_info& info, const commit_header& h) {
-    if (info.foreign != (h.crdt != replica_.id())) report(at(e.number) + "marked as of another CRDT");
+    if (info.foreign != (h.crdt != replica_.id()))
+        report(at(e.number) + "marked as of another CRDT");
     if (info.parents.size() != h.parents.size()) {
         report(at(e.number) + "its parents are not those of its header");
         return;
@@ -78,7 +78,8 @@ void checker::check_place(const arrival_entry& e, const node_info& info, const c
 }
 
 void checker::check_author(const arrival_entry& e, const node_info& info, const commit_header& h) {
-    if (info.seq != h.seq || info.author != h.author) report(at(e.number) + "its author's chain is wrong");
+    if (info.seq != h.seq || info.author != h.author)
+        report(at(e.number) + "its author's chain is wrong");
     if (e.sig && !verify(h.author, e.id, *e.sig)) report(at(e.number) + "its signature is wrong");
     if (!e.sig) unvouched_.insert(e.id);
     if (h.prev) unvouched_.erase(*h.prev);
@@ -111,8 +112,7 @@ void checker::check_authority(const node_info& info, const commit_header& h) {
     if (!before.may_write(replica_.rules(), h.author, h.seq))
         report(at(info.number) + "its author had no right to write");
     const bool unchanged = same == info.authority && h.ext.as<map>().entries.empty() && !differ;
-    if (!unchanged &&
-        apply(before, replica_.rules(), h) != *replica_.authority_of(info.authority))
+    if (!unchanged && apply(before, replica_.rules(), h) != *replica_.authority_of(info.authority))
         report(at(info.number) + "the authority kept for it is wrong");
     if (authorities_.insert(info.authority).second)
         everyone_ = join(everyone_, *replica_.authority_of(info.authority));
@@ -150,8 +150,7 @@ void checker::check_heads() {
 void checker::check_linear() {
     const state_record& s = replica_.state();
     std::vector<node> order;
-    if (s.current != 0)
-        order = linear_extension(replica_, s.current, [](node) { return false; });
+    if (s.current != 0) order = linear_extension(replica_, s.current, [](node) { return false; });
     if (order.size() != s.linear_length) {
         report("the linear log has another length than the order of its head");
         return;

@@ -6,9 +6,10 @@
 namespace tributary {
 
 /// As commit_store::verify.
-std::uint64_t verify_replica(const commit_store& store,
-                             const replica& r,
-                             const std::function<void(const std::string&)>& problem,
-                             const std::function<void(std::uint64_t done, std::uint64_t all)>& progress);
+std::uint64_t verify_replica(
+    const commit_store& store,
+    const replica& r,
+    const std::function<void(const std::string&)>& problem,
+    const std::function<void(std::uint64_t done, std::uint64_t all)>& progress);
 
 }  // namespace tributary

@@ -80,7 +80,8 @@ TEST_CASE("authority: join is commutative, associative, idempotent (random)", "[
     for (std::uint64_t seed = 0; seed < 300; ++seed) {
         INFO("seed " << seed);
         random_source random(seed);
-        const authority a = random_authority(random), b = random_authority(random), c = random_authority(random);
+        const authority a = random_authority(random), b = random_authority(random),
+                        c = random_authority(random);
         CHECK(join(a, b) == join(b, a));
         CHECK(join(a, join(b, c)) == join(join(a, b), c));
         CHECK(join(a, a) == a);

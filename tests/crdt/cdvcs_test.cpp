@@ -1,10 +1,10 @@
-#include <algorithm>
-#include <set>
+#include "tributary/crdt/cdvcs.hpp"
 
 #include <catch2/catch.hpp>
 
 #include "crdt/support.hpp"
-#include "tributary/crdt/cdvcs.hpp"
+#include <algorithm>
+#include <set>
 
 using namespace tributary;
 using namespace tributary::test;

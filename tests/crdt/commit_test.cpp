@@ -1,12 +1,12 @@
 #include "tributary/crdt/commit.hpp"
 
-#include <limits>
+#include "tributary/crdt/packed.hpp"
 
 #include <catch2/catch.hpp>
 
 #include "crdt/fixture.hpp"
 #include "crdt/support.hpp"
-#include "tributary/crdt/packed.hpp"
+#include <limits>
 
 using namespace tributary;
 using namespace tributary::test;
@@ -27,7 +27,8 @@ commit_header full_header() {
 }
 
 std::vector<bytes> three_ops() {
-    return {encode(op{symbol{"add-tweet"}, make_map({{"id", 839911263463325696}, {"text", "h\u00e9llo"}})}),
+    return {encode(op{symbol{"add-tweet"},
+                      make_map({{"id", 839911263463325696}, {"text", "h\u00e9llo"}})}),
             encode(op{symbol{"like"}, vector{1, 2.5, nullptr}}),
             encode(op{symbol{"noop"}, value()})};
 }
@@ -77,9 +78,18 @@ TEST_CASE("commit: a header is read back as it was written", "[crdt]") {
 TEST_CASE("commit: the header's codec is that of values", "[crdt]") {
     // Two ways to the same bytes: the fast one of headers and the general one.
     commit_header h = full_header();
-    for (const std::int64_t time : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{-33}, std::int64_t{-129}, std::int64_t{-40000},
-                                    std::int64_t{127}, std::int64_t{128}, std::int64_t{255}, std::int64_t{256}, std::int64_t{65536},
-                                    std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}) {
+    for (const std::int64_t time : {std::int64_t{0},
+                                    std::int64_t{-1},
+                                    std::int64_t{-33},
+                                    std::int64_t{-129},
+                                    std::int64_t{-40000},
+                                    std::int64_t{127},
+                                    std::int64_t{128},
+                                    std::int64_t{255},
+                                    std::int64_t{256},
+                                    std::int64_t{65536},
+                                    std::numeric_limits<std::int64_t>::min(),
+                                    std::numeric_limits<std::int64_t>::max()}) {
         h.time_ms = time;
         const bytes header = encode(h);
         CHECK(encode(decode(header)) == header);
@@ -97,9 +107,9 @@ TEST_CASE("commit: faulty headers are refused", "[crdt]") {
     CHECK(refusal(changed(good, 0, 0)) == errc::bad_input);
     CHECK(refusal(changed(good, 1, blob{"short"})) == errc::bad_input);
     CHECK(refusal(changed(good, 3, 0)) == errc::bad_input);
-    CHECK(refusal(changed(good, 3, 1)) == errc::bad_input);     // with a prev
-    CHECK(refusal(changed(good, 4, value())) == errc::bad_input);  // seq 300 without one
-    CHECK(refusal(changed(good, 6, 1)) == errc::bad_input);     // with parents
+    CHECK(refusal(changed(good, 3, 1)) == errc::bad_input);         // with a prev
+    CHECK(refusal(changed(good, 4, value())) == errc::bad_input);   // seq 300 without one
+    CHECK(refusal(changed(good, 6, 1)) == errc::bad_input);         // with parents
     CHECK(refusal(changed(good, 5, vector{})) == errc::bad_input);  // gen 70000 without
     CHECK(refusal(changed(good, 6, -1)) == errc::bad_input);
     CHECK(refusal(changed(good, 7, "now")) == errc::bad_input);
@@ -145,7 +155,11 @@ TEST_CASE("commit: a body is split into the ops it was made of", "[crdt]") {
     for (const bytes& o : ops) as_values.emplace_back(blob{o});
     CHECK(encode(value(as_values)) == body);
 
-    for (const std::size_t size : {std::size_t{0}, std::size_t{255}, std::size_t{256}, std::size_t{65535}, std::size_t{65536}}) {
+    for (const std::size_t size : {std::size_t{0},
+                                   std::size_t{255},
+                                   std::size_t{256},
+                                   std::size_t{65535},
+                                   std::size_t{65536}}) {
         const std::vector<bytes> one{bytes(size, 'o')};
         const bytes around = make_body(one);
         CHECK(split_body(around) == std::vector<bytes_view>{one[0]});
@@ -157,9 +171,7 @@ TEST_CASE("commit: a body must be what the header says", "[crdt]") {
     const auto ops = three_ops();
     const commit made = make_commit(full_header(), ops, person(1));
     const commit_header h = decode_header(made.header);
-    const auto refusal = [&](const bytes& body) {
-        return code_of([&] { verify_body(h, body); });
-    };
+    const auto refusal = [&](const bytes& body) { return code_of([&] { verify_body(h, body); }); };
     CHECK(refusal(made.body) == errc{});
     CHECK(refusal("") == errc::bad_input);
     CHECK(refusal(made.body + "x") == errc::bad_input);

@@ -1,12 +1,13 @@
-/// Byte vectors: what is committed under tests/fixtures/crdt as hexadecimal is what every version must write.
+/// Byte vectors: what is committed under tests/fixtures/crdt as hexadecimal is what every version
+/// must write.
 #pragma once
 
-#include <fstream>
-#include <string>
+#include "tributary/value/bytes.hpp"
 
 #include <catch2/catch.hpp>
 
-#include "tributary/value/bytes.hpp"
+#include <fstream>
+#include <string>
 
 namespace tributary::test {
 

@@ -10,9 +10,7 @@ using namespace tributary::test;
 
 namespace {
 
-value record_of(const genesis& g) {
-    return decode(encode(g));
-}
+value record_of(const genesis& g) { return decode(encode(g)); }
 
 }  // namespace
 
@@ -64,8 +62,9 @@ TEST_CASE("genesis: faulty records are refused", "[crdt]") {
     CHECK(refusal(changed(1, 7)) == errc::bad_input);
     CHECK(refusal(changed(3, vector{})) == errc::bad_input);
     CHECK(refusal(changed(3, vector{blob{"short"}})) == errc::bad_input);
-    CHECK(refusal(changed(3, vector{good.as<vector>()[3].as<vector>()[0], good.as<vector>()[3].as<vector>()[0]})) ==
-          errc::bad_input);
+    CHECK(refusal(changed(3,
+                          vector{good.as<vector>()[3].as<vector>()[0],
+                                 good.as<vector>()[3].as<vector>()[0]})) == errc::bad_input);
     CHECK(refusal(changed(4, "sometimes")) == errc::bad_input);
     CHECK(refusal(changed(5, "open")) == errc::bad_input);
     CHECK(refusal(changed(6, make_map({}))) == errc::newer_version);

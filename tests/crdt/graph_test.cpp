@@ -1,9 +1,8 @@
-#include <algorithm>
-#include <set>
-
 #include <catch2/catch.hpp>
 
 #include "crdt/support.hpp"
+#include <algorithm>
+#include <set>
 
 using namespace tributary;
 using namespace tributary::test;
@@ -22,7 +21,8 @@ std::set<node> past(const listed_graph& g, node n) {
 nodes brute_maximal(const listed_graph& g, const std::set<node>& of) {
     nodes found;
     for (const node n : of)
-        if (std::none_of(of.begin(), of.end(), [&](node m) { return m != n && past(g, m).contains(n); }))
+        if (std::none_of(
+                of.begin(), of.end(), [&](node m) { return m != n && past(g, m).contains(n); }))
             found.push_back(n);
     return found;
 }

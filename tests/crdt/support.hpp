@@ -1,13 +1,13 @@
 /// What tests of commits need: fixed identities, small ops, random graphs.
 #pragma once
 
-#include <algorithm>
-#include <random>
-
 #include "tributary/crdt/authority.hpp"
 #include "tributary/crdt/commit.hpp"
 #include "tributary/crdt/graph.hpp"
 #include "tributary/value/msgpack.hpp"
+
+#include <algorithm>
+#include <random>
 
 namespace tributary::test {
 
@@ -16,13 +16,9 @@ inline identity person(unsigned char n) {
     return identity::from_seed(bytes(32, static_cast<char>(n)));
 }
 
-inline bytes small_op(std::int64_t n) {
-    return encode(op{symbol{"put"}, value(n)});
-}
+inline bytes small_op(std::int64_t n) { return encode(op{symbol{"put"}, value(n)}); }
 
-inline std::vector<bytes> small_ops(std::int64_t n) {
-    return {small_op(n)};
-}
+inline std::vector<bytes> small_ops(std::int64_t n) { return {small_op(n)}; }
 
 inline genesis genesis_of(const identity& owner, const std::string& name = "tweets") {
     genesis g;

@@ -1,9 +1,12 @@
 /// What survives: crashes, failed writes, restarts.
 
+#include "tributary/store/keys.hpp"
+#include "tributary/store/leveldb_kv.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "store/forge.hpp"
-#include "tributary/store/keys.hpp"
+#include "store/temporary_directory.hpp"
 
 using namespace tributary;
 using namespace tributary::test;
@@ -75,15 +78,25 @@ public:
         const identity ann = person(1), bob = person(2);
         const auto h = store_.find_name("tweets").value_or(0);
         switch (n) {
-            case 0: store_.add(sign(genesis_of(ann), ann), "tweets"); break;
-            case 1: store_.append(h, ann, small_ops(1), 1); break;
-            case 2: store_.append(h, ann, {}, 2, std::nullopt, grant_ext(bob.key(), "bob")); break;
+            case 0:
+                store_.add(sign(genesis_of(ann), ann), "tweets");
+                break;
+            case 1:
+                store_.append(h, ann, small_ops(1), 1);
+                break;
+            case 2:
+                store_.append(h, ann, {}, 2, std::nullopt, grant_ext(bob.key(), "bob"));
+                break;
             case 3:
                 store_.append(h, bob, small_ops(3), 3);
                 store_.put_mark(h, "source", bytes("17"));
                 break;
-            case 4: store_.append(h, ann, small_ops(4), 4, std::vector{store_.entry(h, 2).id}); break;
-            case 5: store_.append(h, ann, {}, 5, store_.state(h).heads); break;
+            case 4:
+                store_.append(h, ann, small_ops(4), 4, std::vector{store_.entry(h, 2).id});
+                break;
+            case 5:
+                store_.append(h, ann, {}, 5, store_.state(h).heads);
+                break;
             case 6:
                 store_.rename(h, "renamed");
                 store_.put_mark(h, "source", std::nullopt);
@@ -115,12 +128,14 @@ private:
 };
 
 void check_whole(const commit_store& store) {
-    for (const crdt_handle h : store.list()) CHECK(problems(store, h) == std::vector<std::string>());
+    for (const crdt_handle h : store.list())
+        CHECK(problems(store, h) == std::vector<std::string>());
 }
 
 }  // namespace
 
-TEST_CASE("commit_store: a crash at any write leaves a flushed state, and life goes on", "[store]") {
+TEST_CASE("commit_store: a crash at any write leaves a flushed state, and life goes on",
+          "[store]") {
     std::vector<everything> flushed(1);
     {
         const auto db = make_memory_kv();
@@ -249,4 +264,19 @@ TEST_CASE("commit_store: verify finds what is damaged", "[store]") {
             w.db->write(repair, true);
         }
     }
+}
+
+TEST_CASE("commit_store: on LevelDB the same life leads to the same store", "[store]") {
+    const auto memory = make_memory_kv();
+    life in_memory(*memory);
+    for (int n = 0; n < life::steps; ++n) in_memory.step(n);
+    const testing::temporary_directory dir;
+    for (int n = 0; n < life::steps; ++n) {
+        const auto db = open_leveldb(dir.path() / "store");
+        life(*db).step(n);
+    }
+    const auto db = open_leveldb(dir.path() / "store");
+    const commit_store reopened(*db);
+    CHECK(all_of(reopened) == all_of(in_memory.store()));
+    check_whole(reopened);
 }

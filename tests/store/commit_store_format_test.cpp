@@ -1,11 +1,10 @@
 /// The bytes of a store on disk are a promise: what version 1 wrote is read for ever.
 
-#include <fstream>
-#include <sstream>
-
 #include <catch2/catch.hpp>
 
 #include "store/forge.hpp"
+#include <fstream>
+#include <sstream>
 
 using namespace tributary;
 using namespace tributary::test;
@@ -30,8 +29,8 @@ std::string read_fixture() {
     return text.str();
 }
 
-/// Something of everything that has a key: a grant, a fork, a merge, an equivocation, a revocation, commits unsigned and uncounted, a mark,
-/// a commit of another genesis.
+/// Something of everything that has a key: a grant, a fork, a merge, an equivocation, a revocation,
+/// commits unsigned and uncounted, a mark, a commit of another genesis.
 void fill(commit_store& store) {
     const identity ann = person(1), bob = person(2);
     const signed_genesis g = sign(genesis_of(ann), ann);

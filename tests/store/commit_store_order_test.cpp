@@ -1,10 +1,10 @@
-/// Replicas with the same commits are the same, whatever order, chunks, repetitions and restarts brought them there.
-
-#include <set>
+/// Replicas with the same commits are the same, whatever order, chunks, repetitions and restarts
+/// brought them there.
 
 #include <catch2/catch.hpp>
 
 #include "store/forge.hpp"
+#include <set>
 
 using namespace tributary;
 using namespace tributary::test;
@@ -27,7 +27,8 @@ forge random_history(random_source& random, std::size_t size, bool revoke) {
         std::vector<std::size_t> parents;
         for (std::uint64_t wanted = 1 + below(random, 2); wanted > 0; --wanted) {
             const std::size_t parent = i - 1 - below(random, std::min<std::size_t>(i, 5));
-            if (std::find(parents.begin(), parents.end(), parent) == parents.end()) parents.push_back(parent);
+            if (std::find(parents.begin(), parents.end(), parent) == parents.end())
+                parents.push_back(parent);
         }
         const bool knows = std::any_of(parents.begin(), parents.end(), [&](std::size_t p) {
             return after_revocation.contains(p);
@@ -43,7 +44,8 @@ forge random_history(random_source& random, std::size_t size, bool revoke) {
     return made;
 }
 
-/// A replica that gets `history` in the order of `seed`, in chunks, some of it twice, with flushes and restarts between.
+/// A replica that gets `history` in the order of `seed`, in chunks, some of it twice, with flushes
+/// and restarts between.
 struct receiver {
     std::unique_ptr<memory_kv> db = make_memory_kv();
     std::unique_ptr<commit_store> store = std::make_unique<commit_store>(*db);
@@ -104,7 +106,8 @@ struct brute {
 
 }  // namespace
 
-TEST_CASE("commit_store: same commits, same heads and linear log, however they came (random)", "[store]") {
+TEST_CASE("commit_store: same commits, same heads and linear log, however they came (random)",
+          "[store]") {
     int single = 0, dropped = 0;
     for (std::uint64_t seed = 0; seed < 60; ++seed) {
         INFO("seed " << seed);
@@ -122,7 +125,8 @@ TEST_CASE("commit_store: same commits, same heads and linear log, however they c
         receiver first, second;
         first.receive(history, seed * 2);
         second.receive(history, seed * 2 + 1);
-        const outside a = view_of(*first.store, first.handle), b = view_of(*second.store, second.handle);
+        const outside a = view_of(*first.store, first.handle),
+                      b = view_of(*second.store, second.handle);
         CHECK(a.heads == now.heads);
         CHECK(a.heads == b.heads);
         CHECK(a.tips == b.tips);
@@ -181,7 +185,8 @@ TEST_CASE("commit_store: the linear log is that of the model (random merges)", "
     }
 }
 
-TEST_CASE("commit_store: a collector's current head is not moved by a concurrent commit", "[store]") {
+TEST_CASE("commit_store: a collector's current head is not moved by a concurrent commit",
+          "[store]") {
     world w;
     const commit_id root = w.append(0);
     w.grant(bob, "bob");
@@ -196,7 +201,8 @@ TEST_CASE("commit_store: a collector's current head is not moved by a concurrent
     CHECK(w.store.state(w.handle).current == ours);
     CHECK(w.store.state(w.handle).linear_length == 3);
     const commit_id next = w.append(3);
-    CHECK(decode_header(w.store.entry(w.handle, *w.store.find(w.handle, next)).header).parents == std::vector{ours});
+    CHECK(decode_header(w.store.entry(w.handle, *w.store.find(w.handle, next)).header).parents ==
+          std::vector{ours});
 
     w.store.set_current(w.handle, theirs);
     CHECK(w.store.state(w.handle).linear_length == 3);
@@ -210,7 +216,8 @@ TEST_CASE("commit_store: a collector's current head is not moved by a concurrent
     CHECK(problems(w.store, w.handle).empty());
 }
 
-TEST_CASE("commit_store: a revoked author's concurrent commit counts only beneath another's", "[store]") {
+TEST_CASE("commit_store: a revoked author's concurrent commit counts only beneath another's",
+          "[store]") {
     forge f(id_of_genesis(the_genesis.record));
     const auto root = f.add(ann, {}, grant_ext(eve.key(), "eve"));
     const auto early = f.add(eve, {root});
@@ -226,7 +233,8 @@ TEST_CASE("commit_store: a revoked author's concurrent commit counts only beneat
     CHECK_FALSE(r.store->entry(r.handle, 3).linearized);
     CHECK(r.store->tip_nodes(r.handle) == std::vector<node>{3, 4});
     CHECK(problems(*r.store, r.handle).empty());
-    CHECK(code_of([&] { r.store->append(r.handle, eve, {}, 0, std::vector{f.id(late)}); }) == errc::unauthorized);
+    CHECK(code_of([&] { r.store->append(r.handle, eve, {}, 0, std::vector{f.id(late)}); }) ==
+          errc::unauthorized);
 
     const auto blessed = f.add(ann, {revoked, late});
     r.deliver({f.at(blessed)});

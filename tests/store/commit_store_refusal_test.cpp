@@ -11,7 +11,8 @@ namespace {
 
 const identity ann = person(1), bob = person(2), eve = person(3);
 
-/// A store with a root (that grants bob) and one commit of bob's, and a forge that has made the same.
+/// A store with a root (that grants bob) and one commit of bob's, and a forge that has made the
+/// same.
 struct scene : world {
     forge f{id_of_genesis(genesis.record)};
 
@@ -105,7 +106,8 @@ TEST_CASE("ingest: a grant by one who is no owner is refused", "[store]") {
     CHECK(s.refusal({s.f.at(bad)}) == errc::unauthorized);
 }
 
-TEST_CASE("ingest: an extension of a newer version is refused, an ignorable one is taken", "[store]") {
+TEST_CASE("ingest: an extension of a newer version is refused, an ignorable one is taken",
+          "[store]") {
     scene s;
     const auto ignorable = s.f.add(bob, {1}, make_map({{7, "for later"}}));
     CHECK(s.store.ingest(s.handle, std::vector{s.f.at(ignorable)}).added == 1);
@@ -177,10 +179,12 @@ TEST_CASE("ingest: one bad commit spoils the chunk, not the store", "[store]") {
     CHECK(s.store.ingest(s.handle, chunk).added == 5);
 }
 
-TEST_CASE("ingest: an author's last signature vouches for those before it, and no other is kept", "[store]") {
+TEST_CASE("ingest: an author's last signature vouches for those before it, and no other is kept",
+          "[store]") {
     scene s;
     std::vector<commit> chunk;
-    for (int i = 0; i < 4; ++i) chunk.push_back(s.f.at(s.f.add(i % 2 == 0 ? ann : bob, {s.f.size() - 1})));
+    for (int i = 0; i < 4; ++i)
+        chunk.push_back(s.f.at(s.f.add(i % 2 == 0 ? ann : bob, {s.f.size() - 1})));
     chunk[0].sig.reset();
     chunk[1].sig = signature{};  // wrong, but vouched for: never looked at and never stored
     CHECK(s.store.ingest(s.handle, chunk).added == 4);
@@ -222,8 +226,9 @@ TEST_CASE("append: what is not allowed changes nothing", "[store]") {
     CHECK(refusal([&] { s.append_as(eve, 1); }) == errc::unauthorized);
     CHECK(refusal([&] { s.append(1, std::vector{commit_id{}}); }) == errc::not_found);
     CHECK(refusal([&] { s.append(1, std::vector{s.f.id(1), s.f.id(1)}); }) == errc::bad_input);
-    CHECK(refusal([&] { s.store.append(s.handle, bob, {}, 0, std::nullopt, grant_ext(eve.key(), "eve")); }) ==
-          errc::unauthorized);
+    CHECK(refusal([&] {
+              s.store.append(s.handle, bob, {}, 0, std::nullopt, grant_ext(eve.key(), "eve"));
+          }) == errc::unauthorized);
     const std::vector<bytes> many(ops_max + 1);
     CHECK(refusal([&] { s.store.append(s.handle, ann, many, 0); }) == errc::limit);
     CHECK(code_of([&] { s.store.append(99, ann, {}, 0); }) == errc::not_found);

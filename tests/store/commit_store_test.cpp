@@ -102,7 +102,8 @@ TEST_CASE("commit_store: marks go down with the commits", "[store]") {
     CHECK(w.store.marks(w.handle, "").size() == 3);
 }
 
-TEST_CASE("commit_store: grants name authors and are part of what a commit was made under", "[store]") {
+TEST_CASE("commit_store: grants name authors and are part of what a commit was made under",
+          "[store]") {
     world w;
     CHECK(code_of([&] { w.append_as(w.bob, 1); }) == errc::unauthorized);
     w.append(1);

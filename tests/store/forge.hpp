@@ -1,10 +1,9 @@
 /// Makes commits by hand, right ones and wrong ones, without a store.
 #pragma once
 
+#include "store/replica_support.hpp"
 #include <functional>
 #include <map>
-
-#include "store/replica_support.hpp"
 
 namespace tributary::test {
 
@@ -58,9 +57,10 @@ public:
         while (order.size() < size()) {
             ready.clear();
             for (std::size_t i = 0; i < size(); ++i) {
-                const bool after_parents =
-                    std::all_of(parents_[i].begin(), parents_[i].end(), [&](std::size_t p) { return sent[p]; });
-                if (!sent[i] && after_parents && (!prevs_[i] || sent[*prevs_[i]])) ready.push_back(i);
+                const bool after_parents = std::all_of(
+                    parents_[i].begin(), parents_[i].end(), [&](std::size_t p) { return sent[p]; });
+                if (!sent[i] && after_parents && (!prevs_[i] || sent[*prevs_[i]]))
+                    ready.push_back(i);
             }
             order.push_back(ready[below(random, ready.size())]);
             sent[order.back()] = true;

@@ -1,12 +1,13 @@
-/// What tests of the commit store need: a store in memory with one CRDT, commits to feed it, and what a replica looks like from outside.
+/// What tests of the commit store need: a store in memory with one CRDT, commits to feed it, and
+/// what a replica looks like from outside.
 #pragma once
 
-#include <map>
-
-#include "crdt/support.hpp"
 #include "tributary/crdt/cdvcs.hpp"
 #include "tributary/store/commit_store.hpp"
 #include "tributary/store/memory_kv.hpp"
+
+#include "crdt/support.hpp"
+#include <map>
 
 namespace tributary::test {
 
