@@ -194,17 +194,17 @@ std::optional<arrival_cursor> read_optional_cursor(reader& in) {
     return read_cursor(in);
 }
 
-void put_ids(bytes& out, const std::optional<std::vector<commit_id>>& ids) {
-    if (!ids) return put_nil(out);
-    put_array(out, ids->size());
-    for (const commit_id& id : *ids) put_bin(out, id.view());
+void put_ids(bytes& out, const std::vector<commit_id>& ids) {
+    if (ids.empty()) return put_nil(out);
+    put_array(out, ids.size());
+    for (const commit_id& id : ids) put_bin(out, id.view());
 }
 
-std::optional<std::vector<commit_id>> read_ids(reader& in) {
-    if (in.nil()) return std::nullopt;
+std::vector<commit_id> read_ids(reader& in) {
+    if (in.nil()) return {};
     const std::size_t start = in.offset();
     const std::size_t n = in.array();
-    if (n > ids_max) malformed(start, "too many ids");
+    if (n == 0 || n > ids_max) malformed(start, "no ids or too many");
     std::vector<commit_id> ids(n);
     for (commit_id& id : ids) id = in.id<commit_id>();
     return ids;

@@ -79,8 +79,8 @@ struct offers {
 struct holding {
     std::uint64_t round = 0;
     std::optional<arrival_cursor> cursor;  ///< into the log of the side that sends
-    std::optional<std::vector<commit_id>>
-        ids;                   ///< its heads; in answer to `ask` also older commits
+    std::vector<commit_id>
+        ids;                   ///< its heads, and older commits in answer to `ask`; none: not said
     hash32 heads_digest;       ///< hash of the sorted heads
     std::uint64_t count = 0;   ///< commits, which is the end of its arrival log
     std::uint64_t window = 0;  ///< bytes it takes without having acknowledged them
@@ -131,7 +131,7 @@ struct have {
 struct ask {
     std::uint64_t sub = 0;
     arrival_cursor end;
-    std::optional<std::vector<commit_id>> heads;
+    std::vector<commit_id> heads;  ///< none: too many
 };
 
 bytes encode(const hello& m);

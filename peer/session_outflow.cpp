@@ -122,9 +122,9 @@ bool outflow::plan(const wire::holding& have, node end, bool last_word) {
         return true;
     }
     std::vector<node> known;
-    for (const commit_id& id : have.ids.value_or(std::vector<commit_id>{}))
+    for (const commit_id& id : have.ids)
         if (const auto n = store_.find(handle_, id)) known.push_back(*n);
-    const bool all_known = have.ids && !have.ids->empty() && known.size() == have.ids->size();
+    const bool all_known = !have.ids.empty() && known.size() == have.ids.size();
     if (!all_known && !last_word) return false;
 
     std::optional<std::vector<node>> lacking;

@@ -192,8 +192,7 @@ void session::subscribe(std::uint64_t sub, open_want& w) {
     m.want_heads = !w.trusted;
     m.have = holding_of(h, 1);
     m.have.cursor = s.marks.in;
-    if (w.cursor_given && m.have.ids && m.have.ids->size() > heads_beside_cursor_max)
-        m.have.ids.reset();
+    if (w.cursor_given && m.have.ids.size() > heads_beside_cursor_max) m.have.ids.clear();
     if (w.trusted) {
         s.their_end = out->theirs;
         s.out.plan_log(0, out->ours.seq, hub_.end_of(h));
@@ -224,7 +223,7 @@ void session::on_subscribe(bytes_view frame) {
     // answer.
     s.in.round = answer.cursor_good ? 0 : 1;
     answer.have = holding_of(*h, s.in.round);
-    if (answer.cursor_good && !m.want_heads) answer.have.ids.reset();
+    if (answer.cursor_good && !m.want_heads) answer.have.ids.clear();
     if (m.want_genesis) {
         const crdt_state state = hub_.store.state(*h);
         answer.about = {state.genesis, state.name};
@@ -295,7 +294,7 @@ void session::plan(subscription& s, const wire::holding& have, bool last_word) {
     s.deferred.reset();
     if (s.out.plan(have, end, last_word)) return;
     // The dialer is about to get what it does not know, and can tell then.
-    if (role_ == wire::role::dialer && have.ids && !s.in.done) {
+    if (role_ == wire::role::dialer && !have.ids.empty() && !s.in.done) {
         s.deferred = have;
         return;
     }
@@ -397,9 +396,9 @@ void session::on_ask(bytes_view frame) {
     const auto known = [&](const commit_id& id) {
         return hub_.store.find(s.handle, id).has_value();
     };
-    if (m.heads && std::all_of(m.heads->begin(), m.heads->end(), known)) {
+    if (!m.heads.empty() && std::all_of(m.heads.begin(), m.heads.end(), known)) {
         have.cursor = m.end;
-        have.ids.reset();
+        have.ids.clear();
         return say_have(s, std::move(have));
     }
     std::vector<commit_id> ids = hub_.store.state(s.handle).heads;

@@ -93,7 +93,6 @@ class wires {
 public:
     mono_ms now = 1;
     std::vector<std::pair<replica_peer*, hub_event>> events;
-    std::vector<std::pair<connection_id, bytes>> log;  ///< every frame handed out
     /// May change a frame on its way; false loses it.
     std::function<bool(connection_id, bool from_dialer, bytes&)> meddle;
 
@@ -115,7 +114,6 @@ public:
             const auto at = links_.find(s.to);
             if (at == links_.end()) continue;
             const bool from_dialer = at->second.dialer == &p;
-            log.emplace_back(s.to, s.frame);
             if (meddle && !meddle(s.to, from_dialer, s.frame)) continue;
             (from_dialer ? at->second.to_acceptor : at->second.to_dialer)
                 .push_back(std::move(s.frame));

@@ -206,6 +206,29 @@ TEST_CASE("hub: the server restored from a backup", "[peer]") {
     REQUIRE(sync(p.net, p.laptop, p.server).payload_bytes == 0);
 }
 
+TEST_CASE("hub: a server that forgets an acknowledged push after the last cursor gets it again",
+          "[peer]") {
+    met_pair p(20);
+    p.laptop.write(1, "pushed");
+    // The acknowledgement arrives, and nothing after it.
+    p.net.meddle = [](connection_id, bool from_dialer, bytes& frame) {
+        return from_dialer || !wire::is_of_type(frame, wire::message_type::chunk);
+    };
+    const connection_id c = p.net.dial(p.laptop, p.server, {{.handle = 1}});
+    p.net.run();
+    REQUIRE(p.server.commits() == 21);
+    p.net.cut(c);
+    p.net.turn(p.laptop);
+    p.net.meddle = nullptr;
+
+    replica_peer restored(1);
+    restored.create("tweets", restored.self);
+    restored.write_many(1, 20, "shared ");
+    REQUIRE(restored.heads() != p.server.heads());
+    sync(p.net, p.laptop, restored);
+    REQUIRE(restored.heads() == p.laptop.heads());
+}
+
 TEST_CASE("hub: an interrupted clone goes on where it was", "[peer]") {
     hub_options small;
     small.chunk_commits = 10;

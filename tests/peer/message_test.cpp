@@ -49,7 +49,6 @@ std::vector<std::pair<std::string, bytes>> all_messages() {
     wire::accept with_genesis = accept;
     with_genesis.about = {{"record", some_signature()}, "tweets"};
     wire::holding little;
-    little.ids.reset();
     return {
         {"hello",
          encode(wire::hello{1, 1, filled<public_key>('k'), filled<hash32>('n'), "tributary"})},
@@ -67,7 +66,7 @@ std::vector<std::pair<std::string, bytes>> all_messages() {
         {"chunk-empty", wire::chunk_writer().finish({1, 0, std::nullopt, false}, {})},
         {"ack", encode(wire::ack{1, 2, 300, 70000})},
         {"have", encode(wire::have{1, some_holding()})},
-        {"ask", encode(wire::ask{1, cursor_of(9), std::nullopt})},
+        {"ask", encode(wire::ask{1, cursor_of(9), {}})},
     };
 }
 

@@ -158,7 +158,7 @@ TEST_CASE("session: a good cursor needs no heads, and nothing new is one small c
     REQUIRE(said.size() == 2);
     const wire::accept a = wire::read_accept(said[0]);
     REQUIRE(a.cursor_good);
-    REQUIRE_FALSE(a.have.ids.has_value());
+    REQUIRE(a.have.ids.empty());
     std::vector<commit> commits;
     REQUIRE(wire::read_chunk(said[1], commits).done);
     REQUIRE(commits.empty());
