@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Runs the three examples as a user would, and checks what they print: examples/run.sh DIRECTORY-OF-BINARIES
+set -euo pipefail
+bin=$1
+work=$(mktemp -d)
+collector=
+end() {
+    [ -z "$collector" ] || kill -9 "$collector" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap end EXIT
+
+fail() {
+    echo "FAILED: $1" >&2
+    exit 1
+}
+
+# expect TEXT FILE: TEXT is a whole line of FILE
+expect() {
+    grep -qxF -- "$1" "$2" || { cat "$2" >&2; fail "expected the line: $1"; }
+}
+
+# tweets FIRST LAST: tweets with 64-bit ids; every third is by ann, every fifth is about rivers
+tweets() {
+    seq "$1" "$2" | awk '{
+        printf "{\"id\":59198383856330%04d,\"text\":\"%s %d\",\"user\":{\"screen_name\":\"%s\"}}\n",
+            $1, $1 % 5 ? "Grüße" : "a river", $1, $1 % 3 ? "bob" : "ann"
+    }'
+}
+
+mkfifo "$work/lines"
+"$bin/example_collector" "$work/collector" tweets add-tweet 127.0.0.1:0 <"$work/lines" >"$work/address" &
+collector=$!
+exec 3>"$work/lines"
+tweets 1 300 >&3
+for _ in $(seq 100); do [ -s "$work/address" ] && break; sleep 0.1; done
+url=$(head -n 1 "$work/address")
+[ -n "$url" ] || fail "the collector has no address"
+
+analysis() {
+    "$bin/example_analysis" "$work/analysis" "$url" tweets "$work/tweets.datom" river >"$work/answers"
+}
+
+# The collector commits every hundred lines at once; the analysis may come before the third commit.
+for _ in $(seq 50); do
+    analysis
+    grep -qxF "300 tweets" "$work/answers" && break
+    sleep 0.1
+done
+expect "300 texts in memory" "$work/answers"
+expect '["bob" 200]' "$work/answers"
+expect '["ann" 100]' "$work/answers"
+expect "60 with the word river" "$work/answers"
+
+# More arrives, with a bad line among it, and the source ends: only what is new is fetched and realized.
+tweets 301 350 >&3
+echo 'no json' >&3
+exec 3>&-
+for _ in $(seq 50); do
+    analysis
+    grep -qxF "350 tweets" "$work/answers" && break
+    sleep 0.1
+done
+expect "50 ops realized now" "$work/answers"
+expect "70 with the word river" "$work/answers"
+
+"$bin/example_audit" "$work/analysis" tweets "$work/tweets.datom" >"$work/audit"
+grep -q '^collector: .* commits, 350 ops, ' "$work/audit" || { cat "$work/audit" >&2; fail "the author's line"; }
+expect '["collector" add-tweet 350]' "$work/audit"
+
+kill "$collector"
+wait "$collector" || fail "the collector did not end cleanly"
+collector=
+echo "examples: collector, analysis and audit agree"
