@@ -100,8 +100,9 @@ public:
     std::vector<model::change> transaction(const model_state& now) {
         std::vector<model::change> changes;
         std::set<std::pair<entity_id, std::string>> touched;
-        for (int i = below(5) + 1; i > 0; --i) {
-            const entity_id e = below(6) + 1;
+        // Few entities and values, so that facts come and go and come again.
+        for (int i = below(6) + 1; i > 0; --i) {
+            const entity_id e = below(3) + 1;
             const std::string& a = names[below(static_cast<int>(names.size()))];
             if (!touched.emplace(e, a).second) continue;
             const model_fact f{e, a, value_for(a)};
@@ -115,10 +116,10 @@ public:
 
 private:
     std::string value_for(const std::string& a) {
-        if (a.ends_with("/ref")) return std::to_string(below(6) + 1);
-        if (a == "one/n" || a == "one/id" || a == "many/plain") return std::to_string(below(7) - 3);
+        if (a.ends_with("/ref")) return std::to_string(below(3) + 1);
+        if (a == "one/n" || a == "one/id" || a == "many/plain") return std::to_string(below(3) - 1);
         static const std::string colors[] = {"red", "green", "blue", "red-green"};
-        std::string text = colors[below(4)] + " " + std::to_string(below(3));
+        std::string text = colors[below(4)] + ".";
         // Some are keyed by hash, some are kept out of the columns.
         if (below(4) == 0) text += std::string(300, '.') + std::to_string(below(2));
         if (below(6) == 0) text += std::string(1500, 'x');

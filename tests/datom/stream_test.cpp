@@ -166,6 +166,28 @@ TEST_CASE("streams: a rewind keeps who said what, and the undone stays in histor
     CHECK(d.now_db().facts_of(entity_of_t(said)).size() == 2);
 }
 
+TEST_CASE("streams: a fact that went and came again after the point is as it was then", "[datom]") {
+    scratch d;
+    d.tx(attributes);
+    stream s(*d.conn, "s");
+    s.commit("[{:db/id 1 :n 1}]", 2000);
+    s.commit("[{:db/id 1 :n 2}]", 2000);
+    s.commit("[{:db/id 1 :n 1}]", 2000);
+    d.conn->flush();
+    const auto said = d.now_db().basis_t() - 2;
+    for (const std::uint64_t position : {1, 1}) {
+        d.conn->rewind("s", position, 2500);
+        const auto now = d.now_db().facts_of(1);
+        REQUIRE(now.size() == 1);
+        CHECK(now[0].v == value(1));
+        CHECK(now[0].tx == entity_of_t(said));
+        CHECK(facts(d.now_db().as_of(said)) == lines{"1 :n 1"});
+    }
+    d.conn->rewind("s", 0, 2600);
+    CHECK(facts(d.now_db()).empty());
+    CHECK(facts(d.now_db().history()).size() == 6);
+}
+
 TEST_CASE("streams: schema survives a rewind", "[datom]") {
     scratch d;
     stream s(*d.conn, "s");
