@@ -133,12 +133,14 @@ private:
     bool begun_ = false;
 };
 
-/// The value of a linear log: a plain fold over all its ops. Errors: what a function throws; not_found for an op without one.
+/// The value of a linear log: a plain fold over all its ops; of the current head's while there are several. Errors: what a function throws; not_found for an op
+/// without one.
 template <class T>
 T head_value(linear_source& source, const crdt_id& crdt, T initial, fold_functions<T> functions) {
     identity_target<T> target(std::move(initial), std::move(functions));
-    realize_stream stream(source, target, target.dispatch(), crdt, {});
-    stream.run();
+    stream_options options;
+    options.mode = conflict_mode::follow_current;
+    realize_stream(source, target, target.dispatch(), crdt, options).run();
     return target.get();
 }
 

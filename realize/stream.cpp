@@ -72,6 +72,7 @@ realize_stream::realize_stream(linear_source& source,
       meaning_(bytes(dispatch.digest.view()).append(crdt.view())) {}
 
 void realize_stream::begin() {
+    target_.discard();  // what another realizer may have left
     stream_cursor from;
     if (const std::optional<stream_cursor> durable = target_.cursor()) {
         if (durable->position > 0) require_same_meaning(*durable, meaning_, options_.from_here);
