@@ -1,6 +1,7 @@
 #include "output.hpp"
 
 #include "tributary/value/edn.hpp"
+#include "tributary/value/instant.hpp"
 #include "tributary/value/json.hpp"
 
 #include <fmt/format.h>
@@ -164,6 +165,7 @@ std::size_t display_width(const std::string& text) {
 std::string cell_text(const value& v) {
     if (const auto* s = v.get_if<std::string>()) return *s;
     if (const auto* b = v.get_if<blob>()) return to_hex(b->data);
+    if (const auto* t = v.get_if<inst>()) return format_instant(*t);
     return edn::print(v);
 }
 
