@@ -57,8 +57,8 @@ struct hub_event {
         authenticated,   ///< peer_key is known
         offers,          ///< answer to a list request
         cloned,          ///< `handle` was made
-        caught_up,       ///< both sides have (durably) what the other had; once per want
-        closed,          ///< by us or by them, `reason` says why; code says what a caller can do
+        caught_up,       ///< both sides have (durably) what the other had; once per want, at the dialing side
+        closed,          ///< by us, by them or by disconnected(), once per connection; `reason` says why; code says what a caller can do
     } what;
     connection_id connection = 0;
     public_key peer_key{};
@@ -93,7 +93,8 @@ public:
     /// Deadlines and keep-alives; call about once a second.
     void tick(mono_ms now);
 
-    /// How many bytes handed out in effects for `c` are not yet on the wire: the hub holds back when it is much (the shell calls this).
+    /// How many bytes handed out in effects for `c` are not yet on the wire: the hub holds back when it is window_bytes or more (the shell calls this, and
+    /// end_turn when it has become less).
     void set_backlog(connection_id c, std::size_t bytes);
 
     /// A local write was staged in the store; after end_turn subscribers get it.
@@ -103,6 +104,7 @@ public:
     /// this turn will be asked for again (their connections are closed), and nothing was acknowledged.
     hub_effects end_turn(mono_ms now);
 
+    /// Also of a connection that was closed, until the second end_turn after.
     connection_counters counters(connection_id c) const;
     std::size_t connection_count() const;
 

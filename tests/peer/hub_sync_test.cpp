@@ -89,7 +89,9 @@ TEST_CASE("hub: nothing is sent twice to a peer that keeps its cursors", "[peer]
 TEST_CASE("hub: both wrote", "[peer]") {
     met_pair p(200);
     p.server.write_many(1, 30, "server ");
-    p.laptop.write_many(1, 40, "laptop ");
+    // Equal counts are no equal sets.
+    const int mine = GENERATE(30, 40);
+    p.laptop.write_many(1, mine, "laptop ");
     const bool with_cursor = GENERATE(true, false);
     if (!with_cursor) {
         for (const char* which : {"in", "out"})
@@ -101,7 +103,7 @@ TEST_CASE("hub: both wrote", "[peer]") {
     p.require_equal();
     REQUIRE(p.server.heads().size() == 2);
     REQUIRE(c.commits_in == 30);
-    REQUIRE(c.commits_out == 40);
+    REQUIRE(c.commits_out == static_cast<std::uint64_t>(mine));
     REQUIRE(c.round_trips <= (with_cursor ? 1 : 3));
     REQUIRE(c.control_bytes < 2000);
 }
