@@ -63,12 +63,50 @@ double mean(const group& g) {
     return total / static_cast<double>(g.size());
 }
 
+/// total / n: an integer if both are and it is one, as `/` has it.
+cell divided(std::int64_t total, std::size_t n) {
+    const auto count = static_cast<std::int64_t>(n);
+    if (total % count == 0) return cell::of(std::int64_t{total / count});
+    return cell::of(static_cast<double>(total) / static_cast<double>(count));
+}
+
+/// The sum of f of the values, if they are integers and it fits one.
+template <class Function>
+std::optional<std::int64_t> whole_sum(const group& g, Function f) {
+    std::int64_t total = 0;
+    for (std::size_t i = 0; i < g.size(); ++i) {
+        std::int64_t term = 0;
+        if (!g[i].is(kind::integer) || !f(g[i].integer, term)) return std::nullopt;
+        if (__builtin_add_overflow(total, term, &total)) return std::nullopt;
+    }
+    return total;
+}
+
+cell average(const group& g) {
+    const auto total = whole_sum(g, [](std::int64_t x, std::int64_t& to) {
+        to = x;
+        return true;
+    });
+    return total ? divided(*total, g.size()) : cell::of(mean(g));
+}
+
 double variance(const group& g) {
     const double m = mean(g);
     double squares = 0;
     for (std::size_t i = 0; i < g.size(); ++i)
         squares += (as_double(g[i]) - m) * (as_double(g[i]) - m);
     return squares / static_cast<double>(g.size());
+}
+
+cell exact_variance(const group& g) {
+    const cell middle = average(g);
+    if (!middle.is(kind::integer)) return cell::of(variance(g));
+    const auto squares = whole_sum(g, [&](std::int64_t x, std::int64_t& to) {
+        std::int64_t distance = 0;
+        return !__builtin_sub_overflow(x, middle.integer, &distance) &&
+               !__builtin_mul_overflow(distance, distance, &to);
+    });
+    return squares ? divided(*squares, g.size()) : cell::of(variance(g));
 }
 
 std::vector<cell> sorted(const group& g) {
@@ -155,15 +193,12 @@ constexpr aggregate_function functions[] = {
          return cell::of(static_cast<std::int64_t>(distinct_cells(g).size()));
      }},
     {"sum", false, false, [](const group& g, std::optional<std::size_t>) { return sum(g); }},
-    {"avg",
-     false,
-     false,
-     [](const group& g, std::optional<std::size_t>) { return cell::of(mean(g)); }},
+    {"avg", false, false, [](const group& g, std::optional<std::size_t>) { return average(g); }},
     {"median", false, false, [](const group& g, std::optional<std::size_t>) { return median(g); }},
     {"variance",
      false,
      false,
-     [](const group& g, std::optional<std::size_t>) { return cell::of(variance(g)); }},
+     [](const group& g, std::optional<std::size_t>) { return exact_variance(g); }},
     {"stddev",
      false,
      false,

@@ -139,6 +139,8 @@ std::vector<std::string> parse_columns(const value& q);
 /// once.
 std::vector<var_id> variables_of(const clause& c);
 std::vector<var_id> variables_of(const clauses& all);
+/// `a` and then what else is in `b`.
+std::vector<var_id> united(std::vector<var_id> a, const std::vector<var_id>& b);
 void collect_variables(const binding& b, std::vector<var_id>& into);
 
 /// "query: in the clause `text`: `problem`" as an error of bad_input.

@@ -78,6 +78,7 @@ private:
 
     var_names& names_;
     arena& memory_;
+    std::set<var_id> input_variables_;
 };
 
 // -- The query as a whole
@@ -219,6 +220,9 @@ input parser::one_input(const value& v) {
         in.what = source_name{*symbol_text(v)};
     } else {
         in.what = parse_binding(v, ":in " + in.text);
+        std::vector<var_id> vars;
+        collect_variables(std::get<binding>(in.what), vars);
+        input_variables_.insert(vars.begin(), vars.end());
     }
     return in;
 }
@@ -399,17 +403,20 @@ disjunction parser::parse_or(std::span<const value> rest,
 }
 
 void parser::check_or(disjunction& d, const std::string& text) {
-    const auto sorted = [](std::vector<var_id> vars) {
+    // An input has its value in every branch, whether the branch names it or not.
+    const auto own = [&](const clauses& branch) {
+        std::vector<var_id> vars = variables_of(branch);
+        std::erase_if(vars, [&](var_id v) { return input_variables_.contains(v); });
         std::sort(vars.begin(), vars.end());
         return vars;
     };
-    d.join = variables_of(d.branches.front());
     for (const clauses& branch : d.branches) {
-        if (sorted(variables_of(branch)) != sorted(d.join)) {
+        if (own(branch) != own(d.branches.front())) {
             fail_clause(text,
                         "all branches of `or` must use the same variables; use (or-join [?x ...] "
                         "...) to name the ones they share");
         }
+        d.join = united(d.join, variables_of(branch));
     }
 }
 
@@ -461,30 +468,7 @@ void parser::parse_rule(const value& v, rule_set& into) {
     r.branches.push_back(std::move(branch));
 }
 
-void add_once(std::vector<var_id>& into, var_id v) {
-    if (std::find(into.begin(), into.end(), v) == into.end()) into.push_back(v);
-}
-
-void add_terms(std::vector<var_id>& into, const std::vector<term>& terms) {
-    for (const term& t : terms) {
-        if (const var_id* v = std::get_if<var_id>(&t)) add_once(into, *v);
-    }
-}
-
 }  // namespace
-
-var_id var_names::of(std::string_view name) {
-    const auto found = numbers_.find(name);
-    if (found != numbers_.end()) return found->second;
-    const var_id v = fresh(std::string(name));
-    numbers_.emplace(name, v);
-    return v;
-}
-
-var_id var_names::fresh(const std::string& like) {
-    names_.push_back(like);
-    return static_cast<var_id>(names_.size() - 1);
-}
 
 parsed_query parse_query(const value& q, var_names& names, arena& memory) {
     return parser(names, memory).query(q);
@@ -504,38 +488,6 @@ std::vector<std::string> parse_columns(const value& q) {
                                                    : shown(parsed.find.keys[i]));
     }
     return columns;
-}
-
-void collect_variables(const binding& b, std::vector<var_id>& into) {
-    if (b.shape == binding::form::variable) add_once(into, b.var);
-    for (const binding& part : b.parts) collect_variables(part, into);
-}
-
-std::vector<var_id> variables_of(const clause& c) {
-    std::vector<var_id> all;
-    if (const pattern* p = std::get_if<pattern>(&c.what)) add_terms(all, p->terms);
-    if (const rule_call* r = std::get_if<rule_call>(&c.what)) add_terms(all, r->args);
-    if (const call* f = std::get_if<call>(&c.what)) {
-        add_terms(all, f->args);
-        if (f->result) collect_variables(*f->result, all);
-    }
-    if (const negation* n = std::get_if<negation>(&c.what)) {
-        all = n->explicit_join ? n->join : variables_of(n->body);
-    }
-    if (const disjunction* d = std::get_if<disjunction>(&c.what)) all = d->join;
-    return all;
-}
-
-std::vector<var_id> variables_of(const clauses& all) {
-    std::vector<var_id> vars;
-    for (const clause& c : all) {
-        for (const var_id v : variables_of(c)) add_once(vars, v);
-    }
-    return vars;
-}
-
-void fail_clause(const std::string& text, const std::string& problem) {
-    throw error(errc::bad_input, "query: in " + text + ": " + problem);
 }
 
 }  // namespace tributary::datom::datalog
