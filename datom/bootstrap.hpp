@@ -1,12 +1,13 @@
-/// What every database holds from the start: the entities that describe attributes. Their numbers are part of the format; never reuse one.
+/// What every database holds from the start: the entities that describe attributes. Their numbers
+/// are part of the format; never reuse one.
 #pragma once
+
+#include "tributary/datom/schema.hpp"
+#include "tributary/datom/value_view.hpp"
 
 #include <optional>
 #include <string_view>
 #include <vector>
-
-#include "tributary/datom/schema.hpp"
-#include "tributary/datom/value_view.hpp"
 
 namespace tributary::datom {
 
@@ -51,7 +52,9 @@ schema bootstrap_schema();
 /// The facts of transaction 0.
 std::vector<datom> bootstrap_datoms();
 
-/// The attribute that the current facts (attribute, value) of `e` describe; nothing if they lack a type or an ident.
-std::optional<attribute> attribute_from(entity_id e, const std::vector<std::pair<entity_id, value_view>>& facts);
+/// The attribute that the current facts (attribute, value) of `e` describe; nothing if they lack a
+/// type or an ident.
+std::optional<attribute> attribute_from(entity_id e,
+                                        const std::vector<std::pair<entity_id, value_view>>& facts);
 
 }  // namespace tributary::datom

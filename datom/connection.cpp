@@ -1,7 +1,3 @@
-#include <algorithm>
-#include <map>
-#include <mutex>
-
 #include "tributary/datom/database.hpp"
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/rewind.hpp"
@@ -10,9 +6,16 @@
 #include "tributary/datom/transaction.hpp"
 #include "tributary/store/leveldb_kv.hpp"
 
+#include <algorithm>
+#include <map>
+#include <mutex>
+
 namespace tributary::datom {
 
 namespace {
+
+/// Queries read whole columns again and again: room for a few of a hundred thousand texts.
+constexpr std::size_t cache_bytes = 64u << 20;
 
 void check_stream_name(const std::string& stream) {
     if (stream.empty() || stream.find('\0') != std::string::npos)
@@ -21,7 +24,8 @@ void check_stream_name(const std::string& stream) {
 
 class stored_connection final : public connection {
 public:
-    stored_connection(kv& store, std::shared_ptr<kv> owner) : owner_(std::move(owner)), store_(store), staged_(store) {
+    stored_connection(kv& store, std::shared_ptr<kv> owner)
+        : owner_(std::move(owner)), store_(store), staged_(store) {
         publish();
         for (const std::string& s : streams()) known_.emplace(s, *read_cursor(store_, s));
     }
@@ -36,7 +40,8 @@ public:
         if (const auto names = streams(); !names.empty())
             throw error(errc::misuse,
                         "this database is realized from the stream \"" + names.front() +
-                            "\" and takes no other writes, so that it can be rewound and rebuilt; keep your own facts in a second "
+                            "\" and takes no other writes, so that it can be rewound and rebuilt; "
+                            "keep your own facts in a second "
                             "database and join the two in a query with :in $ $own");
         tx_report report = stage(tx_data, now_ms);
         flush();
@@ -55,7 +60,8 @@ public:
         if (last && to.epoch < last->epoch) fenced_off(stream);
         // A stream that begins without saying so began with this batch.
         if (!last && to.position > 0) stage_applied(stream, 0, {stored_t_, {}});
-        if (!last || to.position != last->position) stage_applied(stream, to.position, {staged_.state().basis_t, to.commit});
+        if (!last || to.position != last->position)
+            stage_applied(stream, to.position, {staged_.state().basis_t, to.commit});
         staged_.put(keys::of_stream(stream), pack(to));
         moved_[stream] = to;
     }
@@ -67,10 +73,14 @@ public:
                 const auto known = known_.find(stream);
                 const auto durable = read_cursor(store_, stream);
                 if (durable && to.epoch < durable->epoch) fenced_off(stream);
-                if (durable != (known == known_.end() ? std::nullopt : std::optional(known->second))) fenced_off(stream);
+                if (durable !=
+                    (known == known_.end() ? std::nullopt : std::optional(known->second)))
+                    fenced_off(stream);
             }
             if (!staged_.is_fresh())
-                throw error(errc::conflict, "another writer changed the datom database since this batch began; nothing of it was written");
+                throw error(errc::conflict,
+                            "another writer changed the datom database since this batch began; "
+                            "nothing of it was written");
             store_.write(staged_.take_batch(), true);
         } catch (...) {
             recover();
@@ -92,14 +102,17 @@ public:
         auto durable = read_cursor(store_, stream);
         // Who asks goes on from the answer, but not in the middle of a batch.
         if (moved_.contains(stream)) return durable;
-        if (durable) known_[stream] = *durable;
-        else known_.erase(stream);
+        if (durable)
+            known_[stream] = *durable;
+        else
+            known_.erase(stream);
         return durable;
     }
 
     std::vector<std::string> streams() const override { return stream_names(store_); }
 
-    std::optional<bytes> applied_at(const std::string& stream, std::uint64_t position) const override {
+    std::optional<bytes> applied_at(const std::string& stream,
+                                    std::uint64_t position) const override {
         const auto cursor = read_cursor(store_, stream);
         if (!cursor || position >= cursor->position) return std::nullopt;
         const auto found = read_applied(store_, stream, position + 1);
@@ -112,13 +125,18 @@ public:
         begin_batch();
         const auto cursor = read_cursor(store_, stream);
         if (!cursor) throw error(errc::not_found, "this database has no stream \"" + stream + "\"");
-        if (const auto known = known_.find(stream); known == known_.end() || known->second != *cursor) fenced_off(stream);
+        if (const auto known = known_.find(stream);
+            known == known_.end() || known->second != *cursor)
+            fenced_off(stream);
         const auto at = read_applied(store_, stream, position);
         if (position > cursor->position || !at)
-            throw error(errc::misuse, "the stream \"" + stream + "\" has not been at position " + std::to_string(position) + "; it is at " +
-                                          std::to_string(cursor->position));
+            throw error(errc::misuse,
+                        "the stream \"" + stream + "\" has not been at position " +
+                            std::to_string(position) + "; it is at " +
+                            std::to_string(cursor->position));
         stage_rewind(staged_, store_, {at->t, stream, position}, now_ms);
-        for (const std::string& s : streams()) stage_stream_at(s, at->t, s == stream ? std::optional(position) : std::nullopt);
+        for (const std::string& s : streams())
+            stage_stream_at(s, at->t, s == stream ? std::optional(position) : std::nullopt);
         flush();
     }
 
@@ -136,21 +154,27 @@ private:
         return it == known_.end() ? nullptr : &it->second;
     }
 
-    void stage_applied(const std::string& stream, std::uint64_t position, const applied_commit& at) {
+    void stage_applied(const std::string& stream,
+                       std::uint64_t position,
+                       const applied_commit& at) {
         staged_.put(keys::of_applied(stream, position), pack(at));
     }
 
     void require_clean(const char* what) const {
         if (staged_.dirty())
-            throw error(errc::misuse, std::string(what) + " while transactions are staged; flush or discard them first");
+            throw error(
+                errc::misuse,
+                std::string(what) + " while transactions are staged; flush or discard them first");
     }
 
     [[noreturn]] void fenced_off(const std::string& stream) const {
         throw error(errc::conflict,
-                    "another realizer has taken over the stream \"" + stream + "\" of this database; nothing of this batch was written");
+                    "another realizer has taken over the stream \"" + stream +
+                        "\" of this database; nothing of this batch was written");
     }
 
-    /// After a failed flush: back to what is stored. The store may have lost its snapshots; if it cannot be read now, the next batch reads it.
+    /// After a failed flush: back to what is stored. The store may have lost its snapshots; if it
+    /// cannot be read now, the next batch reads it.
     void recover() noexcept {
         moved_.clear();
         try {
@@ -162,7 +186,9 @@ private:
     }
 
     /// The cursor and the applied log of a stream back to `position`, or to where it was at t.
-    void stage_stream_at(const std::string& stream, std::int64_t t, std::optional<std::uint64_t> position) {
+    void stage_stream_at(const std::string& stream,
+                         std::int64_t t,
+                         std::optional<std::uint64_t> position) {
         stream_cursor to = *read_cursor(store_, stream);
         const std::uint64_t last = to.position;
         if (!position) position = position_at(store_, stream, last, t);
@@ -170,7 +196,8 @@ private:
         const auto at = read_applied(store_, stream, to.position);
         to.commit = position && at ? at->commit : bytes();
         if (!position) stage_applied(stream, 0, {staged_.state().basis_t, {}});
-        for (std::uint64_t p = to.position + 1; p <= last; ++p) staged_.erase(keys::of_applied(stream, p));
+        for (std::uint64_t p = to.position + 1; p <= last; ++p)
+            staged_.erase(keys::of_applied(stream, p));
         staged_.put(keys::of_stream(stream), pack(to));
         known_[stream] = *read_cursor(store_, stream);
         moved_[stream] = std::move(to);
@@ -202,11 +229,15 @@ private:
 }  // namespace
 
 std::unique_ptr<connection> connection::open(const std::filesystem::path& dir) {
-    std::shared_ptr<kv> owner = open_leveldb(dir);
+    leveldb_options options;
+    options.block_cache_bytes = cache_bytes;
+    std::shared_ptr<kv> owner = open_leveldb(dir, options);
     kv& store = *owner;
     return std::make_unique<stored_connection>(store, std::move(owner));
 }
 
-std::unique_ptr<connection> connection::on(kv& store) { return std::make_unique<stored_connection>(store, nullptr); }
+std::unique_ptr<connection> connection::on(kv& store) {
+    return std::make_unique<stored_connection>(store, nullptr);
+}
 
 }  // namespace tributary::datom

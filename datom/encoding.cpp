@@ -1,12 +1,12 @@
 #include "tributary/datom/encoding.hpp"
 
+#include "tributary/value/hash.hpp"
+#include "tributary/value/value.hpp"
+
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <limits>
-
-#include "tributary/value/hash.hpp"
-#include "tributary/value/value.hpp"
 
 namespace tributary::datom {
 
@@ -15,7 +15,9 @@ namespace {
 constexpr std::uint64_t sign_bit = std::uint64_t{1} << 63;
 
 [[noreturn]] void damaged(const char* what) {
-    throw error(errc::io, std::string("the datom database is damaged: ") + what + "; restore it or realize it anew");
+    throw error(
+        errc::io,
+        std::string("the datom database is damaged: ") + what + "; restore it or realize it anew");
 }
 
 std::uint64_t ordered(std::int64_t v) { return static_cast<std::uint64_t>(v) ^ sign_bit; }
@@ -27,7 +29,8 @@ double unordered_real(std::uint64_t v) {
     return std::bit_cast<double>(v & sign_bit ? v ^ sign_bit : ~v);
 }
 
-/// Namespace and name apart by a byte lower than any they may hold, so that keys sort by namespace, then name.
+/// Namespace and name apart by a byte lower than any they may hold, so that keys sort by namespace,
+/// then name.
 void append_name(bytes& out, bytes_view text) {
     const auto slash = text.find('/', 1);
     if (slash == bytes_view::npos) {
@@ -51,7 +54,8 @@ void append_escaped(bytes& out, bytes_view text) {
     out.append(text);
 }
 
-/// Sign, exponent and digits of a decimal, so that keys sort by amount; the text follows in the key and tells 1.0 from 1.00.
+/// Sign, exponent and digits of a decimal, so that keys sort by amount; the text follows in the key
+/// and tells 1.0 from 1.00.
 struct decimal_parts {
     bool negative = false;
     std::int64_t exponent = 0;  ///< of 0.digits
@@ -69,7 +73,8 @@ decimal_parts parts_of(std::string_view text) {
         auto tail = text.substr(mark + 1);
         if (!tail.empty() && tail.front() == '+') tail.remove_prefix(1);
         const auto [end, ec] = std::from_chars(tail.data(), tail.data() + tail.size(), exponent);
-        if (ec != std::errc() || end != tail.data() + tail.size() || std::abs(exponent) > 1'000'000'000)
+        if (ec != std::errc() || end != tail.data() + tail.size() ||
+            std::abs(exponent) > 1'000'000'000)
             throw error(errc::bad_input, "a decimal whose exponent is beyond a thousand million");
         text = text.substr(0, mark);
     }
@@ -128,7 +133,9 @@ namespace {
 
 bytes tagged(value_type t, bytes_view text) {
     if (text.size() > value_bytes_max)
-        throw error(errc::limit, "a value of " + std::to_string(text.size()) + " bytes; at most 16 MiB can be stored");
+        throw error(
+            errc::limit,
+            "a value of " + std::to_string(text.size()) + " bytes; at most 16 MiB can be stored");
     bytes raw;
     raw.reserve(text.size() + 1);
     raw.push_back(static_cast<char>(t));
@@ -144,7 +151,8 @@ bytes tagged(value_type t, std::uint64_t word) {
 
 bytes tagged_name(value_type t, const std::string& text) {
     for (const char c : text)
-        if (static_cast<unsigned char>(c) < 0x20) throw error(errc::bad_input, "a keyword or symbol with a control character");
+        if (static_cast<unsigned char>(c) < 0x20)
+            throw error(errc::bad_input, "a keyword or symbol with a control character");
     if (text.empty() || text.size() > long_text_bytes)
         throw error(errc::bad_input, "a keyword or symbol must have 1 to 256 bytes");
     return tagged(t, bytes_view(text));
@@ -157,7 +165,8 @@ bytes real_raw(double d) {
 
 bytes decimal_raw(const std::string& text) {
     parts_of(text);
-    if (text.size() > long_text_bytes) throw error(errc::bad_input, "a decimal of more than 256 characters");
+    if (text.size() > long_text_bytes)
+        throw error(errc::bad_input, "a decimal of more than 256 characters");
     return tagged(value_type::decimal, bytes_view(text));
 }
 
@@ -195,13 +204,15 @@ bytes fitted(const value& v, value_type t) {
             break;
         case value_type::uuid:
             if (auto u = v.get_if<uuid>())
-                return tagged(t, bytes_view(reinterpret_cast<const char*>(u->raw.data()), u->raw.size()));
+                return tagged(
+                    t, bytes_view(reinterpret_cast<const char*>(u->raw.data()), u->raw.size()));
             break;
         case value_type::bytes:
             if (auto b = v.get_if<blob>()) return tagged(t, bytes_view(b->data));
             break;
         case value_type::ref:
-            if (auto i = v.get_if<std::int64_t>(); i && *i >= 0 && *i < entity_limit) return raw_ref(*i);
+            if (auto i = v.get_if<std::int64_t>(); i && *i >= 0 && *i < entity_limit)
+                return raw_ref(*i);
             break;
     }
     return {};
@@ -220,7 +231,8 @@ bytes encode_raw(const value& v, value_type t) {
     bytes raw = fitted(v, t);
     if (raw.empty())
         throw error(errc::bad_input,
-                    std::string("a value of type ") + name_of(t) + " is needed, found " + name_of(v.type()));
+                    std::string("a value of type ") + name_of(t) + " is needed, found " +
+                        name_of(v.type()));
     return raw;
 }
 
@@ -267,8 +279,11 @@ value_view view_of_raw(bytes_view raw) {
         case value_type::string:
         case value_type::keyword:
         case value_type::symbol:
-        case value_type::bytes: v.text = payload; break;
-        default: damaged("a value has an unknown type");
+        case value_type::bytes:
+            v.text = payload;
+            break;
+        default:
+            damaged("a value has an unknown type");
     }
     return v;
 }
@@ -278,9 +293,15 @@ void append_key(bytes& out, bytes_view raw) {
     out.push_back(raw.front());
     switch (v.type) {
         case value_type::integer:
-        case value_type::instant: put_be64(out, ordered(v.integer)); break;
-        case value_type::real: put_be64(out, ordered(v.real)); break;
-        case value_type::decimal: append_decimal(out, v.text); break;
+        case value_type::instant:
+            put_be64(out, ordered(v.integer));
+            break;
+        case value_type::real:
+            put_be64(out, ordered(v.real));
+            break;
+        case value_type::decimal:
+            append_decimal(out, v.text);
+            break;
         case value_type::keyword:
         case value_type::symbol:
             append_name(out, v.text);
@@ -298,7 +319,8 @@ void append_key(bytes& out, bytes_view raw) {
                 out.append(reinterpret_cast<const char*>(h.data()), h.size());
             }
             break;
-        default: out.append(raw.substr(1));
+        default:
+            out.append(raw.substr(1));
     }
 }
 
@@ -306,7 +328,8 @@ namespace {
 
 bool sorts_by_prefix(bytes_view raw) {
     const auto t = static_cast<value_type>(raw.front());
-    return (t == value_type::string || t == value_type::bytes) && raw.size() - 1 >= long_prefix_bytes;
+    return (t == value_type::string || t == value_type::bytes) &&
+           raw.size() - 1 >= long_prefix_bytes;
 }
 
 void append_key_prefix(bytes& out, bytes_view raw) {
@@ -317,8 +340,10 @@ void append_key_prefix(bytes& out, bytes_view raw) {
 }  // namespace
 
 void append_key_bound(bytes& out, bytes_view raw) {
-    if (sorts_by_prefix(raw)) append_key_prefix(out, raw);
-    else append_key(out, raw);
+    if (sorts_by_prefix(raw))
+        append_key_prefix(out, raw);
+    else
+        append_key(out, raw);
 }
 
 namespace {
@@ -328,7 +353,8 @@ bool take_escaped(bytes_view& in, bytes& out) {
     out.clear();
     for (;;) {
         const auto zero = in.find('\0');
-        if (zero == bytes_view::npos || zero + 1 >= in.size()) damaged("a text in a key has no end");
+        if (zero == bytes_view::npos || zero + 1 >= in.size())
+            damaged("a text in a key has no end");
         out.append(in.substr(0, zero));
         const char mark = in[zero + 1];
         in.remove_prefix(zero + 2);
@@ -344,8 +370,10 @@ bool take_escaped(bytes_view& in, bytes& out) {
 void take_name(bytes_view& in, bytes& out) {
     take_escaped(in, out);
     const auto mark = out.find('\x01');
-    if (mark == 0) out.erase(0, 1);
-    else if (mark != bytes::npos) out[mark] = '/';
+    if (mark == 0)
+        out.erase(0, 1);
+    else if (mark != bytes::npos)
+        out[mark] = '/';
 }
 
 }  // namespace
@@ -353,14 +381,22 @@ void take_name(bytes_view& in, bytes& out) {
 bool take_key(bytes_view& in, bytes& scratch, value_view& out) {
     out.type = static_cast<value_type>(take_bytes(in, 1).front());
     switch (out.type) {
-        case value_type::boolean: out.integer = take_bytes(in, 1).front(); return true;
+        case value_type::boolean:
+            out.integer = take_bytes(in, 1).front();
+            return true;
         case value_type::integer:
         case value_type::instant:
             out.integer = static_cast<std::int64_t>(get_be64(take_bytes(in, 8)) ^ sign_bit);
             return true;
-        case value_type::real: out.real = unordered_real(get_be64(take_bytes(in, 8))); return true;
-        case value_type::ref: out.integer = get_id(take_bytes(in, id_bytes).data()); return true;
-        case value_type::uuid: out.text = take_bytes(in, 16); return true;
+        case value_type::real:
+            out.real = unordered_real(get_be64(take_bytes(in, 8)));
+            return true;
+        case value_type::ref:
+            out.integer = get_id(take_bytes(in, id_bytes).data());
+            return true;
+        case value_type::uuid:
+            out.text = take_bytes(in, 16);
+            return true;
         case value_type::keyword:
         case value_type::symbol:
             take_name(in, scratch);
@@ -402,8 +438,10 @@ int compare(const value_view& a, const value_view& b) {
         case value_type::boolean:
         case value_type::integer:
         case value_type::instant:
-        case value_type::ref: return three_way(a.integer, b.integer);
-        case value_type::real: return three_way(a.real, b.real);
+        case value_type::ref:
+            return three_way(a.integer, b.integer);
+        case value_type::real:
+            return three_way(a.real, b.real);
         case value_type::decimal: {
             bytes x, y;
             append_decimal(x, a.text);
@@ -417,7 +455,8 @@ int compare(const value_view& a, const value_view& b) {
             append_name(y, b.text);
             return three_way(x, y);
         }
-        default: return three_way(a.text, b.text);
+        default:
+            return three_way(a.text, b.text);
     }
 }
 
@@ -428,21 +467,30 @@ bool value_view::operator==(const value_view& other) const {
 
 value value_view::to_value() const {
     switch (type) {
-        case value_type::boolean: return value(integer != 0);
+        case value_type::boolean:
+            return value(integer != 0);
         case value_type::integer:
-        case value_type::ref: return value(integer);
-        case value_type::real: return value(real);
-        case value_type::decimal: return value(tributary::decimal{std::string(text)});
-        case value_type::instant: return value(inst{integer});
-        case value_type::string: return value(std::string(text));
-        case value_type::keyword: return value(tributary::keyword{std::string(text)});
-        case value_type::symbol: return value(tributary::symbol{std::string(text)});
+        case value_type::ref:
+            return value(integer);
+        case value_type::real:
+            return value(real);
+        case value_type::decimal:
+            return value(tributary::decimal{std::string(text)});
+        case value_type::instant:
+            return value(inst{integer});
+        case value_type::string:
+            return value(std::string(text));
+        case value_type::keyword:
+            return value(tributary::keyword{std::string(text)});
+        case value_type::symbol:
+            return value(tributary::symbol{std::string(text)});
         case value_type::uuid: {
             tributary::uuid u;
             std::copy(text.begin(), text.end(), u.raw.begin());
             return value(u);
         }
-        case value_type::bytes: return value(blob{std::string(text)});
+        case value_type::bytes:
+            return value(blob{std::string(text)});
     }
     return {};
 }

@@ -45,7 +45,8 @@ void pack(bytes& out, const log_entry& entry) {
     for (const log_datom& d : entry.datoms) {
         put_varint(out, zigzag(d.e - previous));
         previous = d.e;
-        put_varint(out, static_cast<std::uint64_t>(d.a - system_partition) << 1 | (d.added ? 1 : 0));
+        put_varint(out,
+                   static_cast<std::uint64_t>(d.a - system_partition) << 1 | (d.added ? 1 : 0));
         if (!d.added) put_varint(out, static_cast<std::uint64_t>(d.asserted_t));
         put_text(out, d.raw);
     }
@@ -55,8 +56,10 @@ log_entry unpack_log_entry(std::int64_t t, bytes_view data) {
     log_entry entry;
     entry.t = t;
     const char kind = take_bytes(data, 1).front();
-    if (kind != static_cast<char>(entry_kind::transaction) && kind != static_cast<char>(entry_kind::rewind))
-        throw error(errc::newer_version, "the transaction log has entries of a newer version; use a newer tributary");
+    if (kind != static_cast<char>(entry_kind::transaction) &&
+        kind != static_cast<char>(entry_kind::rewind))
+        throw error(errc::newer_version,
+                    "the transaction log has entries of a newer version; use a newer tributary");
     entry.instant_ms = unzigzag(take_varint(data));
     if (kind == static_cast<char>(entry_kind::rewind)) entry.rewind = take_mark(data);
     const std::uint64_t count = take_varint(data);
@@ -87,7 +90,9 @@ void scan_log(const kv_reader& store,
               std::int64_t end,
               const std::function<bool(const log_entry&)>& visit) {
     const auto cursor = store.cursor();
-    for (cursor->seek(keys::of_id(keys::log, first)); cursor->valid() && cursor->key().front() == keys::log; cursor->next()) {
+    for (cursor->seek(keys::of_id(keys::log, first));
+         cursor->valid() && cursor->key().front() == keys::log;
+         cursor->next()) {
         const std::int64_t t = get_id(cursor->key().data() + 1);
         if (t >= end || !visit(unpack_log_entry(t, cursor->val()))) return;
     }

@@ -1,5 +1,9 @@
-/// The transaction log: what every transaction did, in order of t. The source that mirrors, change-data-capture and rewinds read.
+/// The transaction log: what every transaction did, in order of t. The source that mirrors,
+/// change-data-capture and rewinds read.
 #pragma once
+
+#include "tributary/datom/types.hpp"
+#include "tributary/store/kv.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -7,17 +11,14 @@
 #include <string>
 #include <vector>
 
-#include "tributary/datom/types.hpp"
-#include "tributary/store/kv.hpp"
-
 namespace tributary::datom {
 
 struct log_datom {
     entity_id e = 0;
     entity_id a = 0;
-    bytes raw;                   ///< the value (datom/encoding.hpp)
+    bytes raw;  ///< the value (datom/encoding.hpp)
     bool added = true;
-    std::int64_t asserted_t = 0; ///< of a retraction: when the fact had been asserted
+    std::int64_t asserted_t = 0;  ///< of a retraction: when the fact had been asserted
     bool operator==(const log_datom&) const = default;
 };
 

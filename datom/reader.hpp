@@ -4,19 +4,20 @@
 ///     const attribute* text = r.find_attribute("tweet/text");
 ///     r.scan_column(*text, [&](entity_id e, const value_view& v) { ...; return true; });
 ///
-/// Visitors return false to stop; the views they get die with the visit. Without history there is one datom per visible fact, all `added`. With history there is one
-/// per assertion and per retraction; then the order within one (e, a) or (a, v, e) is unspecified.
-/// Thread rule: const and safe from any thread.
+/// Visitors return false to stop; the views they get die with the visit. Without history there is
+/// one datom per visible fact, all `added`. With history there is one per assertion and per
+/// retraction; then the order within one (e, a) or (a, v, e) is unspecified. Thread rule: const and
+/// safe from any thread.
 #pragma once
+
+#include "tributary/datom/database.hpp"
+#include "tributary/datom/schema.hpp"
+#include "tributary/datom/value_view.hpp"
 
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
-
-#include "tributary/datom/database.hpp"
-#include "tributary/datom/schema.hpp"
-#include "tributary/datom/value_view.hpp"
 
 namespace tributary::datom {
 
@@ -41,7 +42,8 @@ struct value_range {
     bool hi_included = true;
 };
 
-/// The facts of one attribute in entity order, pulled: for merge joins. Views are valid until the cursor moves.
+/// The facts of one attribute in entity order, pulled: for merge joins. Views are valid until the
+/// cursor moves.
 class column_cursor {
 public:
     virtual ~column_cursor() = default;
@@ -56,58 +58,87 @@ class reader {
 public:
     virtual ~reader() = default;
 
-    // -- What kind of database value ---------------------------------------------------------------------------------------------
+    // -- What kind of database value
+    // ---------------------------------------------------------------------------------------------
     virtual std::int64_t basis_t() const = 0;
     virtual bool is_history() const = 0;
     /// The point of as_of as a t; nothing if it shows everything up to the basis.
     virtual std::optional<std::int64_t> as_of_t() const = 0;
 
-    // -- Names ----------------------------------------------------------------------------------------------------------------------
+    // -- Names
+    // ----------------------------------------------------------------------------------------------------------------------
     virtual const schema& attributes() const = 0;
-    /// By ident (`ns/name` without the colon), or by keyword, or by entity id; null if there is none.
-    const attribute* find_attribute(std::string_view ident) const { return attributes().find(ident); }
-    const attribute* find_attribute(const std::string& ident) const { return attributes().find(ident); }
+    /// By ident (`ns/name` without the colon), or by keyword, or by entity id; null if there is
+    /// none.
+    const attribute* find_attribute(std::string_view ident) const {
+        return attributes().find(ident);
+    }
+    const attribute* find_attribute(const std::string& ident) const {
+        return attributes().find(ident);
+    }
     const attribute* find_attribute(const char* ident) const { return attributes().find(ident); }
     const attribute* find_attribute(entity_id a) const { return attributes().find(a); }
     const attribute* find_attribute(const value& ident_or_id) const;
-    /// Integer, ident keyword or lookup ref to an entity; nothing if there is none. Errors: bad_input for anything else.
+    /// Integer, ident keyword or lookup ref to an entity; nothing if there is none. Errors:
+    /// bad_input for anything else.
     virtual std::optional<entity_id> entid(const value& ident) const = 0;
     virtual std::optional<keyword> ident(entity_id e) const = 0;
 
-    // -- Scans ------------------------------------------------------------------------------------------------------------------------
-    // A value is given as the data model's value of the attribute's type (refs as integer ids). One that cannot be of that type matches nothing.
+    // -- Scans
+    // ------------------------------------------------------------------------------------------------------------------------
+    // A value is given as the data model's value of the attribute's type (refs as integer ids). One
+    // that cannot be of that type matches nothing.
 
     /// The facts of an entity, by attribute then value.
     virtual void scan_eavt(entity_id e, const attribute* a, const datom_visitor& visit) const = 0;
     /// The facts of an attribute by entity, or those of one entity.
-    virtual void scan_aevt(const attribute& a, std::optional<entity_id> e, const datom_visitor& visit) const = 0;
+    virtual void scan_aevt(const attribute& a,
+                           std::optional<entity_id> e,
+                           const datom_visitor& visit) const = 0;
     /// The facts (e a v), by tx: at most one without history.
-    virtual void scan_fact(entity_id e, const attribute& a, const value& v, const datom_visitor& visit) const = 0;
-    /// The facts of an attribute with this value, by entity. Falls back on a column scan for an attribute outside of AVET.
-    virtual void scan_avet(const attribute& a, const value& v, const datom_visitor& visit) const = 0;
-    /// The facts of an attribute with a value in the range, by value then entity. Strings and bytes longer than 256 bytes that share their first 128 come in no
-    /// particular order among themselves; an attribute outside of AVET comes by entity.
-    virtual void scan_avet_range(const attribute& a, const value_range& range, const datom_visitor& visit) const = 0;
+    virtual void scan_fact(entity_id e,
+                           const attribute& a,
+                           const value& v,
+                           const datom_visitor& visit) const = 0;
+    /// The facts of an attribute with this value, by entity. Falls back on a column scan for an
+    /// attribute outside of AVET.
+    virtual void scan_avet(const attribute& a,
+                           const value& v,
+                           const datom_visitor& visit) const = 0;
+    /// The facts of an attribute with a value in the range, by value then entity. Strings and bytes
+    /// longer than 256 bytes that share their first 128 come in no particular order among
+    /// themselves; an attribute outside of AVET comes by entity.
+    virtual void scan_avet_range(const attribute& a,
+                                 const value_range& range,
+                                 const datom_visitor& visit) const = 0;
     /// The facts that refer to an entity, by attribute (or only of one) then entity.
-    virtual void scan_vaet(entity_id target, const attribute* a, const datom_visitor& visit) const = 0;
+    virtual void scan_vaet(entity_id target,
+                           const attribute* a,
+                           const datom_visitor& visit) const = 0;
     /// Everything, by entity, attribute, value; schema and transaction entities included.
     virtual void scan_all(const datom_visitor& visit) const = 0;
 
-    // -- Fast forms -------------------------------------------------------------------------------------------------------------------
-    /// (e, value) of an attribute in entity order, no allocation a fact. On history: assertions and retractions alike.
+    // -- Fast forms
+    // -------------------------------------------------------------------------------------------------------------------
+    /// (e, value) of an attribute in entity order, no allocation a fact. On history: assertions and
+    /// retractions alike.
     virtual void scan_column(const attribute& a, const column_visitor& visit) const = 0;
     /// Must not outlive this reader.
     virtual std::unique_ptr<column_cursor> column(const attribute& a) const = 0;
-    /// The value of a cardinality-one attribute (the first one of a many); on history, the one that holds at its end.
+    /// The value of a cardinality-one attribute (the first one of a many); on history, the one that
+    /// holds at its end.
     virtual std::optional<value> lookup(entity_id e, const attribute& a) const = 0;
     /// The entity that holds a unique value; on history, at its end.
     virtual std::optional<entity_id> lookup_unique(const attribute& a, const value& v) const = 0;
-    /// The number of current facts at the basis (as-of keeps the basis's figure): for planning and statistics. O(1).
+    /// The number of current facts at the basis (as-of keeps the basis's figure): for planning and
+    /// statistics. O(1).
     virtual std::uint64_t count(const attribute& a) const = 0;
 
-    // -- Full text --------------------------------------------------------------------------------------------------------------------
-    /// The visible facts of a :db/fulltext attribute whose text has the word (already as words() gives it; with `prefix`, a word that begins with it), by
-    /// entity. Errors: bad_input if the attribute is not full-text.
+    // -- Full text
+    // --------------------------------------------------------------------------------------------------------------------
+    /// The visible facts of a :db/fulltext attribute whose text has the word (already as words()
+    /// gives it; with `prefix`, a word that begins with it), by entity. Errors: bad_input if the
+    /// attribute is not full-text.
     virtual void scan_fulltext(const attribute& a,
                                std::string_view word,
                                bool prefix,

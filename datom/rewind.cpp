@@ -1,19 +1,20 @@
 #include "tributary/datom/rewind.hpp"
 
-#include <algorithm>
-#include <limits>
-
 #include "tributary/datom/bootstrap.hpp"
 #include "tributary/datom/keys.hpp"
+
+#include <algorithm>
+#include <limits>
 
 namespace tributary::datom {
 
 namespace {
 
-/// What happened to one fact after the point: the log has alternating assertions and retractions of it.
+/// What happened to one fact after the point: the log has alternating assertions and retractions of
+/// it.
 struct undone_fact {
-    log_datom first;           ///< a retraction means that the fact held at the point
-    bool holds = false;        ///< now
+    log_datom first;     ///< a retraction means that the fact held at the point
+    bool holds = false;  ///< now
     std::int64_t last_t = 0;
 };
 
@@ -22,7 +23,8 @@ std::vector<undone_fact> undone_since(const kv_reader& store, std::int64_t to) {
     std::unordered_map<bytes, std::size_t> index;
     scan_log(store, to + 1, std::numeric_limits<std::int64_t>::max(), [&](const log_entry& entry) {
         for (const log_datom& d : entry.datoms) {
-            // Schema stays: it is not part of what as-of goes back in, and what comes next needs it.
+            // Schema stays: it is not part of what as-of goes back in, and what comes next needs
+            // it.
             if (d.e >= system_partition && d.e < tx_partition) continue;
             bytes key;
             put_id(key, d.e);
@@ -40,11 +42,15 @@ std::vector<undone_fact> undone_since(const kv_reader& store, std::int64_t to) {
 
 }  // namespace
 
-void stage_rewind(staged& base, const kv_reader& store, const rewind_mark& mark, std::int64_t now_ms) {
+void stage_rewind(staged& base,
+                  const kv_reader& store,
+                  const rewind_mark& mark,
+                  std::int64_t now_ms) {
     const std::int64_t t = base.state().basis_t + 1;
     log_entry entry;
     entry.t = t;
-    entry.instant_ms = base.state().has_instant ? std::max(now_ms, base.state().last_instant_ms) : now_ms;
+    entry.instant_ms =
+        base.state().has_instant ? std::max(now_ms, base.state().last_instant_ms) : now_ms;
     entry.rewind = mark;
     const schema& attributes = *base.attributes();
     const std::vector<undone_fact> facts = undone_since(store, mark.to);
@@ -68,7 +74,8 @@ void stage_rewind(staged& base, const kv_reader& store, const rewind_mark& mark,
         if (!f.holds) {
             base.restore_fact(a, original(f), t, false);
             entry.datoms.push_back({f.first.e, a.id, f.first.raw, true, 0});
-        } else if (const auto now = base.fact(f.first.e, a, f.first.raw); now && now->asserted_t != f.first.asserted_t) {
+        } else if (const auto now = base.fact(f.first.e, a, f.first.raw);
+                   now && now->asserted_t != f.first.asserted_t) {
             base.restore_fact(a, original(f), f.last_t, true);
         }
     }

@@ -5,7 +5,11 @@
 
 namespace tributary::datom {
 
-/// Stages a rewind entry that puts all facts, but those of schema, back to how they were at `mark.to`. O(what is undone).
-void stage_rewind(staged& base, const kv_reader& store, const rewind_mark& mark, std::int64_t now_ms);
+/// Stages a rewind entry that puts all facts, but those of schema, back to how they were at
+/// `mark.to`. O(what is undone).
+void stage_rewind(staged& base,
+                  const kv_reader& store,
+                  const rewind_mark& mark,
+                  std::int64_t now_ms);
 
 }  // namespace tributary::datom

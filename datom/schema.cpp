@@ -11,11 +11,16 @@ struct type_name {
     const char* ident;
 };
 constexpr type_name type_names[] = {
-    {value_type::boolean, "db.type/boolean"}, {value_type::integer, "db.type/long"},
-    {value_type::real, "db.type/double"},     {value_type::decimal, "db.type/bigdec"},
-    {value_type::instant, "db.type/instant"}, {value_type::string, "db.type/string"},
-    {value_type::keyword, "db.type/keyword"}, {value_type::symbol, "db.type/symbol"},
-    {value_type::uuid, "db.type/uuid"},       {value_type::bytes, "db.type/bytes"},
+    {value_type::boolean, "db.type/boolean"},
+    {value_type::integer, "db.type/long"},
+    {value_type::real, "db.type/double"},
+    {value_type::decimal, "db.type/bigdec"},
+    {value_type::instant, "db.type/instant"},
+    {value_type::string, "db.type/string"},
+    {value_type::keyword, "db.type/keyword"},
+    {value_type::symbol, "db.type/symbol"},
+    {value_type::uuid, "db.type/uuid"},
+    {value_type::bytes, "db.type/bytes"},
     {value_type::ref, "db.type/ref"},
 };
 
@@ -57,7 +62,9 @@ void schema::put(const attribute& a) {
     by_ident_[a.ident.text] = a.number();
 }
 
-void schema::put_alias(const std::string& ident, const attribute& a) { by_ident_.emplace(ident, a.number()); }
+void schema::put_alias(const std::string& ident, const attribute& a) {
+    by_ident_.emplace(ident, a.number());
+}
 
 void schema::forget_ident(std::string_view ident) {
     if (const auto it = by_ident_.find(ident); it != by_ident_.end()) by_ident_.erase(it);
@@ -69,13 +76,16 @@ entity_id ref_of(const value_view& v) { return v.type == value_type::ref ? v.int
 
 }  // namespace
 
-std::optional<attribute> attribute_from(entity_id e, const std::vector<std::pair<entity_id, value_view>>& facts) {
+std::optional<attribute> attribute_from(
+    entity_id e, const std::vector<std::pair<entity_id, value_view>>& facts) {
     attribute a;
     a.id = e;
     bool typed = false;
     for (const auto& [id, v] : facts) {
         switch (static_cast<system_entity>(id - system_partition)) {
-            case system_entity::ident: a.ident.text = v.text; break;
+            case system_entity::ident:
+                a.ident.text = v.text;
+                break;
             case system_entity::value_type_attribute:
                 if (const auto name = bootstrap_ident(ref_of(v)))
                     if (const auto t = type_named(*name)) {
@@ -83,15 +93,28 @@ std::optional<attribute> attribute_from(entity_id e, const std::vector<std::pair
                         typed = true;
                     }
                 break;
-            case system_entity::cardinality: a.many = ref_of(v) == id_of(system_entity::cardinality_many); break;
-            case system_entity::unique:
-                a.unique = ref_of(v) == id_of(system_entity::unique_identity) ? uniqueness::identity : uniqueness::by_value;
+            case system_entity::cardinality:
+                a.many = ref_of(v) == id_of(system_entity::cardinality_many);
                 break;
-            case system_entity::index: a.indexed = v.integer != 0; break;
-            case system_entity::fulltext: a.fulltext = v.integer != 0; break;
-            case system_entity::is_component: a.component = v.integer != 0; break;
-            case system_entity::no_history: a.no_history = v.integer != 0; break;
-            default: break;
+            case system_entity::unique:
+                a.unique = ref_of(v) == id_of(system_entity::unique_identity)
+                               ? uniqueness::identity
+                               : uniqueness::by_value;
+                break;
+            case system_entity::index:
+                a.indexed = v.integer != 0;
+                break;
+            case system_entity::fulltext:
+                a.fulltext = v.integer != 0;
+                break;
+            case system_entity::is_component:
+                a.component = v.integer != 0;
+                break;
+            case system_entity::no_history:
+                a.no_history = v.integer != 0;
+                break;
+            default:
+                break;
         }
     }
     if (!typed || a.ident.text.empty()) return std::nullopt;
@@ -103,7 +126,7 @@ namespace {
 struct bootstrap_entity {
     system_entity id;
     const char* ident;
-    const char* type;      ///< of an attribute
+    const char* type;  ///< of an attribute
     bool unique_identity;
     const char* doc;
 };
@@ -112,13 +135,41 @@ using enum system_entity;
 
 constexpr bootstrap_entity bootstrap_entities[] = {
     {ident, "db/ident", "db.type/keyword", true, "A keyword that names an entity."},
-    {value_type_attribute, "db/valueType", "db.type/ref", false, "The type of an attribute's values."},
-    {cardinality, "db/cardinality", "db.type/ref", false, "Whether an entity has one value of an attribute, or many."},
-    {unique, "db/unique", "db.type/ref", false, "Whether no two entities share a value of an attribute, and whether it identifies them."},
-    {index, "db/index", "db.type/boolean", false, "False keeps an attribute out of the index by value."},
-    {fulltext, "db/fulltext", "db.type/boolean", false, "Whether the words of an attribute's values are indexed."},
-    {is_component, "db/isComponent", "db.type/boolean", false, "Whether a referenced entity is a part of the one that refers to it."},
-    {no_history, "db/noHistory", "db.type/boolean", false, "Whether superseded values of an attribute are forgotten."},
+    {value_type_attribute,
+     "db/valueType",
+     "db.type/ref",
+     false,
+     "The type of an attribute's values."},
+    {cardinality,
+     "db/cardinality",
+     "db.type/ref",
+     false,
+     "Whether an entity has one value of an attribute, or many."},
+    {unique,
+     "db/unique",
+     "db.type/ref",
+     false,
+     "Whether no two entities share a value of an attribute, and whether it identifies them."},
+    {index,
+     "db/index",
+     "db.type/boolean",
+     false,
+     "False keeps an attribute out of the index by value."},
+    {fulltext,
+     "db/fulltext",
+     "db.type/boolean",
+     false,
+     "Whether the words of an attribute's values are indexed."},
+    {is_component,
+     "db/isComponent",
+     "db.type/boolean",
+     false,
+     "Whether a referenced entity is a part of the one that refers to it."},
+    {no_history,
+     "db/noHistory",
+     "db.type/boolean",
+     false,
+     "Whether superseded values of an attribute are forgotten."},
     {doc, "db/doc", "db.type/string", false, "What an entity is for."},
     {tx_instant, "db/txInstant", "db.type/instant", false, "When a transaction was made."},
     {type_boolean, "db.type/boolean", nullptr, false, nullptr},

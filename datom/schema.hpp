@@ -1,8 +1,11 @@
 /// Attributes, and the schema of a database value: a cache of what its datoms about attributes say.
 ///
-/// Schema is ordinary datoms. System entities and attributes live in a partition of their own, so that an attribute's number fits four
-/// bytes of a key and callers may choose small entity ids. The newest schema of a database value serves its past states too.
+/// Schema is ordinary datoms. System entities and attributes live in a partition of their own, so
+/// that an attribute's number fits four bytes of a key and callers may choose small entity ids. The
+/// newest schema of a database value serves its past states too.
 #pragma once
+
+#include "tributary/datom/types.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -11,8 +14,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include "tributary/datom/types.hpp"
 
 namespace tributary::datom {
 
@@ -44,7 +45,8 @@ struct attribute {
     value_type type = value_type::string;
     bool many = false;
     uniqueness unique = uniqueness::none;
-    bool indexed = true;  ///< in AVET; false only for `:db/index false`. Unique ones and refs can always be looked up by value
+    bool indexed = true;  ///< in AVET; false only for `:db/index false`. Unique ones and refs can
+                          ///< always be looked up by value
     bool fulltext = false;
     bool component = false;
     bool no_history = false;

@@ -1,17 +1,18 @@
 #include "tributary/datom/staged.hpp"
 
-#include <algorithm>
-#include <numeric>
-
 #include "tributary/datom/bootstrap.hpp"
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/stored_reader.hpp"
 #include "tributary/datom/words.hpp"
 #include "tributary/value/msgpack.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 namespace tributary::datom {
 
-// -- The state record -----------------------------------------------------------------------------------------------------------------------
+// -- The state record
+// -----------------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -24,15 +25,20 @@ bytes pack(const database_state& s) {
     vector counts;
     for (std::size_t n = 0; n < s.counts.size(); ++n)
         if (s.counts[n] > 0) counts.push_back(vector{value(n), value(s.counts[n])});
-    return encode(vector{value(format_version), value(s.basis_t), value(s.next_user), value(s.next_system),
-                         s.has_instant ? value(s.last_instant_ms) : value(), value(std::move(counts))});
+    return encode(vector{value(format_version),
+                         value(s.basis_t),
+                         value(s.next_user),
+                         value(s.next_system),
+                         s.has_instant ? value(s.last_instant_ms) : value(),
+                         value(std::move(counts))});
 }
 
 database_state unpack_state(bytes_view data) {
     const value record = decode(data);
     const auto& fields = record.as<vector>();
     if (fields.empty() || fields[0].as<std::int64_t>() != format_version)
-        throw error(errc::newer_version, "this datom database has a newer format; use a newer tributary");
+        throw error(errc::newer_version,
+                    "this datom database has a newer format; use a newer tributary");
     database_state s;
     s.basis_t = fields.at(1).as<std::int64_t>();
     s.next_user = fields.at(2).as<std::int64_t>();
@@ -47,7 +53,8 @@ database_state unpack_state(bytes_view data) {
     return s;
 }
 
-// -- Opening ----------------------------------------------------------------------------------------------------------------------------------
+// -- Opening
+// ----------------------------------------------------------------------------------------------------------------------------------
 
 staged::staged(kv& store) : store_(store) {
     if (!store_.get(state_key)) create();
@@ -73,7 +80,9 @@ void staged::create() {
 
 void staged::load() {
     const auto found = store_.get(state_key);
-    if (!found) throw error(errc::io, "the datom database lost its state record; restore it or realize it anew");
+    if (!found)
+        throw error(errc::io,
+                    "the datom database lost its state record; restore it or realize it anew");
     stored_state_ = *found;
     stored_ = state_ = unpack_state(stored_state_);
 
@@ -98,12 +107,14 @@ void staged::load() {
     twin_scan old_names(store_, *loaded, keys::aevt, {.history = true});
     for (old_names.start(keys::of_a_e(keys::aevt, ident.number(), system_partition).substr(1),
                          keys::of_a_e(keys::aevt, ident.number(), tx_partition).substr(1));
-         old_names.valid(); old_names.next()) {
+         old_names.valid();
+         old_names.next()) {
         const auto& name = old_names.get();
         bytes key = keys::of_attribute(keys::avet, ident.number());
         bytes raw(1, static_cast<char>(value_type::keyword));
         append_key(key, raw.append(name.v.text));
-        if (const attribute* a = loaded->find(name.e); a && !store_.get(key)) loaded->put_alias(std::string(name.v.text), *a);
+        if (const attribute* a = loaded->find(name.e); a && !store_.get(key))
+            loaded->put_alias(std::string(name.v.text), *a);
     }
     stored_attributes_ = attributes_ = loaded;
 }
@@ -118,11 +129,13 @@ void staged::reload() {
     load();
 }
 
-// -- Reading ----------------------------------------------------------------------------------------------------------------------------------
+// -- Reading
+// ----------------------------------------------------------------------------------------------------------------------------------
 
 /// False for ids given out in this batch: nothing about them can be stored.
 bool staged::is_stored(entity_id e) const {
-    if (e >= user_partition) return e < stored_.next_user || e >= user_partition + (entity_id{1} << partition_shift);
+    if (e >= user_partition)
+        return e < stored_.next_user || e >= user_partition + (entity_id{1} << partition_shift);
     if (e >= tx_partition) return t_of_entity(e) <= stored_.basis_t;
     return e < system_partition || e < stored_.next_system;
 }
@@ -131,9 +144,11 @@ bool staged::is_stored(entity_id e) const {
 std::optional<bytes> staged::stored_fact_at(const bytes& key, entity_id e) const {
     for (tables& t = *tables_; t.indexed < changes_.size(); ++t.indexed) {
         const bytes& changed = changes_[t.indexed].first;
-        if (changed.front() == keys::eavt) t.facts[std::pmr::string(changed, &t.arena)] = static_cast<std::uint32_t>(t.indexed);
+        if (changed.front() == keys::eavt)
+            t.facts[std::pmr::string(changed, &t.arena)] = static_cast<std::uint32_t>(t.indexed);
     }
-    if (const auto it = tables_->facts.find(key); it != tables_->facts.end()) return changes_[it->second].second;
+    if (const auto it = tables_->facts.find(key); it != tables_->facts.end())
+        return changes_[it->second].second;
     if (!is_stored(e)) return std::nullopt;
     return store_.get(key);
 }
@@ -142,7 +157,11 @@ namespace {
 
 stored_fact to_fact(entity_id e, entity_id a, bytes_view val) {
     const std::int64_t t = get_id(val.data());
-    return {e, a, bytes(val.substr(id_bytes)), t & ~keys::restored_flag, (t & keys::restored_flag) != 0};
+    return {e,
+            a,
+            bytes(val.substr(id_bytes)),
+            t & ~keys::restored_flag,
+            (t & keys::restored_flag) != 0};
 }
 
 }  // namespace
@@ -169,7 +188,8 @@ std::map<bytes, bytes> staged::merged(const bytes& prefix, bool may_be_stored) c
     std::map<bytes, bytes> found;
     if (may_be_stored) {
         const auto cursor = store_.cursor();
-        for (cursor->seek(prefix); cursor->valid() && cursor->key().starts_with(prefix); cursor->next())
+        for (cursor->seek(prefix); cursor->valid() && cursor->key().starts_with(prefix);
+             cursor->next())
             found.emplace(cursor->key(), cursor->val());
     }
     tables& t = *tables_;
@@ -178,9 +198,13 @@ std::map<bytes, bytes> staged::merged(const bytes& prefix, bool may_be_stored) c
         if (key.front() == keys::eavt || key.front() == keys::vaet)
             t.sorted[std::pmr::string(key, &t.arena)] = static_cast<std::uint32_t>(t.sorted_count);
     }
-    for (auto it = t.sorted.lower_bound(prefix); it != t.sorted.end() && it->first.starts_with(prefix); ++it) {
-        if (const auto& val = changes_[it->second].second) found[bytes(it->first)] = *val;
-        else found.erase(bytes(it->first));
+    for (auto it = t.sorted.lower_bound(prefix);
+         it != t.sorted.end() && it->first.starts_with(prefix);
+         ++it) {
+        if (const auto& val = changes_[it->second].second)
+            found[bytes(it->first)] = *val;
+        else
+            found.erase(bytes(it->first));
     }
     return found;
 }
@@ -189,7 +213,8 @@ std::vector<stored_fact> staged::facts_of(entity_id e, const attribute* a) const
     const bytes prefix = a ? keys::of_e_a(keys::eavt, e, a->number()) : keys::of_id(keys::eavt, e);
     std::vector<stored_fact> facts;
     for (const auto& [key, val] : merged(prefix, is_stored(e)))
-        facts.push_back(to_fact(e, system_partition + get_be32(bytes_view(key).substr(1 + id_bytes)), val));
+        facts.push_back(
+            to_fact(e, system_partition + get_be32(bytes_view(key).substr(1 + id_bytes)), val));
     return facts;
 }
 
@@ -213,7 +238,8 @@ std::optional<entity_id> staged::holder(const attribute& a, bytes_view raw) cons
     return get_id(val->data() + id_bytes);
 }
 
-// -- Changing ---------------------------------------------------------------------------------------------------------------------------------
+// -- Changing
+// ---------------------------------------------------------------------------------------------------------------------------------
 
 void staged::put(bytes key, bytes val) {
     size_ += key.size() + val.size();
@@ -239,7 +265,9 @@ bytes key_of_value(bytes_view raw) {
     return key;
 }
 
-bytes column_value(bytes_view raw) { return raw.size() > keys::column_value_bytes ? bytes(1, '\0') : bytes(raw); }
+bytes column_value(bytes_view raw) {
+    return raw.size() > keys::column_value_bytes ? bytes(1, '\0') : bytes(raw);
+}
 
 bytes with_id(std::int64_t id, bytes_view rest) {
     bytes out;
@@ -278,7 +306,8 @@ void staged::put_current(const attribute& a, entity_id e, bytes_view raw, std::i
     current_keys k(a, e, raw);
     bytes t = with_id(stored_t, {});
     put(std::move(k.e), with_id(stored_t, raw));
-    put(std::move(k.a), with_id(stored_t, raw.size() > keys::column_value_bytes ? bytes_view("\0", 1) : raw));
+    put(std::move(k.a),
+        with_id(stored_t, raw.size() > keys::column_value_bytes ? bytes_view("\0", 1) : raw));
     if (!k.r.empty()) put(std::move(k.r), t);
     if (a.is_unique()) {
         hold(k.v, e);
@@ -308,7 +337,10 @@ void staged::remove_fact(const attribute& a, const stored_fact& f, std::int64_t 
     put_past(a, f, times);
 }
 
-void staged::restore_fact(const attribute& a, const stored_fact& f, std::int64_t t, bool is_current) {
+void staged::restore_fact(const attribute& a,
+                          const stored_fact& f,
+                          std::int64_t t,
+                          bool is_current) {
     auto times = past_times(a, f);
     put_current(a, f.e, f.raw, f.asserted_t | (times ? keys::restored_flag : 0));
     if (times) {
@@ -336,10 +368,15 @@ void staged::put_past(const attribute& a, const stored_fact& f, bytes_view times
     const bytes value_key = key_of_value(f.raw);
     const bytes t = with_id(f.asserted_t, {});
     put(keys::of_e_a(keys::past(keys::eavt), f.e, a.number()) + value_key + t, head + f.raw);
-    put(keys::of_a_e(keys::past(keys::aevt), a.number(), f.e) + value_key + t, head + column_value(f.raw));
-    if (in_avet(a)) put(keys::of_attribute(keys::past(keys::avet), a.number()) + value_key + with_id(f.e, t), head);
+    put(keys::of_a_e(keys::past(keys::aevt), a.number(), f.e) + value_key + t,
+        head + column_value(f.raw));
+    if (in_avet(a))
+        put(keys::of_attribute(keys::past(keys::avet), a.number()) + value_key + with_id(f.e, t),
+            head);
     if (a.is_ref())
-        put(keys::of_target(keys::past(keys::vaet), view_of_raw(f.raw).integer, a.number()) + with_id(f.e, t), head);
+        put(keys::of_target(keys::past(keys::vaet), view_of_raw(f.raw).integer, a.number()) +
+                with_id(f.e, t),
+            head);
 }
 
 void staged::index_words(const attribute& a, entity_id e, std::string_view text) {
@@ -350,7 +387,8 @@ void staged::index_words(const attribute& a, entity_id e, std::string_view text)
         key.resize(head);
         key.append(word).push_back('\0');
         auto it = postings.find(key);
-        if (it == postings.end()) it = postings.try_emplace(std::pmr::string(key, &tables_->arena)).first;
+        if (it == postings.end())
+            it = postings.try_emplace(std::pmr::string(key, &tables_->arena)).first;
         posting& p = it->second;
         if (p.last == e) return;
         put_varint(p.entities, zigzag(p.last < 0 ? e : e - p.last));
@@ -359,7 +397,9 @@ void staged::index_words(const attribute& a, entity_id e, std::string_view text)
     });
 }
 
-void staged::end_transaction(const log_entry& entry, database_state next, std::shared_ptr<const schema> attributes) {
+void staged::end_transaction(const log_entry& entry,
+                             database_state next,
+                             std::shared_ptr<const schema> attributes) {
     bytes packed;
     pack(packed, entry);
     put(keys::of_id(keys::log, entry.t), std::move(packed));
@@ -372,7 +412,8 @@ void staged::end_transaction(const log_entry& entry, database_state next, std::s
     attributes_ = std::move(attributes);
 }
 
-// -- The batch --------------------------------------------------------------------------------------------------------------------------------
+// -- The batch
+// --------------------------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -384,7 +425,8 @@ struct key_order {
 
 std::uint64_t big_endian(const char* at, std::size_t n) {
     std::uint64_t v = 0;
-    for (std::size_t i = 0; i < 8; ++i) v = v << 8 | (i < n ? static_cast<unsigned char>(at[i]) : 0);
+    for (std::size_t i = 0; i < 8; ++i)
+        v = v << 8 | (i < n ? static_cast<unsigned char>(at[i]) : 0);
     return v;
 }
 
@@ -404,7 +446,9 @@ kv_batch staged::take_batch() {
     order.reserve(changes_.size());
     for (std::uint32_t i = 0; i < changes_.size(); ++i) {
         const bytes& k = changes_[i].first;
-        order.push_back({big_endian(k.data(), k.size()), k.size() > 8 ? big_endian(k.data() + 8, k.size() - 8) : 0, i});
+        order.push_back({big_endian(k.data(), k.size()),
+                         k.size() > 8 ? big_endian(k.data() + 8, k.size() - 8) : 0,
+                         i});
     }
     std::sort(order.begin(), order.end(), [&](const key_order& x, const key_order& y) {
         if (x.first != y.first) return x.first < y.first;
@@ -417,8 +461,10 @@ kv_batch staged::take_batch() {
     for (std::size_t i = 0; i < order.size(); ++i) {
         change& c = changes_[order[i].index];
         if (i + 1 < order.size() && changes_[order[i + 1].index].first == c.first) continue;
-        if (c.second) batch.put(std::move(c.first), std::move(*c.second));
-        else batch.erase(std::move(c.first));
+        if (c.second)
+            batch.put(std::move(c.first), std::move(*c.second));
+        else
+            batch.erase(std::move(c.first));
     }
     stored_ = state_;
     stored_attributes_ = attributes_;

@@ -1,7 +1,14 @@
-/// The database as the transactions of an unfinished batch see it: what is stored, and on top of it what they changed.
+/// The database as the transactions of an unfinished batch see it: what is stored, and on top of it
+/// what they changed.
 ///
-/// Changes are kept as the key-value changes that will be written. Nothing is durable before `take_batch` is written. Thread rule: one thread.
+/// Changes are kept as the key-value changes that will be written. Nothing is durable before
+/// `take_batch` is written. Thread rule: one thread.
 #pragma once
+
+#include "tributary/datom/encoding.hpp"
+#include "tributary/datom/log.hpp"
+#include "tributary/datom/schema.hpp"
+#include "tributary/store/kv.hpp"
 
 #include <map>
 #include <memory>
@@ -9,11 +16,6 @@
 #include <optional>
 #include <unordered_map>
 #include <vector>
-
-#include "tributary/datom/encoding.hpp"
-#include "tributary/datom/log.hpp"
-#include "tributary/datom/schema.hpp"
-#include "tributary/store/kv.hpp"
 
 namespace tributary::datom {
 
@@ -43,34 +45,43 @@ struct stored_fact {
 
 class staged {
 public:
-    /// Reads the state of `store`, which must outlive this; makes the database if it is empty (one synced write). Errors: newer_version, io, no_space.
+    /// Reads the state of `store`, which must outlive this; makes the database if it is empty (one
+    /// synced write). Errors: newer_version, io, no_space.
     explicit staged(kv& store);
 
-    // -- What is known ------------------------------------------------------------------------------------------------------------
+    // -- What is known
+    // ------------------------------------------------------------------------------------------------------------
     const std::shared_ptr<const schema>& attributes() const { return attributes_; }
     const database_state& state() const { return state_; }
-    std::optional<stored_fact> fact_of(entity_id e, const attribute& a) const;                 ///< cardinality one
+    std::optional<stored_fact> fact_of(entity_id e, const attribute& a) const;  ///< cardinality one
     std::optional<stored_fact> fact(entity_id e, const attribute& a, bytes_view raw) const;
     std::vector<stored_fact> facts_of(entity_id e, const attribute* a) const;
-    std::vector<stored_fact> facts_about(entity_id target) const;                              ///< that refer to it
-    std::optional<entity_id> holder(const attribute& a, bytes_view raw) const;                 ///< of a unique value
+    std::vector<stored_fact> facts_about(entity_id target) const;  ///< that refer to it
+    std::optional<entity_id> holder(const attribute& a,
+                                    bytes_view raw) const;  ///< of a unique value
 
-    // -- Changing -----------------------------------------------------------------------------------------------------------------
+    // -- Changing
+    // -----------------------------------------------------------------------------------------------------------------
     void add_fact(const attribute& a, entity_id e, bytes_view raw, std::int64_t t);
     /// Takes a current fact away; its past twin remembers it unless the attribute is :db/noHistory.
     void remove_fact(const attribute& a, const stored_fact& f, std::int64_t t);
-    /// Puts a fact back as it was before something retracted it at or after `f.asserted_t`: current again since f.asserted_t, and its past twin (if it has one) says
-    /// that this happened at `t`. With `is_current` the fact has been asserted anew since, at `t`.
+    /// Puts a fact back as it was before something retracted it at or after `f.asserted_t`: current
+    /// again since f.asserted_t, and its past twin (if it has one) says that this happened at `t`.
+    /// With `is_current` the fact has been asserted anew since, at `t`.
     void restore_fact(const attribute& a, const stored_fact& f, std::int64_t t, bool is_current);
     /// The log entry, its instant, and the state after it.
-    void end_transaction(const log_entry& entry, database_state next, std::shared_ptr<const schema> attributes);
+    void end_transaction(const log_entry& entry,
+                         database_state next,
+                         std::shared_ptr<const schema> attributes);
     void put(bytes key, bytes val);
     void erase(bytes key);
 
-    // -- The batch ----------------------------------------------------------------------------------------------------------------
+    // -- The batch
+    // ----------------------------------------------------------------------------------------------------------------
     bool dirty() const { return !changes_.empty(); }
     std::size_t size_bytes() const { return size_; }
-    /// All changes in key order, to be written at once: what was staged counts as stored from now on. If writing fails: reload().
+    /// All changes in key order, to be written at once: what was staged counts as stored from now
+    /// on. If writing fails: reload().
     kv_batch take_batch();
     /// Back to what is stored.
     void discard();
@@ -90,21 +101,24 @@ private:
     };
     /// By key bytes; taken from an arena that goes with the batch.
     template <class T>
-    using table = std::pmr::unordered_map<std::pmr::string, T, bytes_hash, compare_bytes<std::equal_to<>>>;
+    using table =
+        std::pmr::unordered_map<std::pmr::string, T, bytes_hash, compare_bytes<std::equal_to<>>>;
     struct posting {
         using allocator_type = std::pmr::polymorphic_allocator<char>;
         explicit posting(const allocator_type& a) : entities(a) {}
-        posting(posting&& other, const allocator_type& a) : entities(std::move(other.entities), a), last(other.last) {}
+        posting(posting&& other, const allocator_type& a)
+            : entities(std::move(other.entities), a), last(other.last) {}
 
         std::pmr::string entities;
         entity_id last = -1;
     };
     struct tables {
-        std::pmr::monotonic_buffer_resource arena{1u << 20};
+        std::pmr::monotonic_buffer_resource arena{64u << 10};
         /// Holders of unique values, nothing if freed.
         table<std::optional<entity_id>> unique{&arena};
         table<posting> postings{&arena};
-        /// Where in changes_ the newest change of a key of E is, for those before indexed: most batches only add entities and never ask.
+        /// Where in changes_ the newest change of a key of E is, for those before indexed: most
+        /// batches only add entities and never ask.
         table<std::uint32_t> facts{&arena};
         std::size_t indexed = 0;
         /// The same of E and R in order, for those who ask for a range.
@@ -125,8 +139,8 @@ private:
     std::map<bytes, bytes> merged(const bytes& prefix, bool may_be_stored) const;
 
     kv& store_;
-    bytes stored_state_;       ///< M as this batch began from it
-    database_state stored_;    ///< the same, unpacked
+    bytes stored_state_;     ///< M as this batch began from it
+    database_state stored_;  ///< the same, unpacked
     database_state state_;
     std::shared_ptr<const schema> stored_attributes_, attributes_;
 

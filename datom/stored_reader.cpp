@@ -1,10 +1,10 @@
 #include "tributary/datom/stored_reader.hpp"
 
-#include <algorithm>
-
 #include "tributary/datom/bootstrap.hpp"
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/words.hpp"
+
+#include <algorithm>
 
 namespace tributary::datom {
 
@@ -13,7 +13,8 @@ std::optional<std::int64_t> stored_reader::as_of_t() const {
     return filter_.limit_t;
 }
 
-// -- Time ---------------------------------------------------------------------------------------------------------------------------------
+// -- Time
+// ---------------------------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -28,14 +29,18 @@ std::int64_t t_at_instant(const kv_reader& store, inst at) {
 void refuse_undone(const kv_reader& store, std::int64_t t) {
     // Undone ranges nest, so the first rewind after t is not always the one that undid it.
     const auto cursor = store.cursor();
-    for (cursor->seek(keys::of_id(keys::rewind, t + 1)); cursor->valid() && cursor->key().front() == keys::rewind; cursor->next()) {
+    for (cursor->seek(keys::of_id(keys::rewind, t + 1));
+         cursor->valid() && cursor->key().front() == keys::rewind;
+         cursor->next()) {
         const rewind_mark m = unpack_rewind_mark(cursor->val());
         if (m.to >= t) continue;
         const std::int64_t by = get_id(cursor->key().data() + 1);
         throw error(errc::conflict,
-                    "transaction " + std::to_string(t) + " was undone by the rewind " + std::to_string(by) + " of stream \"" +
-                        m.stream + "\" to position " + std::to_string(m.position) + "; ask as of " + std::to_string(m.to) +
-                        " or earlier, or of " + std::to_string(by) + " or later, or ask the history");
+                    "transaction " + std::to_string(t) + " was undone by the rewind " +
+                        std::to_string(by) + " of stream \"" + m.stream + "\" to position " +
+                        std::to_string(m.position) + "; ask as of " + std::to_string(m.to) +
+                        " or earlier, or of " + std::to_string(by) +
+                        " or later, or ask the history");
     }
 }
 
@@ -48,7 +53,8 @@ std::int64_t resolve_time(const kv_reader& store, const time_point& p) {
     } else {
         t = std::get<std::int64_t>(p);
         if (t >= tx_partition && t < user_partition) t = t_of_entity(t);
-        if (t < 0) throw error(errc::bad_input, "as of " + std::to_string(t) + ": a t is not negative");
+        if (t < 0)
+            throw error(errc::bad_input, "as of " + std::to_string(t) + ": a t is not negative");
     }
     refuse_undone(store, t);
     return t;
@@ -66,7 +72,8 @@ std::shared_ptr<const db::impl> stored_reader::history() const {
     return std::make_shared<stored_reader>(moment_, time_filter{filter_.limit_t, true});
 }
 
-// -- Names --------------------------------------------------------------------------------------------------------------------------------
+// -- Names
+// --------------------------------------------------------------------------------------------------------------------------------
 
 std::optional<entity_id> stored_reader::entid(const value& ident) const {
     if (const auto* id = ident.get_if<std::int64_t>()) return *id;
@@ -77,13 +84,15 @@ std::optional<entity_id> stored_reader::entid(const value& ident) const {
     if (const auto* pair = ident.get_if<vector>(); pair && pair->size() == 2) {
         const attribute* a = find_attribute((*pair)[0]);
         if (!a || !a->is_unique())
-            throw error(errc::bad_input, "a lookup ref needs a :db/unique attribute; its first element names none");
+            throw error(errc::bad_input,
+                        "a lookup ref needs a :db/unique attribute; its first element names none");
         if (!a->is_ref() || (*pair)[1].get_if<std::int64_t>()) return lookup_unique(*a, (*pair)[1]);
         const auto target = entid((*pair)[1]);
         return target ? lookup_unique(*a, value(*target)) : std::nullopt;
     }
     throw error(errc::bad_input,
-                std::string("an entity is named by an integer, an ident keyword or a lookup ref [attribute value], not by a ") +
+                std::string("an entity is named by an integer, an ident keyword or a lookup ref "
+                            "[attribute value], not by a ") +
                     tributary::name_of(ident.type()));
 }
 
@@ -96,15 +105,18 @@ std::optional<keyword> stored_reader::ident(entity_id e) const {
 
 const attribute* reader::find_attribute(const value& ident_or_id) const {
     if (const auto* id = ident_or_id.get_if<std::int64_t>()) return find_attribute(*id);
-    if (const auto* name = ident_or_id.get_if<keyword>()) return find_attribute(std::string_view(name->text));
+    if (const auto* name = ident_or_id.get_if<keyword>())
+        return find_attribute(std::string_view(name->text));
     return nullptr;
 }
 
-// -- Scans --------------------------------------------------------------------------------------------------------------------------------
+// -- Scans
+// --------------------------------------------------------------------------------------------------------------------------------
 
 void stored_reader::scan_prefix(bytes_view key, const datom_visitor& visit) const {
     twin_scan scan = open(key.front());
-    for (scan.start(key.substr(1)); scan.valid() && visit(scan.get()); scan.next()) {}
+    for (scan.start(key.substr(1)); scan.valid() && visit(scan.get()); scan.next()) {
+    }
 }
 
 void stored_reader::scan_eavt(entity_id e, const attribute* a, const datom_visitor& visit) const {
@@ -120,19 +132,28 @@ void stored_reader::scan_eavt(entity_id e, const attribute* a, const datom_visit
     scan_prefix(a ? keys::of_e_a(keys::eavt, e, a->number()) : keys::of_id(keys::eavt, e), visit);
 }
 
-void stored_reader::scan_aevt(const attribute& a, std::optional<entity_id> e, const datom_visitor& visit) const {
-    if (e) scan_eavt(*e, &a, visit);
-    else scan_prefix(keys::of_attribute(keys::aevt, a.number()), visit);
+void stored_reader::scan_aevt(const attribute& a,
+                              std::optional<entity_id> e,
+                              const datom_visitor& visit) const {
+    if (e)
+        scan_eavt(*e, &a, visit);
+    else
+        scan_prefix(keys::of_attribute(keys::aevt, a.number()), visit);
 }
 
-void stored_reader::scan_fact(entity_id e, const attribute& a, const value& v, const datom_visitor& visit) const {
+void stored_reader::scan_fact(entity_id e,
+                              const attribute& a,
+                              const value& v,
+                              const datom_visitor& visit) const {
     const auto raw = try_encode_raw(v, a.type);
     if (!raw) return;
     const value_view wanted = view_of_raw(*raw);
     scan_eavt(e, &a, [&](const datom_ref& d) { return !(d.v == wanted) || visit(d); });
 }
 
-void stored_reader::scan_avet(const attribute& a, const value& v, const datom_visitor& visit) const {
+void stored_reader::scan_avet(const attribute& a,
+                              const value& v,
+                              const datom_visitor& visit) const {
     const auto raw = try_encode_raw(v, a.type);
     if (!raw) return;
     const value_view wanted = view_of_raw(*raw);
@@ -143,19 +164,26 @@ void stored_reader::scan_avet(const attribute& a, const value& v, const datom_vi
         append_key(key, *raw);
         scan_prefix(key, visit);
     } else {
-        scan_aevt(a, std::nullopt, [&](const datom_ref& d) { return !(d.v == wanted) || visit(d); });
+        scan_aevt(
+            a, std::nullopt, [&](const datom_ref& d) { return !(d.v == wanted) || visit(d); });
     }
 }
 
-void stored_reader::scan_avet_range(const attribute& a, const value_range& range, const datom_visitor& visit) const {
+void stored_reader::scan_avet_range(const attribute& a,
+                                    const value_range& range,
+                                    const datom_visitor& visit) const {
     std::optional<bytes> lo, hi;
     if (range.lo && !(lo = try_encode_raw(*range.lo, a.type))) return;
     if (range.hi && !(hi = try_encode_raw(*range.hi, a.type))) return;
-    const auto filtered = [&, below = lo ? view_of_raw(*lo) : value_view{}, above = hi ? view_of_raw(*hi) : value_view{}](const datom_ref& d) {
+    const auto filtered = [&,
+                           below = lo ? view_of_raw(*lo) : value_view{},
+                           above = hi ? view_of_raw(*hi) : value_view{}](const datom_ref& d) {
         if (lo)
-            if (const int c = compare(d.v, below); c < 0 || (c == 0 && !range.lo_included)) return true;
+            if (const int c = compare(d.v, below); c < 0 || (c == 0 && !range.lo_included))
+                return true;
         if (hi)
-            if (const int c = compare(d.v, above); c > 0 || (c == 0 && !range.hi_included)) return true;
+            if (const int c = compare(d.v, above); c > 0 || (c == 0 && !range.hi_included))
+                return true;
         return visit(d);
     };
     if (!a.is_unique() && (a.is_ref() || !a.indexed)) {
@@ -167,21 +195,30 @@ void stored_reader::scan_avet_range(const attribute& a, const value_range& range
     if (lo) append_key_bound(from, *lo);
     if (hi) append_key_bound(to, *hi);
     twin_scan scan = open(keys::avet);
-    for (scan.start(from, prefix_end(to)); scan.valid() && filtered(scan.get()); scan.next()) {}
+    for (scan.start(from, prefix_end(to)); scan.valid() && filtered(scan.get()); scan.next()) {
+    }
 }
 
-void stored_reader::scan_vaet(entity_id target, const attribute* a, const datom_visitor& visit) const {
+void stored_reader::scan_vaet(entity_id target,
+                              const attribute* a,
+                              const datom_visitor& visit) const {
     if (target < 0 || target >= entity_limit) return;
-    scan_prefix(a ? keys::of_target(keys::vaet, target, a->number()) : keys::of_id(keys::vaet, target), visit);
+    scan_prefix(
+        a ? keys::of_target(keys::vaet, target, a->number()) : keys::of_id(keys::vaet, target),
+        visit);
 }
 
-void stored_reader::scan_all(const datom_visitor& visit) const { scan_prefix(bytes_view(&keys::eavt, 1), visit); }
+void stored_reader::scan_all(const datom_visitor& visit) const {
+    scan_prefix(bytes_view(&keys::eavt, 1), visit);
+}
 
-// -- Fast forms ---------------------------------------------------------------------------------------------------------------------------
+// -- Fast forms
+// ---------------------------------------------------------------------------------------------------------------------------
 
 void stored_reader::scan_column(const attribute& a, const column_visitor& visit) const {
     twin_scan scan = open(keys::aevt);
-    for (scan.start(keys::of_attribute(keys::aevt, a.number()).substr(1)); scan.valid(); scan.next())
+    for (scan.start(keys::of_attribute(keys::aevt, a.number()).substr(1)); scan.valid();
+         scan.next())
         if (!visit(scan.get().e, scan.get().v)) return;
 }
 
@@ -240,14 +277,17 @@ std::uint64_t stored_reader::count(const attribute& a) const {
     return a.number() < moment_.counts->size() ? (*moment_.counts)[a.number()] : 0;
 }
 
-// -- Full text ----------------------------------------------------------------------------------------------------------------------------
+// -- Full text
+// ----------------------------------------------------------------------------------------------------------------------------
 
 void stored_reader::scan_fulltext(const attribute& a,
                                   std::string_view word,
                                   bool prefix,
                                   const datom_visitor& visit) const {
     if (!a.fulltext)
-        throw error(errc::bad_input, "the attribute :" + a.ident.text + " is not :db/fulltext, so it has no words to search");
+        throw error(errc::bad_input,
+                    "the attribute :" + a.ident.text +
+                        " is not :db/fulltext, so it has no words to search");
     if (word.empty()) return;
     // Postings name every entity that ever had the word; its visible facts decide.
     bytes key = keys::of_word(a.number(), word);
@@ -269,10 +309,12 @@ void stored_reader::scan_fulltext(const attribute& a,
     };
     bool going = true;
     for (auto e = candidates.begin(); going && e != candidates.end(); ++e)
-        scan_eavt(*e, &a, [&](const datom_ref& d) { return going = !has_word(d.v.text) || visit(d); });
+        scan_eavt(
+            *e, &a, [&](const datom_ref& d) { return going = !has_word(d.v.text) || visit(d); });
 }
 
-// -- The public face ----------------------------------------------------------------------------------------------------------------------
+// -- The public face
+// ----------------------------------------------------------------------------------------------------------------------
 
 std::int64_t db::basis_t() const { return impl_->basis_t(); }
 db db::as_of(const time_point& p) const { return db(impl_->as_of(p)); }

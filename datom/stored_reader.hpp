@@ -1,28 +1,31 @@
 /// The database value on a kv snapshot.
 #pragma once
 
-#include <map>
-#include <memory>
-#include <vector>
-
 #include "tributary/datom/log.hpp"
 #include "tributary/datom/reader.hpp"
 #include "tributary/datom/twin_scan.hpp"
+
+#include <map>
+#include <memory>
+#include <vector>
 
 namespace tributary::datom {
 
 /// What a connection knows beside the facts: all of it unchanging once shared.
 struct moment {
-    std::shared_ptr<kv> owner;  ///< keeps the store open where it belongs to the connection; outlives the snapshot
+    std::shared_ptr<kv>
+        owner;  ///< keeps the store open where it belongs to the connection; outlives the snapshot
     kv_snapshot store;
     std::shared_ptr<const schema> attributes;
-    std::shared_ptr<const std::vector<std::uint64_t>> counts;  ///< current facts by attribute number
+    std::shared_ptr<const std::vector<std::uint64_t>>
+        counts;  ///< current facts by attribute number
     std::int64_t basis_t = 0;
 };
 
 class stored_reader final : public db::impl, public std::enable_shared_from_this<stored_reader> {
 public:
-    explicit stored_reader(moment m, time_filter filter = {}) : moment_(std::move(m)), filter_(filter) {}
+    explicit stored_reader(moment m, time_filter filter = {})
+        : moment_(std::move(m)), filter_(filter) {}
 
     std::shared_ptr<const db::impl> as_of(const time_point& p) const override;
     std::shared_ptr<const db::impl> history() const override;
@@ -35,10 +38,17 @@ public:
     std::optional<keyword> ident(entity_id e) const override;
 
     void scan_eavt(entity_id e, const attribute* a, const datom_visitor& visit) const override;
-    void scan_aevt(const attribute& a, std::optional<entity_id> e, const datom_visitor& visit) const override;
-    void scan_fact(entity_id e, const attribute& a, const value& v, const datom_visitor& visit) const override;
+    void scan_aevt(const attribute& a,
+                   std::optional<entity_id> e,
+                   const datom_visitor& visit) const override;
+    void scan_fact(entity_id e,
+                   const attribute& a,
+                   const value& v,
+                   const datom_visitor& visit) const override;
     void scan_avet(const attribute& a, const value& v, const datom_visitor& visit) const override;
-    void scan_avet_range(const attribute& a, const value_range& range, const datom_visitor& visit) const override;
+    void scan_avet_range(const attribute& a,
+                         const value_range& range,
+                         const datom_visitor& visit) const override;
     void scan_vaet(entity_id target, const attribute* a, const datom_visitor& visit) const override;
     void scan_all(const datom_visitor& visit) const override;
 
@@ -57,7 +67,9 @@ public:
 private:
     /// Scans the datoms under a whole key prefix of a space.
     void scan_prefix(bytes_view key, const datom_visitor& visit) const;
-    twin_scan open(char space) const { return {*moment_.store, *moment_.attributes, space, filter_}; }
+    twin_scan open(char space) const {
+        return {*moment_.store, *moment_.attributes, space, filter_};
+    }
     /// The same facts without history's retractions, for looking up what is.
     time_filter facts_filter() const { return {filter_.limit_t, false}; }
 
@@ -65,7 +77,8 @@ private:
     time_filter filter_;
 };
 
-/// The t that `p` names. Errors: conflict if a rewind undid it (the message names the rewind), bad_input if it is before the first transaction.
+/// The t that `p` names. Errors: conflict if a rewind undid it (the message names the rewind),
+/// bad_input if it is before the first transaction.
 std::int64_t resolve_time(const kv_reader& store, const time_point& p);
 
 }  // namespace tributary::datom

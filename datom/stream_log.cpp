@@ -37,7 +37,9 @@ std::optional<stream_cursor> read_cursor(const kv_reader& store, const std::stri
     return unpack_cursor(*found);
 }
 
-std::optional<applied_commit> read_applied(const kv_reader& store, const std::string& stream, std::uint64_t position) {
+std::optional<applied_commit> read_applied(const kv_reader& store,
+                                           const std::string& stream,
+                                           std::uint64_t position) {
     const auto found = store.get(keys::of_applied(stream, position));
     if (!found) return std::nullopt;
     return unpack_applied(*found);
@@ -52,12 +54,18 @@ std::vector<std::string> stream_names(const kv_reader& store) {
     return names;
 }
 
-std::optional<std::uint64_t> position_at(const kv_reader& store, const std::string& stream, std::uint64_t last, std::int64_t t) {
+std::optional<std::uint64_t> position_at(const kv_reader& store,
+                                         const std::string& stream,
+                                         std::uint64_t last,
+                                         std::int64_t t) {
     const bytes first = keys::of_applied(stream, 0);
     const bytes_view prefix = bytes_view(first).substr(0, first.size() - 8);
     const auto cursor = store.cursor();
-    for (cursor->seek_back(keys::of_applied(stream, last)); cursor->valid() && cursor->key().starts_with(prefix); cursor->prev())
-        if (unpack_applied(cursor->val()).t <= t) return get_be64(cursor->key().substr(prefix.size()));
+    for (cursor->seek_back(keys::of_applied(stream, last));
+         cursor->valid() && cursor->key().starts_with(prefix);
+         cursor->prev())
+        if (unpack_applied(cursor->val()).t <= t)
+            return get_be64(cursor->key().substr(prefix.size()));
     return std::nullopt;
 }
 

@@ -1,10 +1,10 @@
 #include "tributary/datom/transaction.hpp"
 
-#include <algorithm>
-#include <tuple>
-
 #include "tributary/datom/bootstrap.hpp"
 #include "tributary/value/edn.hpp"
+
+#include <algorithm>
+#include <tuple>
 
 namespace tributary::datom {
 
@@ -41,7 +41,8 @@ void transaction::refuse(errc code, std::uint32_t form, const std::string& reaso
     std::string text = edn::print((*forms_)[form]);
     if (text.size() > form_text_max) {
         text.resize(form_text_max);
-        while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) text.pop_back();
+        while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80)
+            text.pop_back();
         if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0) text.pop_back();
         text += "...";
     }
@@ -53,7 +54,8 @@ tx_report transaction::run(const value& tx_data) {
     const auto* forms = in_list ? &in_list->items : tx_data.get_if<vector>();
     if (!forms)
         throw error(errc::bad_input,
-                    std::string("a transaction is a vector of forms, found ") + tributary::name_of(tx_data.type()));
+                    std::string("a transaction is a vector of forms, found ") +
+                        tributary::name_of(tx_data.type()));
     forms_ = forms;
     expand_all(*forms);
     resolve_upserts();
@@ -66,7 +68,8 @@ tx_report transaction::run(const value& tx_data) {
     return apply(std::move(all), instant_ms);
 }
 
-// -- Tempids ----------------------------------------------------------------------------------------------------------------------------------
+// -- Tempids
+// ----------------------------------------------------------------------------------------------------------------------------------
 
 transaction::slot transaction::find(slot s) const {
     while (s < 0 && tempids_[-s - 1].same) s = *tempids_[-s - 1].same;
@@ -89,7 +92,8 @@ bool transaction::bind(slot s, slot to) {
     return true;
 }
 
-/// Gives the attributes declared by the claims so far their ids, and makes them known to the forms that follow.
+/// Gives the attributes declared by the claims so far their ids, and makes them known to the forms
+/// that follow.
 void transaction::declare_attributes() {
     resolve_upserts();
     auto known = std::make_shared<schema>(*attributes_);
@@ -97,7 +101,8 @@ void transaction::declare_attributes() {
     for (const claim& c : claims_) {
         const slot s = find(c.e);
         if (s >= 0 || !tempids_[-s - 1].is_attribute) continue;
-        if (next_.next_system - system_partition > 0xffff'ffff) refuse(errc::limit, c.form, "there are too many attributes");
+        if (next_.next_system - system_partition > 0xffff'ffff)
+            refuse(errc::limit, c.form, "there are too many attributes");
         tempids_[-s - 1].same = next_.next_system++;
         declared.push_back(next_.next_system - 1);
     }
@@ -107,8 +112,10 @@ void transaction::declare_attributes() {
         if (!c.added || std::find(declared.begin(), declared.end(), e) == declared.end()) continue;
         value_view v;
         v.type = value_type::ref;
-        if (c.target) v.integer = find(*c.target);
-        else v = view_of_raw(c.raw);
+        if (c.target)
+            v.integer = find(*c.target);
+        else
+            v = view_of_raw(c.raw);
         facts[e].emplace_back(c.a->id, v);
     }
     for (const auto& [e, about] : facts)
@@ -116,7 +123,8 @@ void transaction::declare_attributes() {
     attributes_ = std::move(known);
 }
 
-/// Tempids that claim an identity somebody has are that entity; those that claim the same new identity are one.
+/// Tempids that claim an identity somebody has are that entity; those that claim the same new
+/// identity are one.
 void transaction::resolve_upserts() {
     std::unordered_map<bytes, slot> new_identities;
     for (bool changed = true; changed;) {
@@ -135,7 +143,9 @@ void transaction::resolve_upserts() {
             }
             if (c.holder && *c.holder) {
                 changed |= bind(c.e, **c.holder);
-            } else if (const auto [it, is_new] = new_identities.try_emplace(std::move(identity), c.e); !is_new) {
+            } else if (const auto [it, is_new] =
+                           new_identities.try_emplace(std::move(identity), c.e);
+                       !is_new) {
                 changed |= bind(c.e, it->second);
             }
         }
@@ -162,13 +172,21 @@ void transaction::allocate() {
         const slot s = find(-static_cast<slot>(i) - 1);
         if (s >= 0) continue;
         tempid& root = tempids_[-s - 1];
-        if (root.lookup) refuse(errc::bad_input, root.lookup->form, "nothing is found for the lookup ref " + edn::print(root.name));
+        if (root.lookup)
+            refuse(errc::bad_input,
+                   root.lookup->form,
+                   "nothing is found for the lookup ref " + edn::print(root.name));
         if (!root.is_entity) {
-            const auto used = std::find_if(claims_.begin(), claims_.end(), [&](const claim& c) { return c.target && find(*c.target) == s; });
+            const auto used = std::find_if(claims_.begin(), claims_.end(), [&](const claim& c) {
+                return c.target && find(*c.target) == s;
+            });
             if (used == claims_.end()) continue;
-            refuse(errc::bad_input, used->form,
-                   root.name.is_nil() ? std::string("an empty map says nothing of its entity")
-                                      : "the tempid " + edn::print(root.name) + " is only used as a value; say something of its entity");
+            refuse(errc::bad_input,
+                   used->form,
+                   root.name.is_nil()
+                       ? std::string("an empty map says nothing of its entity")
+                       : "the tempid " + edn::print(root.name) +
+                             " is only used as a value; say something of its entity");
         }
         root.same = next_.next_user++;
     }
@@ -176,11 +194,13 @@ void transaction::allocate() {
         c.e = find(c.e);
         if (c.target) c.raw = raw_ref(find(*c.target));
         for (const entity_id id : {c.e, c.target ? find(*c.target) : 0})
-            if (id >= next_.next_user && id < user_partition + (entity_id{1} << partition_shift)) next_.next_user = id + 1;
+            if (id >= next_.next_user && id < user_partition + (entity_id{1} << partition_shift))
+                next_.next_user = id + 1;
     }
 }
 
-// -- From claims to effects -------------------------------------------------------------------------------------------------------------------
+// -- From claims to effects
+// -------------------------------------------------------------------------------------------------------------------
 
 /// The transaction's own instant: what the forms say, else now, never before the last one's.
 std::int64_t transaction::settle_instant() {
@@ -189,11 +209,15 @@ std::int64_t transaction::settle_instant() {
     for (const claim& c : claims_) {
         if (c.a->id != instant) continue;
         if (c.e != tx_ || !c.added)
-            refuse(errc::bad_input, c.form, ":db/txInstant can only be set for the transaction itself, \"datomic.tx\"");
+            refuse(errc::bad_input,
+                   c.form,
+                   ":db/txInstant can only be set for the transaction itself, \"datomic.tx\"");
         const std::int64_t ms = view_of_raw(c.raw).integer;
         if (last.has_instant && ms < last.last_instant_ms)
-            refuse(errc::bad_input, c.form,
-                   ":db/txInstant is before that of the last transaction, " + edn::print(value(inst{last.last_instant_ms})));
+            refuse(errc::bad_input,
+                   c.form,
+                   ":db/txInstant is before that of the last transaction, " +
+                       edn::print(value(inst{last.last_instant_ms})));
         return ms;
     }
     const std::int64_t ms = last.has_instant ? std::max(now_ms_, last.last_instant_ms) : now_ms_;
@@ -207,19 +231,24 @@ std::vector<transaction::effect> transaction::effects() {
     sorted.reserve(claims_.size());
     for (claim& c : claims_) sorted.push_back(&c);
     std::sort(sorted.begin(), sorted.end(), [](const claim* x, const claim* y) {
-        return std::tie(x->e, x->a->id, x->raw, x->added, x->form) < std::tie(y->e, y->a->id, y->raw, y->added, y->form);
+        return std::tie(x->e, x->a->id, x->raw, x->added, x->form) <
+               std::tie(y->e, y->a->id, y->raw, y->added, y->form);
     });
     std::vector<effect> all;
     all.reserve(sorted.size());
     std::vector<claim*> group;
     for (std::size_t i = 0; i < sorted.size();) {
         group.clear();
-        for (const claim* first = sorted[i]; i < sorted.size() && sorted[i]->e == first->e && sorted[i]->a->id == first->a->id; ++i) {
+        for (const claim* first = sorted[i];
+             i < sorted.size() && sorted[i]->e == first->e && sorted[i]->a->id == first->a->id;
+             ++i) {
             claim* c = sorted[i];
             if (!group.empty() && group.back()->raw == c->raw) {
                 if (group.back()->added == c->added) continue;
-                refuse(errc::conflict, c->form, name_of(*c->a) + " " + shown(c->raw) + " of entity " + std::to_string(c->e) +
-                                                    " is both added and retracted in one transaction");
+                refuse(errc::conflict,
+                       c->form,
+                       name_of(*c->a) + " " + shown(c->raw) + " of entity " + std::to_string(c->e) +
+                           " is both added and retracted in one transaction");
             }
             group.push_back(c);
         }
@@ -232,7 +261,8 @@ std::vector<transaction::effect> transaction::effects() {
 void transaction::add_effects(std::vector<claim*>& group, std::vector<effect>& out) {
     const claim& any = *group.front();
     const attribute& a = *any.a;
-    const bool is_new = any.e == tx_ || (any.e >= base_.state().next_user && any.e < next_.next_user);
+    const bool is_new =
+        any.e == tx_ || (any.e >= base_.state().next_user && any.e < next_.next_user);
     const auto assert_it = [&](const claim& c) {
         out.push_back({&a, {c.e, a.id, c.raw, t_, false}, true, c.form, c.holder});
     };
@@ -248,13 +278,18 @@ void transaction::add_effects(std::vector<claim*>& group, std::vector<effect>& o
     for (const claim* c : group) {
         if (!c->added) continue;
         if (added)
-            refuse(errc::conflict, c->form, name_of(a) + " of entity " + std::to_string(c->e) + " has cardinality one, but the transaction gives it two values, " +
-                                                shown(added->raw) + " and " + shown(c->raw));
+            refuse(errc::conflict,
+                   c->form,
+                   name_of(a) + " of entity " + std::to_string(c->e) +
+                       " has cardinality one, but the transaction gives it two values, " +
+                       shown(added->raw) + " and " + shown(c->raw));
         added = c;
     }
     auto now = is_new ? std::nullopt : base_.fact_of(any.e, a);
     if (added && now && now->raw == added->raw) return;
-    const bool retracted = now && std::any_of(group.begin(), group.end(), [&](const claim* c) { return c->raw == now->raw; });
+    const bool retracted = now && std::any_of(group.begin(), group.end(), [&](const claim* c) {
+                               return c->raw == now->raw;
+                           });
     if (now && (added || retracted)) out.push_back({&a, std::move(*now), false, any.form, {}});
     if (added) assert_it(*added);
 }
@@ -271,12 +306,16 @@ void transaction::check_unique(const std::vector<effect>& all) const {
         const bool is_freed = freed.contains(claimed);
         const auto [it, is_first] = taken.try_emplace(std::move(claimed), f.fact.e);
         if (is_first && (!holder || *holder == f.fact.e || is_freed)) continue;
-        refuse(errc::conflict, f.form, name_of(*f.a) + " " + shown(f.fact.raw) + " is unique and belongs to entity " +
-                                           std::to_string(is_first ? *holder : it->second) + "; entity " + std::to_string(f.fact.e) + " cannot have it too");
+        refuse(errc::conflict,
+               f.form,
+               name_of(*f.a) + " " + shown(f.fact.raw) + " is unique and belongs to entity " +
+                   std::to_string(is_first ? *holder : it->second) + "; entity " +
+                   std::to_string(f.fact.e) + " cannot have it too");
     }
 }
 
-// -- Schema -----------------------------------------------------------------------------------------------------------------------------------
+// -- Schema
+// -----------------------------------------------------------------------------------------------------------------------------------
 
 /// The schema after the transaction; null if it stays the same.
 std::shared_ptr<const schema> transaction::changed_schema(const std::vector<effect>& all) const {
@@ -288,21 +327,32 @@ std::shared_ptr<const schema> transaction::changed_schema(const std::vector<effe
         if (!is_system(e)) {
             for (std::size_t k = first; k < i; ++k)
                 if (all[k].fact.a == id_of(system_entity::value_type_attribute))
-                    refuse(errc::bad_input, all[k].form, "the id of an attribute is given by the database; leave :db/id out or make it a tempid");
+                    refuse(errc::bad_input,
+                           all[k].form,
+                           "the id of an attribute is given by the database; leave :db/id out or "
+                           "make it a tempid");
             continue;
         }
-        if (bootstrap_ident(e)) refuse(errc::bad_input, all[first].form, "the entities of the system cannot be changed");
+        if (bootstrap_ident(e))
+            refuse(
+                errc::bad_input, all[first].form, "the entities of the system cannot be changed");
         std::vector<stored_fact> facts = base_.facts_of(e, nullptr);
         for (std::size_t k = first; k < i; ++k) {
             const effect& f = all[k];
-            std::erase_if(facts, [&](const stored_fact& old) { return old.a == f.fact.a && old.raw == f.fact.raw; });
+            std::erase_if(facts, [&](const stored_fact& old) {
+                return old.a == f.fact.a && old.raw == f.fact.raw;
+            });
             if (f.added) facts.push_back(f.fact);
         }
         std::vector<std::pair<entity_id, value_view>> views;
         for (const stored_fact& f : facts) views.emplace_back(f.a, view_of_raw(f.raw));
         const auto a = attribute_from(e, views);
-        const bool has_cardinality = std::any_of(facts.begin(), facts.end(), [](const stored_fact& f) { return f.a == id_of(system_entity::cardinality); });
-        check_attribute(base_attributes_->find(e), has_cardinality ? a : std::nullopt, all[first].form);
+        const bool has_cardinality =
+            std::any_of(facts.begin(), facts.end(), [](const stored_fact& f) {
+                return f.a == id_of(system_entity::cardinality);
+            });
+        check_attribute(
+            base_attributes_->find(e), has_cardinality ? a : std::nullopt, all[first].form);
         if (!after) after = std::make_shared<schema>(*base_attributes_);
         after->put(*a);
     }
@@ -315,27 +365,43 @@ std::shared_ptr<const schema> transaction::changed_schema(const std::vector<effe
     return after;
 }
 
-void transaction::check_attribute(const attribute* before, const std::optional<attribute>& after, std::uint32_t form) const {
+void transaction::check_attribute(const attribute* before,
+                                  const std::optional<attribute>& after,
+                                  std::uint32_t form) const {
     if (!after)
-        refuse(errc::bad_input, form, "an attribute needs :db/ident, :db/valueType (one of :db.type/long, /string, ...) and :db/cardinality (:db.cardinality/one or /many)");
+        refuse(errc::bad_input,
+               form,
+               "an attribute needs :db/ident, :db/valueType (one of :db.type/long, /string, ...) "
+               "and :db/cardinality (:db.cardinality/one or /many)");
     const std::string_view ident = after->ident.text;
-    const std::string_view space = ident.substr(0, ident.find('/') == ident.npos ? 0 : ident.find('/'));
+    const std::string_view space =
+        ident.substr(0, ident.find('/') == ident.npos ? 0 : ident.find('/'));
     if (space == "db" || space.starts_with("db."))
-        refuse(errc::bad_input, form, "the namespace db is the system's; choose another for " + name_of(*after));
+        refuse(errc::bad_input,
+               form,
+               "the namespace db is the system's; choose another for " + name_of(*after));
     if (after->fulltext && after->type != value_type::string)
         refuse(errc::bad_input, form, ":db/fulltext is for strings");
-    if (after->component && !after->is_ref()) refuse(errc::bad_input, form, ":db/isComponent is for refs");
+    if (after->component && !after->is_ref())
+        refuse(errc::bad_input, form, ":db/isComponent is for refs");
     if (!before) return;
     if (before->type != after->type || before->fulltext != after->fulltext)
-        refuse(errc::bad_input, form, ":db/valueType and :db/fulltext of " + name_of(*after) + " cannot be changed; make a new attribute");
+        refuse(errc::bad_input,
+               form,
+               ":db/valueType and :db/fulltext of " + name_of(*after) +
+                   " cannot be changed; make a new attribute");
     const auto& counts = base_.state().counts;
     const bool has_facts = before->number() < counts.size() && counts[before->number()] > 0;
-    if (has_facts && (before->many != after->many || before->unique != after->unique || before->indexed != after->indexed))
-        refuse(errc::bad_input, form, ":db/cardinality, :db/unique and :db/index of " + name_of(*after) +
-                                          " can only be changed while it has no facts; make a new attribute");
+    if (has_facts && (before->many != after->many || before->unique != after->unique ||
+                      before->indexed != after->indexed))
+        refuse(errc::bad_input,
+               form,
+               ":db/cardinality, :db/unique and :db/index of " + name_of(*after) +
+                   " can only be changed while it has no facts; make a new attribute");
 }
 
-// -- The end ----------------------------------------------------------------------------------------------------------------------------------
+// -- The end
+// ----------------------------------------------------------------------------------------------------------------------------------
 
 tx_report transaction::apply(std::vector<effect> all, std::int64_t instant_ms) {
     tx_report report;
@@ -350,12 +416,15 @@ tx_report transaction::apply(std::vector<effect> all, std::int64_t instant_ms) {
         if (!f.added) base_.remove_fact(*f.a, f.fact, t_);
     for (effect& f : all) {
         if (f.added) base_.add_fact(*f.a, f.fact.e, f.fact.raw, t_);
-        report.tx_data.push_back({f.fact.e, f.fact.a, view_of_raw(f.fact.raw).to_value(), tx_, f.added});
-        entry.datoms.push_back({f.fact.e, f.fact.a, std::move(f.fact.raw), f.added, f.added ? 0 : f.fact.asserted_t});
+        report.tx_data.push_back(
+            {f.fact.e, f.fact.a, view_of_raw(f.fact.raw).to_value(), tx_, f.added});
+        entry.datoms.push_back(
+            {f.fact.e, f.fact.a, std::move(f.fact.raw), f.added, f.added ? 0 : f.fact.asserted_t});
     }
     base_.end_transaction(entry, std::move(next_), attributes_);
     for (const tempid& id : tempids_)
-        if (!id.name.is_nil() && !id.lookup && id.same) report.tempids.emplace(id.name, find(*id.same));
+        if (!id.name.is_nil() && !id.lookup && id.same)
+            report.tempids.emplace(id.name, find(*id.same));
     return report;
 }
 

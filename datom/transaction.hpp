@@ -1,16 +1,17 @@
 /// One transaction: from forms to datoms on top of what is staged.
 ///
-/// A transaction is a set: its forms say what shall hold after it, in no order, and a contradiction is refused. Everything is worked out and checked before the first
-/// change is staged, so a transaction that throws has changed nothing.
+/// A transaction is a set: its forms say what shall hold after it, in no order, and a contradiction
+/// is refused. Everything is worked out and checked before the first change is staged, so a
+/// transaction that throws has changed nothing.
 #pragma once
+
+#include "tributary/datom/staged.hpp"
+#include "tributary/datom/types.hpp"
 
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
-
-#include "tributary/datom/staged.hpp"
-#include "tributary/datom/types.hpp"
 
 namespace tributary::datom {
 
@@ -32,9 +33,9 @@ private:
     };
 
     struct tempid {
-        value name;               ///< nil if anonymous
-        std::optional<slot> same; ///< what it turned out to be
-        bool is_entity = false;   ///< something is said about it
+        value name;                ///< nil if anonymous
+        std::optional<slot> same;  ///< what it turned out to be
+        bool is_entity = false;    ///< something is said about it
         bool is_attribute = false;
         std::optional<pending_lookup> lookup;
     };
@@ -43,7 +44,7 @@ private:
     struct claim {
         slot e = 0;
         const attribute* a = nullptr;
-        bytes raw;                ///< empty while the target is open
+        bytes raw;  ///< empty while the target is open
         std::optional<slot> target;
         bool added = true;
         std::uint32_t form = 0;
@@ -98,7 +99,9 @@ private:
     void check_unique(const std::vector<effect>& all) const;
     std::int64_t settle_instant();
     std::shared_ptr<const schema> changed_schema(const std::vector<effect>& all) const;
-    void check_attribute(const attribute* before, const std::optional<attribute>& after, std::uint32_t form) const;
+    void check_attribute(const attribute* before,
+                         const std::optional<attribute>& after,
+                         std::uint32_t form) const;
     tx_report apply(std::vector<effect> all, std::int64_t instant_ms);
     [[noreturn]] void refuse(errc code, std::uint32_t form, const std::string& reason) const;
     std::string name_of(const attribute& a) const { return ":" + a.ident.text; }

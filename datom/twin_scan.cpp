@@ -4,8 +4,15 @@
 
 namespace tributary::datom {
 
-twin_scan::twin_scan(const kv_reader& store, const schema& attributes, char space, const time_filter& filter)
-    : store_(store), attributes_(attributes), space_(space), filter_(filter), current_(store.cursor()) {
+twin_scan::twin_scan(const kv_reader& store,
+                     const schema& attributes,
+                     char space,
+                     const time_filter& filter)
+    : store_(store),
+      attributes_(attributes),
+      space_(space),
+      filter_(filter),
+      current_(store.cursor()) {
     if (!filter_.current()) past_ = store.cursor();
 }
 
@@ -28,8 +35,10 @@ void twin_scan::seek(bytes_view from) {
 
 void twin_scan::next() {
     if (from_past_ && filter_.history && show_event()) return;
-    if (from_past_) past_->next();
-    else current_->next();
+    if (from_past_)
+        past_->next();
+    else
+        current_->next();
     event_ = 0;
     settle();
 }
@@ -46,10 +55,13 @@ void twin_scan::settle() {
         const bool has_past = past_ && in_range(*past_, keys::past(space_));
         valid_ = has_current || has_past;
         if (!valid_) return;
-        from_past_ = has_past && (!has_current || past_->key().substr(1) < current_->key().substr(1));
+        from_past_ =
+            has_past && (!has_current || past_->key().substr(1) < current_->key().substr(1));
         if (from_past_ ? show_past() : show_current()) return;
-        if (from_past_) past_->next();
-        else current_->next();
+        if (from_past_)
+            past_->next();
+        else
+            current_->next();
     }
 }
 
@@ -71,7 +83,8 @@ bool twin_scan::show_past() {
     if (asserted_t_ > filter_.limit_t) return false;
     times_ = keys::past_times(val);
     if (!filter_.history) {
-        // A fact restored since is current again: an odd number of times means it ended at the last of them.
+        // A fact restored since is current again: an odd number of times means it ended at the last
+        // of them.
         if (times_.size() / id_bytes % 2 == 0) return false;
         const std::int64_t ended_t = get_id(times_.data() + times_.size() - id_bytes);
         if (ended_t <= filter_.limit_t) return false;
@@ -105,8 +118,10 @@ void twin_scan::decode(bytes_view key, bool past) {
         case keys::aevt:
             datom_.a = system_partition + get_be32(key);
             datom_.e = get_id(key.data() + 4);
-            if (raw.front() == '\0') load_long_value(past);
-            else datom_.v = view_of_raw(raw);
+            if (raw.front() == '\0')
+                load_long_value(past);
+            else
+                datom_.v = view_of_raw(raw);
             return;
         case keys::avet: {
             datom_.a = system_partition + get_be32(key);
@@ -124,11 +139,14 @@ void twin_scan::decode(bytes_view key, bool past) {
     }
 }
 
-/// The value of a fact whose index entry does not hold it, from E: the key bytes of the value follow the ids in both, but for cardinality one.
+/// The value of a fact whose index entry does not hold it, from E: the key bytes of the value
+/// follow the ids in both, but for cardinality one.
 void twin_scan::load_long_value(bool past) {
     bytes_view key = past ? past_->key().substr(1) : current_->key().substr(1);
     const bytes_view value_key = space_ == keys::aevt ? key.substr(4 + id_bytes) : key.substr(4);
-    bytes in_e = keys::of_e_a(past ? keys::past(keys::eavt) : keys::eavt, datom_.e, static_cast<std::uint32_t>(datom_.a - system_partition));
+    bytes in_e = keys::of_e_a(past ? keys::past(keys::eavt) : keys::eavt,
+                              datom_.e,
+                              static_cast<std::uint32_t>(datom_.a - system_partition));
     if (space_ == keys::aevt) {
         in_e.append(value_key);
     } else if (const attribute* a = attributes_.find(datom_.a); past || (a && a->many)) {
@@ -138,7 +156,10 @@ void twin_scan::load_long_value(bool past) {
         if (past) in_e.append(value_key.substr(value_key.size() - id_bytes));
     }
     auto found = store_.get(in_e);
-    if (!found) throw error(errc::io, "the datom database is damaged: an index names a fact that is not there; realize it anew");
+    if (!found)
+        throw error(errc::io,
+                    "the datom database is damaged: an index names a fact that is not there; "
+                    "realize it anew");
     long_value_ = std::move(*found);
     const bytes_view val = long_value_;
     datom_.v = view_of_raw(past ? keys::past_rest(val) : val.substr(id_bytes));

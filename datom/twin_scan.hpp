@@ -1,11 +1,12 @@
-/// Walks a key space of current facts together with that of their past twins, as one sequence of facts.
+/// Walks a key space of current facts together with that of their past twins, as one sequence of
+/// facts.
 #pragma once
-
-#include <limits>
-#include <memory>
 
 #include "tributary/datom/reader.hpp"
 #include "tributary/store/kv.hpp"
+
+#include <limits>
+#include <memory>
 
 namespace tributary::datom {
 
@@ -21,9 +22,13 @@ struct time_filter {
 class twin_scan {
 public:
     /// `space` is one of keys::eavt, aevt, avet, vaet.
-    twin_scan(const kv_reader& store, const schema& attributes, char space, const time_filter& filter);
+    twin_scan(const kv_reader& store,
+              const schema& attributes,
+              char space,
+              const time_filter& filter);
 
-    /// To the first visible datom whose key is >= `from`; the walk ends at `end`. Both without the space's byte. An empty `end`: the space's end.
+    /// To the first visible datom whose key is >= `from`; the walk ends at `end`. Both without the
+    /// space's byte. An empty `end`: the space's end.
     void start(bytes_view from, bytes end);
     /// All keys that begin with `prefix`.
     void start(bytes_view prefix) { start(prefix, prefix_end(prefix)); }
@@ -48,11 +53,11 @@ private:
     std::unique_ptr<kv_cursor> current_, past_;
     bytes end_;
     bool valid_ = false;
-    bool from_past_ = false;        ///< which of the two datom_ came from
+    bool from_past_ = false;  ///< which of the two datom_ came from
     datom_ref datom_;
     bytes scratch_, long_value_;
-    bytes_view times_;              ///< of a past fact: when it was retracted, restored, ...
-    std::size_t event_ = 0;         ///< the next of them to show on history; 0 = the assertion
+    bytes_view times_;       ///< of a past fact: when it was retracted, restored, ...
+    std::size_t event_ = 0;  ///< the next of them to show on history; 0 = the assertion
     std::int64_t asserted_t_ = 0;
 };
 

@@ -13,7 +13,8 @@ constexpr std::string_view value_type_ident = "db/valueType";
 /// A keyword's text, or that of a string ":ns/name"; empty for anything else.
 std::string_view name_text(const value& v) {
     if (const auto* k = v.get_if<keyword>()) return k->text;
-    if (const auto* s = v.get_if<std::string>(); s && s->size() > 1 && s->front() == ':') return std::string_view(*s).substr(1);
+    if (const auto* s = v.get_if<std::string>(); s && s->size() > 1 && s->front() == ':')
+        return std::string_view(*s).substr(1);
     return {};
 }
 
@@ -23,7 +24,8 @@ const std::vector<value>* sequence_of(const value& v) {
     return nullptr;
 }
 
-/// Whether a form says something of the type of an attribute: such forms come first, so that others may use the attribute.
+/// Whether a form says something of the type of an attribute: such forms come first, so that others
+/// may use the attribute.
 bool declares_attribute(const value& form) {
     if (const auto* m = form.get_if<map>()) {
         for (const auto& [k, v] : m->entries)
@@ -31,7 +33,8 @@ bool declares_attribute(const value& form) {
         return false;
     }
     const auto* items = sequence_of(form);
-    return items && items->size() > 2 && name_text((*items)[0]) == "db/add" && name_text((*items)[2]).starts_with("db/");
+    return items && items->size() > 2 && name_text((*items)[0]) == "db/add" &&
+           name_text((*items)[2]).starts_with("db/");
 }
 
 /// "ns/_name" to "ns/name", "_name" to "name"; empty if it is not reversed.
@@ -60,18 +63,23 @@ void transaction::expand_all(const std::vector<value>& forms) {
 
 void transaction::expand(const value& form) {
     try {
-        if (const auto* m = form.get_if<map>()) expand_map(*m);
-        else if (const auto* items = sequence_of(form)) expand_list(*items);
+        if (const auto* m = form.get_if<map>())
+            expand_map(*m);
+        else if (const auto* items = sequence_of(form))
+            expand_list(*items);
         else if (!form.is_nil())
-            throw error(errc::bad_input,
-                        std::string("a form is a map {attribute value ...} or a list [operation ...], found ") +
-                            tributary::name_of(form.type()));
+            throw error(
+                errc::bad_input,
+                std::string(
+                    "a form is a map {attribute value ...} or a list [operation ...], found ") +
+                    tributary::name_of(form.type()));
     } catch (const error& e) {
         refuse(e.code(), form_, e.what());
     }
 }
 
-// -- Names ------------------------------------------------------------------------------------------------------------------------------------
+// -- Names
+// ------------------------------------------------------------------------------------------------------------------------------------
 
 const attribute* transaction::find_attribute(const value& name) const {
     if (const auto* id = name.get_if<std::int64_t>()) return attributes_->find(*id);
@@ -83,14 +91,19 @@ const attribute& transaction::attribute_named(const value& name) const {
     if (const attribute* a = find_attribute(name)) return *a;
     const std::string_view text = name_text(name);
     if (text.empty() && !name.get_if<std::int64_t>())
-        throw error(errc::bad_input, std::string("an attribute is named by a keyword, found ") + tributary::name_of(name.type()));
-    throw error(errc::bad_input,
-                "there is no attribute " + (text.empty() ? std::to_string(name.as<std::int64_t>()) : ":" + std::string(text)) +
-                    "; declare it with :db/ident, :db/valueType and :db/cardinality first");
+        throw error(errc::bad_input,
+                    std::string("an attribute is named by a keyword, found ") +
+                        tributary::name_of(name.type()));
+    throw error(
+        errc::bad_input,
+        "there is no attribute " +
+            (text.empty() ? std::to_string(name.as<std::int64_t>()) : ":" + std::string(text)) +
+            "; declare it with :db/ident, :db/valueType and :db/cardinality first");
 }
 
 std::optional<entity_id> transaction::tx_alias(const value& v) const {
-    if (const auto* s = v.get_if<std::string>(); s && (*s == "datomic.tx" || *s == "datascript.tx")) return tx_;
+    if (const auto* s = v.get_if<std::string>(); s && (*s == "datomic.tx" || *s == "datascript.tx"))
+        return tx_;
     if (name_text(v) == "db/current-tx") return tx_;
     return std::nullopt;
 }
@@ -104,7 +117,8 @@ transaction::slot transaction::tempid_named(value name) {
 entity_id transaction::checked_id(std::int64_t id) const {
     const bool is_system = id >= system_partition && id < tx_partition;
     const bool is_tx = id >= tx_partition && id < user_partition;
-    if (id < 0 || id >= entity_limit || (is_system && id >= next_.next_system) || (is_tx && id > tx_))
+    if (id < 0 || id >= entity_limit || (is_system && id >= next_.next_system) ||
+        (is_tx && id > tx_))
         throw error(errc::bad_input, std::to_string(id) + " is not the id of an entity");
     return id;
 }
@@ -113,7 +127,9 @@ std::optional<entity_id> transaction::look_up(const std::vector<value>& ref) con
     if (ref.size() != 2)
         throw error(errc::bad_input, "a lookup ref has two elements, [unique-attribute value]");
     const attribute& a = attribute_named(ref[0]);
-    if (!a.is_unique()) throw error(errc::bad_input, "a lookup ref needs a :db/unique attribute, " + name_of(a) + " is not");
+    if (!a.is_unique())
+        throw error(errc::bad_input,
+                    "a lookup ref needs a :db/unique attribute, " + name_of(a) + " is not");
     if (!a.is_ref()) return base_.holder(a, encode_raw(ref[1], a.type));
     const auto target = existing_entity(ref[1]);
     return target ? base_.holder(a, raw_ref(*target)) : std::nullopt;
@@ -123,7 +139,9 @@ std::optional<entity_id> transaction::look_up(const std::vector<value>& ref) con
 std::optional<entity_id> transaction::existing_entity(const value& v) const {
     if (const auto alias = tx_alias(v)) return alias;
     if (const auto* id = v.get_if<std::int64_t>()) {
-        if (*id < 0) throw error(errc::bad_input, "a tempid (" + std::to_string(*id) + ") cannot stand here");
+        if (*id < 0)
+            throw error(errc::bad_input,
+                        "a tempid (" + std::to_string(*id) + ") cannot stand here");
         return checked_id(*id);
     }
     if (const auto* items = v.get_if<vector>()) return look_up(*items);
@@ -132,13 +150,18 @@ std::optional<entity_id> transaction::existing_entity(const value& v) const {
         const attribute& ident = *attributes_->find(id_of(system_entity::ident));
         return base_.holder(ident, encode_raw(value(keyword{std::string(text)}), ident.type));
     }
-    if (v.get_if<std::string>()) throw error(errc::bad_input, "a tempid (\"" + v.as<std::string>() + "\") cannot stand here");
-    throw error(errc::bad_input,
-                std::string("an entity is named by an integer, a tempid, an ident or a lookup ref, found ") +
-                    tributary::name_of(v.type()));
+    if (v.get_if<std::string>())
+        throw error(errc::bad_input,
+                    "a tempid (\"" + v.as<std::string>() + "\") cannot stand here");
+    throw error(
+        errc::bad_input,
+        std::string(
+            "an entity is named by an integer, a tempid, an ident or a lookup ref, found ") +
+            tributary::name_of(v.type()));
 }
 
-/// A lookup ref that finds nothing yet, by an attribute of identity: another form may be about to say it.
+/// A lookup ref that finds nothing yet, by an attribute of identity: another form may be about to
+/// say it.
 std::optional<transaction::slot> transaction::lookup_named(const value& ref) {
     const auto* items = ref.get_if<vector>();
     if (!items || items->size() != 2) return std::nullopt;
@@ -156,7 +179,9 @@ transaction::slot transaction::entity_named(const value& v) {
     if (is_tempid && !tx_alias(v)) return tempid_named(v);
     if (const auto found = existing_entity(v)) return *found;
     if (const auto pending = lookup_named(v)) return *pending;
-    throw error(errc::bad_input, v.get_if<vector>() ? "nothing is found for the lookup ref" : "nothing has this ident: :" + std::string(name_text(v)));
+    throw error(errc::bad_input,
+                v.get_if<vector>() ? "nothing is found for the lookup ref"
+                                   : "nothing has this ident: :" + std::string(name_text(v)));
 }
 
 bool transaction::is_lookup_ref(const value& v) const {
@@ -167,12 +192,15 @@ bool transaction::is_lookup_ref(const value& v) const {
     return a && a->is_unique();
 }
 
-// -- Adding -----------------------------------------------------------------------------------------------------------------------------------
+// -- Adding
+// -----------------------------------------------------------------------------------------------------------------------------------
 
-void transaction::add_claim(slot e, const attribute& a, bytes raw, std::optional<slot> target, bool added) {
+void transaction::add_claim(
+    slot e, const attribute& a, bytes raw, std::optional<slot> target, bool added) {
     if (e < 0) {
         tempids_[-e - 1].is_entity = true;
-        if (a.id == id_of(system_entity::value_type_attribute)) tempids_[-e - 1].is_attribute = true;
+        if (a.id == id_of(system_entity::value_type_attribute))
+            tempids_[-e - 1].is_attribute = true;
     }
     claim c;
     c.e = e;
@@ -226,7 +254,8 @@ transaction::slot transaction::expand_map(const map& m) {
     for (const auto& [k, v] : m.entries) {
         const std::string_view name = name_text(k);
         // What older schemas say to install an attribute goes without saying here.
-        if (name == "db/id" || name == "db.install/_attribute" || name == "db.alter/_attribute") continue;
+        if (name == "db/id" || name == "db.install/_attribute" || name == "db.alter/_attribute")
+            continue;
         if (name == "db/type" && declares_attribute(value(m))) continue;
         if (const attribute* a = find_attribute(k)) {
             add_values(*e, *a, v);
@@ -240,25 +269,31 @@ transaction::slot transaction::expand_map(const map& m) {
 }
 
 void transaction::expand_reverse(slot e, const attribute& a, const value& v) {
-    if (!a.is_ref()) throw error(errc::bad_input, "only a ref attribute can be reversed, " + name_of(a) + " is not one");
+    if (!a.is_ref())
+        throw error(errc::bad_input,
+                    "only a ref attribute can be reversed, " + name_of(a) + " is not one");
     const auto add = [&](const value& from) {
         const auto* nested = from.get_if<map>();
         add_claim(nested ? expand_map(*nested) : entity_named(from), a, {}, e, true);
     };
     const auto* s = v.get_if<set>();
     const auto* items = s ? &s->items : is_lookup_ref(v) ? nullptr : sequence_of(v);
-    if (!items) add(v);
+    if (!items)
+        add(v);
     else
         for (const value& item : *items) add(item);
 }
 
-// -- Operations -------------------------------------------------------------------------------------------------------------------------------
+// -- Operations
+// -------------------------------------------------------------------------------------------------------------------------------
 
 void transaction::expand_list(const std::vector<value>& items) {
     const std::string_view op = items.empty() ? std::string_view{} : name_text(items[0]);
     const auto require = [&](std::size_t least, std::size_t most, const char* shape) {
         if (items.size() < least || items.size() > most)
-            throw error(errc::bad_input, std::string("expected ") + shape + ", found " + std::to_string(items.size()) + " elements");
+            throw error(errc::bad_input,
+                        std::string("expected ") + shape + ", found " +
+                            std::to_string(items.size()) + " elements");
     };
     if (op == "db/add") {
         require(4, 4, "[:db/add entity attribute value]");
@@ -275,10 +310,12 @@ void transaction::expand_list(const std::vector<value>& items) {
         require(5, 5, "[:db/cas entity attribute old new]");
         expand_cas(items);
     } else {
-        throw error(errc::bad_input,
-                    op.empty() ? std::string("a list form begins with an operation such as :db/add")
-                               : "the operation :" + std::string(op) +
-                                     " is unknown; there are :db/add, :db/retract, :db/retractEntity and :db/cas");
+        throw error(
+            errc::bad_input,
+            op.empty()
+                ? std::string("a list form begins with an operation such as :db/add")
+                : "the operation :" + std::string(op) +
+                      " is unknown; there are :db/add, :db/retract, :db/retractEntity and :db/cas");
     }
 }
 
@@ -295,7 +332,8 @@ void transaction::expand_retract(const std::vector<value>& items) {
         for (const stored_fact& f : base_.facts_of(*e, &a)) {
             retract(f);
             // DataScript's name for it also takes what belongs to the entity.
-            if (a.component && name_text(items[0]) != "db/retract") retract_entity(view_of_raw(f.raw).integer, seen);
+            if (a.component && name_text(items[0]) != "db/retract")
+                retract_entity(view_of_raw(f.raw).integer, seen);
         }
         return;
     }
@@ -328,7 +366,10 @@ void transaction::expand_cas(const std::vector<value>& items) {
     const auto e = existing_entity(items[1]);
     if (!e) throw error(errc::bad_input, "nothing is found for the entity to compare");
     const attribute& a = attribute_named(items[2]);
-    if (a.many) throw error(errc::bad_input, "compare-and-set needs an attribute of cardinality one, " + name_of(a) + " has many");
+    if (a.many)
+        throw error(
+            errc::bad_input,
+            "compare-and-set needs an attribute of cardinality one, " + name_of(a) + " has many");
     const auto raw_of = [&](const value& v) {
         if (!a.is_ref()) return encode_raw(v, a.type);
         if (v.is_nil()) throw error(errc::bad_input, "nil is not a value");
@@ -337,12 +378,15 @@ void transaction::expand_cas(const std::vector<value>& items) {
         return raw_ref(*target);
     };
     const auto now = base_.fact_of(*e, a);
-    const std::optional<bytes> expected = items[3].is_nil() ? std::nullopt : std::optional(raw_of(items[3]));
+    const std::optional<bytes> expected =
+        items[3].is_nil() ? std::nullopt : std::optional(raw_of(items[3]));
     bytes replacement = raw_of(items[4]);
     if (now.has_value() != expected.has_value() || (now && now->raw != *expected))
-        throw error(errc::conflict,
-                    name_of(a) + " of " + std::to_string(*e) + " is " +
-                        (now ? edn::print(view_of_raw(now->raw).to_value()) : std::string("absent")) + ", not what was expected");
+        throw error(
+            errc::conflict,
+            name_of(a) + " of " + std::to_string(*e) + " is " +
+                (now ? edn::print(view_of_raw(now->raw).to_value()) : std::string("absent")) +
+                ", not what was expected");
     add_claim(*e, a, std::move(replacement), std::nullopt, true);
 }
 

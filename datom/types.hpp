@@ -1,17 +1,18 @@
 /// The words of the datom database.
 #pragma once
 
+#include "tributary/value/value.hpp"
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "tributary/value/value.hpp"
-
 namespace tributary::datom {
 
-/// An entity id: partition bits << 42 | counter, as Datomic's, so that system, transaction and user entities sort apart.
+/// An entity id: partition bits << 42 | counter, as Datomic's, so that system, transaction and user
+/// entities sort apart.
 using entity_id = std::int64_t;
 inline constexpr int partition_shift = 42;
 inline constexpr entity_id tx_partition = entity_id{3} << partition_shift;
@@ -21,11 +22,12 @@ inline constexpr entity_id user_partition = entity_id{4} << partition_shift;
 constexpr entity_id entity_of_t(std::int64_t t) { return tx_partition + t; }
 constexpr std::int64_t t_of_entity(entity_id tx) { return tx - tx_partition; }
 
-/// A fact: entity, attribute, value, the transaction that said so, and whether it was asserted or retracted.
+/// A fact: entity, attribute, value, the transaction that said so, and whether it was asserted or
+/// retracted.
 struct datom {
     entity_id e = 0;
     entity_id a = 0;
-    value v;             ///< refs are integers
+    value v;  ///< refs are integers
     entity_id tx = 0;
     bool added = true;
     bool operator==(const datom&) const = default;
@@ -38,7 +40,8 @@ struct tx_report {
     std::map<value, entity_id> tempids;
 };
 
-/// A point in time: t or transaction entity (integer), or an instant: the last transaction at or before it.
+/// A point in time: t or transaction entity (integer), or an instant: the last transaction at or
+/// before it.
 using time_point = std::variant<std::int64_t, inst>;
 
 }  // namespace tributary::datom

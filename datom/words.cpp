@@ -32,8 +32,10 @@ bool is_unspaced_script(UChar32 c) {
         case USCRIPT_THAI:
         case USCRIPT_LAO:
         case USCRIPT_KHMER:
-        case USCRIPT_MYANMAR: return true;
-        default: return false;
+        case USCRIPT_MYANMAR:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -59,7 +61,8 @@ void add_segments(const visitor& visit, const icu::UnicodeString& run) {
     }
     segments->setText(run);
     std::int32_t begin = segments->first();
-    for (std::int32_t end = segments->next(); end != icu::BreakIterator::DONE; begin = end, end = segments->next()) {
+    for (std::int32_t end = segments->next(); end != icu::BreakIterator::DONE;
+         begin = end, end = segments->next()) {
         word.clear();
         add(visit, run.tempSubStringBetween(begin, end).toUTF8String(word));
     }
@@ -76,7 +79,8 @@ void add_run(const visitor& visit, std::string_view run, bool ascii, bool unspac
         visit({folded.data(), size});
         return;
     }
-    icu::UnicodeString text = icu::UnicodeString::fromUTF8({run.data(), static_cast<std::int32_t>(run.size())});
+    icu::UnicodeString text =
+        icu::UnicodeString::fromUTF8({run.data(), static_cast<std::int32_t>(run.size())});
     text.foldCase();
     if (unspaced) {
         add_segments(visit, text);
@@ -95,8 +99,10 @@ void for_each_word(std::string_view utf8, const visitor& visit) {
     for (std::int32_t at = 0; at <= size;) {
         const std::int32_t here = at;
         UChar32 c = -1;
-        if (at < size) U8_NEXT(utf8.data(), at, size, c);
-        else ++at;
+        if (at < size)
+            U8_NEXT(utf8.data(), at, size, c);
+        else
+            ++at;
         if (c >= 0 && is_word_char(c)) {
             ascii &= c < 0x80;
             unspaced |= is_unspaced_script(c);

@@ -1,14 +1,15 @@
 #include "tributary/datom/encoding.hpp"
 
-#include <catch2/catch.hpp>
-#include <fstream>
-#include <random>
-
-#include "datom/support.hpp"
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/log.hpp"
 #include "tributary/datom/staged.hpp"
 #include "tributary/datom/stream_log.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "datom/support.hpp"
+#include <fstream>
+#include <random>
 
 namespace tributary::datom {
 
@@ -67,16 +68,30 @@ log_entry a_transaction() {
     return {7,
             1400000000123,
             std::nullopt,
-            {{entity_of_t(7), system_partition + 10, encode_raw(inst{1400000000123}, value_type::instant), true, 0},
-             {user_partition + 1, system_partition + 256, encode_raw("new", value_type::string), true, 0},
-             {user_partition + 1, system_partition + 256, encode_raw("old", value_type::string), false, 3}}};
+            {{entity_of_t(7),
+              system_partition + 10,
+              encode_raw(inst{1400000000123}, value_type::instant),
+              true,
+              0},
+             {user_partition + 1,
+              system_partition + 256,
+              encode_raw("new", value_type::string),
+              true,
+              0},
+             {user_partition + 1,
+              system_partition + 256,
+              encode_raw("old", value_type::string),
+              false,
+              3}}};
 }
 
 log_entry a_rewind() { return {9, 1400000000999, rewind_mark{6, "tweets", 2}, {}}; }
 
 stream_cursor a_cursor() { return {3, bytes(32, 'c'), bytes(32, 'd'), 2}; }
 
-database_state a_state() { return {9, user_partition + 5, system_partition + 257, 1400000000999, true, {0, 4, 0, 2}}; }
+database_state a_state() {
+    return {9, user_partition + 5, system_partition + 257, 1400000000999, true, {0, 4, 0, 2}};
+}
 
 bytes packed(const log_entry& entry) {
     bytes out;
@@ -106,7 +121,8 @@ std::map<std::string, bytes> records() {
 /// Everything a small database stores.
 std::map<std::string, std::string> small_database() {
     scratch d;
-    d.tx(R"([{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/fulltext true}
+    d.tx(
+        R"([{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/fulltext true}
              {:db/ident :aka :db/valueType :db.type/string :db/cardinality :db.cardinality/many}
              {:db/ident :friend :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}])");
     d.tx(R"([{:db/id 1 :name "Ann" :aka ["a" "b"]}])");
@@ -152,15 +168,21 @@ TEST_CASE("encoding: a database written by version 1 still reads", "[datom]") {
     scratch d;
     const auto cells = fixture("database-1.txt");
     kv_batch batch;
-    for (const auto& [key, val] : cells) batch.put(from_hex(key), val == "-" ? bytes() : from_hex(val));
+    for (const auto& [key, val] : cells)
+        batch.put(from_hex(key), val == "-" ? bytes() : from_hex(val));
     d.conn.reset();
     d.store = make_memory_kv();
     d.store->write(batch, true);
     d.conn = connection::on(*d.store);
-    CHECK(facts(d.now_db()) == std::vector<std::string>{R"(1 :aka "a")", R"(1 :name "Bea")", "2 :friend 1"});
-    CHECK(facts(d.now_db().as_of(2)) == std::vector<std::string>{R"(1 :aka "a")", R"(1 :aka "b")", R"(1 :name "Ann")"});
+    CHECK(facts(d.now_db()) ==
+          std::vector<std::string>{R"(1 :aka "a")", R"(1 :name "Bea")", "2 :friend 1"});
+    CHECK(facts(d.now_db().as_of(2)) ==
+          std::vector<std::string>{R"(1 :aka "a")", R"(1 :aka "b")", R"(1 :name "Ann")"});
     int hits = 0;
-    d.now_db().get().scan_fulltext(*d.now_db().get().find_attribute("name"), "bea", false, [&](const datom_ref&) { return ++hits; });
+    d.now_db().get().scan_fulltext(
+        *d.now_db().get().find_attribute("name"), "bea", false, [&](const datom_ref&) {
+            return ++hits;
+        });
     CHECK(hits == 1);
 
     // And the same transactions still store the same bytes.
@@ -172,23 +194,33 @@ TEST_CASE("encoding: keys sort as values do", "[datom]") {
     const auto below = [&](std::uint64_t n) { return random() % n; };
     const auto text = [&](std::size_t most) {
         std::string s;
-        for (std::size_t n = below(most); n > 0; --n) s.push_back("\0\x01\x02\xfe\xff az"[below(8)]);
+        for (std::size_t n = below(most); n > 0; --n)
+            s.push_back("\0\x01\x02\xfe\xff az"[below(8)]);
         return s;
     };
     for (int i = 0; i < 3000; ++i) {
         std::vector<std::pair<value_type, std::pair<value, value>>> pairs{
-            {value_type::integer, {static_cast<std::int64_t>(random()) >> below(64), static_cast<std::int64_t>(random()) >> below(64)}},
-            {value_type::real, {std::ldexp(static_cast<double>(below(2000)) - 1000, static_cast<int>(below(40)) - 20), std::ldexp(static_cast<double>(below(2000)) - 1000, static_cast<int>(below(40)) - 20)}},
+            {value_type::integer,
+             {static_cast<std::int64_t>(random()) >> below(64),
+              static_cast<std::int64_t>(random()) >> below(64)}},
+            {value_type::real,
+             {std::ldexp(static_cast<double>(below(2000)) - 1000, static_cast<int>(below(40)) - 20),
+              std::ldexp(static_cast<double>(below(2000)) - 1000,
+                         static_cast<int>(below(40)) - 20)}},
             {value_type::string, {text(5), text(5)}},
             {value_type::bytes, {blob{text(4)}, blob{text(4)}}},
             {value_type::ref, {below(user_partition * 2), below(user_partition * 2)}},
-            {value_type::decimal, {decimal{std::to_string(static_cast<int>(below(300)) - 150) + "." + std::to_string(below(100))},
-                                   decimal{std::to_string(static_cast<int>(below(300)) - 150) + "." + std::to_string(below(100)) + "e0"}}},
+            {value_type::decimal,
+             {decimal{std::to_string(static_cast<int>(below(300)) - 150) + "." +
+                      std::to_string(below(100))},
+              decimal{std::to_string(static_cast<int>(below(300)) - 150) + "." +
+                      std::to_string(below(100)) + "e0"}}},
         };
         for (const auto& [type, pair] : pairs) {
             const bytes x = encode_raw(pair.first, type), y = encode_raw(pair.second, type);
             const bytes kx = key_of(pair.first, type), ky = key_of(pair.second, type);
-            INFO("type " << name_of(type) << " " << edn::print(pair.first) << " and " << edn::print(pair.second));
+            INFO("type " << name_of(type) << " " << edn::print(pair.first) << " and "
+                         << edn::print(pair.second));
             const int c = compare(view_of_raw(x), view_of_raw(y));
             CHECK((kx < ky) == (c < 0));
             CHECK((kx == ky) == (c == 0));
@@ -204,12 +236,28 @@ TEST_CASE("encoding: keys sort as values do", "[datom]") {
 }
 
 TEST_CASE("encoding: decimals sort by amount, names by namespace", "[datom]") {
-    const char* ascending[] = {"-1e10", "-20", "-3.5", "-3.25", "-0.1", "0", "1e-9", "0.1", "0.100", "0.5", "1", "3.25", "20", "100.5", "1e10"};
+    const char* ascending[] = {"-1e10",
+                               "-20",
+                               "-3.5",
+                               "-3.25",
+                               "-0.1",
+                               "0",
+                               "1e-9",
+                               "0.1",
+                               "0.100",
+                               "0.5",
+                               "1",
+                               "3.25",
+                               "20",
+                               "100.5",
+                               "1e10"};
     for (std::size_t i = 1; i < std::size(ascending); ++i)
-        CHECK(key_of(decimal{ascending[i - 1]}, value_type::decimal) < key_of(decimal{ascending[i]}, value_type::decimal));
+        CHECK(key_of(decimal{ascending[i - 1]}, value_type::decimal) <
+              key_of(decimal{ascending[i]}, value_type::decimal));
     const char* names[] = {"b", "a/z", "a-b/a", "b/a"};
     for (std::size_t i = 1; i < std::size(names); ++i)
-        CHECK(key_of(keyword{names[i - 1]}, value_type::keyword) < key_of(keyword{names[i]}, value_type::keyword));
+        CHECK(key_of(keyword{names[i - 1]}, value_type::keyword) <
+              key_of(keyword{names[i]}, value_type::keyword));
 }
 
 TEST_CASE("encoding: what no attribute can hold is refused", "[datom]") {
@@ -217,8 +265,10 @@ TEST_CASE("encoding: what no attribute can hold is refused", "[datom]") {
     CHECK(code_of([] { encode_raw(value(), value_type::string); }) == errc::bad_input);
     CHECK(code_of([] { encode_raw("1", value_type::integer); }) == errc::bad_input);
     CHECK(code_of([] { encode_raw(1.0, value_type::integer); }) == errc::bad_input);
-    CHECK(code_of([] { encode_raw((std::int64_t{1} << 53) + 1, value_type::real); }) == errc::bad_input);
-    CHECK(code_of([] { encode_raw(std::string((16u << 20) + 1, 'x'), value_type::string); }) == errc::limit);
+    CHECK(code_of([] { encode_raw((std::int64_t{1} << 53) + 1, value_type::real); }) ==
+          errc::bad_input);
+    CHECK(code_of([] { encode_raw(std::string((16u << 20) + 1, 'x'), value_type::string); }) ==
+          errc::limit);
     CHECK(encode_raw(-0.0, value_type::real) == encode_raw(0.0, value_type::real));
     CHECK(encode_raw(3, value_type::real) == encode_raw(3.0, value_type::real));
 }

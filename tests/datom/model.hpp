@@ -1,14 +1,15 @@
-/// A datom database as simple as can be, to compare the real one with: all facts in one set, all states kept.
+/// A datom database as simple as can be, to compare the real one with: all facts in one set, all
+/// states kept.
 #pragma once
+
+#include "tributary/datom/types.hpp"
+#include "tributary/value/edn.hpp"
 
 #include <map>
 #include <set>
 #include <string>
 #include <tuple>
 #include <vector>
-
-#include "tributary/datom/types.hpp"
-#include "tributary/value/edn.hpp"
 
 namespace tributary::datom {
 
@@ -36,7 +37,8 @@ struct model {
         bool added;
     };
 
-    /// One transaction: what is already so is left alone; attributes beginning with "one" have one value.
+    /// One transaction: what is already so is left alone; attributes beginning with "one" have one
+    /// value.
     void apply(const std::vector<change>& changes) {
         ++t;
         for (const change& c : changes) {
@@ -48,8 +50,10 @@ struct model {
                 });
             }
             if (c.added == now.contains(c.fact)) continue;
-            if (c.added) now[c.fact] = t;
-            else now.erase(c.fact);
+            if (c.added)
+                now[c.fact] = t;
+            else
+                now.erase(c.fact);
             events.emplace(c.fact, t, c.added);
         }
         states[t] = now;

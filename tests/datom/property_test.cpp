@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
-#include <random>
 
 #include "datom/model.hpp"
 #include "datom/support.hpp"
+#include <random>
 
 namespace tributary::datom {
 
@@ -17,7 +17,8 @@ constexpr const char* attributes = R"([
     {:db/ident :many/ref :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}
     {:db/ident :many/id :db/valueType :db.type/string :db/cardinality :db.cardinality/many :db/unique :db.unique/value}
     {:db/ident :many/plain :db/valueType :db.type/long :db/cardinality :db.cardinality/many :db/index false}])";
-const std::vector<std::string> names{"one/n", "one/text", "one/id", "one/ref", "many/text", "many/ref", "many/id", "many/plain"};
+const std::vector<std::string> names{
+    "one/n", "one/text", "one/id", "one/ref", "many/text", "many/ref", "many/id", "many/plain"};
 
 bool is_ours(const datom_ref& d) { return d.e < system_partition; }
 
@@ -81,7 +82,8 @@ void check_indexes(const db& d) {
                 return words_hit.emplace(fact_of(r, f), t_of_entity(f.tx), f.added), true;
             });
             for (const model_event& e : aevt)
-                if (std::get<0>(e).a == name && std::get<0>(e).v.find("red") != std::string::npos) words_wanted.insert(e);
+                if (std::get<0>(e).a == name && std::get<0>(e).v.find("red") != std::string::npos)
+                    words_wanted.insert(e);
         }
     }
     CHECK(aevt == eavt);
@@ -127,10 +129,15 @@ private:
     }
 
     /// Unique values are only taken where nobody has them: refusals are the examples' business.
-    static bool taken(const model_state& now, const std::vector<model::change>& changes, const model_fact& f) {
-        const auto same = [&](const model_fact& g) { return g.a == f.a && g.v == f.v && g.e != f.e; };
+    static bool taken(const model_state& now,
+                      const std::vector<model::change>& changes,
+                      const model_fact& f) {
+        const auto same = [&](const model_fact& g) {
+            return g.a == f.a && g.v == f.v && g.e != f.e;
+        };
         return std::any_of(now.begin(), now.end(), [&](const auto& g) { return same(g.first); }) ||
-               std::any_of(changes.begin(), changes.end(), [&](const auto& c) { return same(c.fact); });
+               std::any_of(
+                   changes.begin(), changes.end(), [&](const auto& c) { return same(c.fact); });
     }
 
     std::mt19937 random_;
@@ -139,7 +146,8 @@ private:
 std::string forms_of(const std::vector<model::change>& changes) {
     std::string forms = "[";
     for (const auto& c : changes)
-        forms += std::string(c.added ? "[:db/add " : "[:db/retract ") + std::to_string(c.fact.e) + " :" + c.fact.a + " " + c.fact.v + "] ";
+        forms += std::string(c.added ? "[:db/add " : "[:db/retract ") + std::to_string(c.fact.e) +
+                 " :" + c.fact.a + " " + c.fact.v + "] ";
     return forms + "]";
 }
 
@@ -159,12 +167,14 @@ void check_against(const db& d, const model& m) {
     }
     std::map<std::string, std::uint64_t> counts;
     for (const auto& [f, t] : m.now) ++counts[f.a];
-    for (const std::string& name : names) CHECK(d.get().count(*d.get().find_attribute(name)) == counts[name]);
+    for (const std::string& name : names)
+        CHECK(d.get().count(*d.get().find_attribute(name)) == counts[name]);
 }
 
 }  // namespace
 
-TEST_CASE("property: current facts, past states and history are those of a plain model", "[datom]") {
+TEST_CASE("property: current facts, past states and history are those of a plain model",
+          "[datom]") {
     for (unsigned seed = 1; seed <= 12; ++seed) {
         INFO("seed " << seed);
         generator g(seed);
@@ -193,7 +203,8 @@ TEST_CASE("property: current facts, past states and history are those of a plain
     }
 }
 
-TEST_CASE("property: a rewind restores the state it names, exactly, and the future goes on", "[datom]") {
+TEST_CASE("property: a rewind restores the state it names, exactly, and the future goes on",
+          "[datom]") {
     for (unsigned seed = 1; seed <= 25; ++seed) {
         INFO("seed " << seed);
         generator g(seed);
@@ -223,7 +234,8 @@ TEST_CASE("property: a rewind restores the state it names, exactly, and the futu
             const db held = d.now_db();
             const model_state held_state = m.now;
             if (g.below(4) > 0) {
-                cursor.position = static_cast<std::uint64_t>(g.below(static_cast<int>(t_at.size())));
+                cursor.position =
+                    static_cast<std::uint64_t>(g.below(static_cast<int>(t_at.size())));
                 d.conn->rewind("s", cursor.position, ++d.now);
                 t_at.resize(cursor.position + 1);
                 m.rewind(t_at.back());

@@ -6,7 +6,8 @@ namespace tributary::datom {
 
 namespace {
 
-constexpr const char* attributes = R"([{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
+constexpr const char* attributes =
+    R"([{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
                                    {:db/ident :id :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}])";
 
 bytes commit_id(std::uint64_t n) { return bytes(32, static_cast<char>('a' + n)); }
@@ -18,8 +19,10 @@ struct stream {
     stream_cursor at{0, {}, bytes(32, 'D'), 1};
 
     stream(connection& c, std::string n) : conn(c), name(std::move(n)) {
-        if (const auto durable = conn.cursor(name)) at = *durable;
-        else at.epoch = 0;
+        if (const auto durable = conn.cursor(name))
+            at = *durable;
+        else
+            at.epoch = 0;
         ++at.epoch;
         conn.stage_cursor(name, at);
         conn.flush();
@@ -72,7 +75,8 @@ TEST_CASE("streams: transactions of a batch see each other", "[datom]") {
     d.stage(R"([[:db/retractEntity [:id "b"]]])");
     d.conn->flush();
     CHECK(facts(d.now_db()) == lines{std::to_string(a) + R"( :id "a")"});
-    CHECK(facts(d.now_db().as_of(cas.t)) == lines{std::to_string(a) + R"( :id "a")", std::to_string(a) + " :n 3"});
+    CHECK(facts(d.now_db().as_of(cas.t)) ==
+          lines{std::to_string(a) + R"( :id "a")", std::to_string(a) + " :n 3"});
 }
 
 TEST_CASE("streams: a database that is realized into takes no other writes", "[datom]") {
@@ -136,7 +140,8 @@ TEST_CASE("streams: a rewind undoes all streams, each to where it was", "[datom]
     CHECK(d.now_db().basis_t() == end + 1);
     std::string message;
     CHECK(code_of([&] { d.now_db().as_of(end); }, &message) == errc::conflict);
-    CHECK_THAT(message, Catch::Contains("rewind " + std::to_string(end + 1)) && Catch::Contains("\"a\""));
+    CHECK_THAT(message,
+               Catch::Contains("rewind " + std::to_string(end + 1)) && Catch::Contains("\"a\""));
     CHECK(facts(d.now_db().as_of(end + 1)) == facts(d.now_db()));
 
     // What was unique is free again, and the streams go on.
@@ -159,8 +164,11 @@ TEST_CASE("streams: a rewind keeps who said what, and the undone stays in histor
     d.conn->rewind("s", 1, 2500);
     CHECK(d.now_db().facts_of(1).at(0).tx == entity_of_t(said));
     const auto t = [](std::int64_t at) { return " t" + std::to_string(at); };
-    CHECK(facts(d.now_db().history()) == lines{"1 :n 1" + t(said) + " +", "1 :n 1" + t(said + 1) + " -", "1 :n 1" + t(said + 2) + " +",
-                                               "1 :n 2" + t(said + 1) + " +", "1 :n 2" + t(said + 2) + " -"});
+    CHECK(facts(d.now_db().history()) == lines{"1 :n 1" + t(said) + " +",
+                                               "1 :n 1" + t(said + 1) + " -",
+                                               "1 :n 1" + t(said + 2) + " +",
+                                               "1 :n 2" + t(said + 1) + " +",
+                                               "1 :n 2" + t(said + 2) + " -"});
     // The undone transaction has no facts of its own any more, so its metadata can be said again.
     CHECK(d.now_db().facts_of(entity_of_t(said + 1)).empty());
     CHECK(d.now_db().facts_of(entity_of_t(said)).size() == 2);
@@ -225,7 +233,8 @@ TEST_CASE("time: an instant is the last transaction at or before it", "[datom]")
 
 TEST_CASE("time: without history only the present value is kept", "[datom]") {
     scratch d;
-    d.tx(R"([{:db/ident :seen :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/noHistory true}])");
+    d.tx(
+        R"([{:db/ident :seen :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/noHistory true}])");
     const auto t = d.tx("[{:db/id 1 :seen 1}]").t;
     d.tx("[{:db/id 1 :seen 2}]");
     CHECK(facts(d.now_db()) == lines{"1 :seen 2"});
@@ -233,7 +242,8 @@ TEST_CASE("time: without history only the present value is kept", "[datom]") {
     CHECK(facts(d.now_db().as_of(t)).empty());
 }
 
-TEST_CASE("crash: after any write that fails or is lost, the database is as of some flush", "[datom]") {
+TEST_CASE("crash: after any write that fails or is lost, the database is as of some flush",
+          "[datom]") {
     // What a run of commits, a rewind and more commits leaves after each of its writes.
     const auto run = [](memory_kv& store, std::vector<std::vector<std::string>>* states) {
         const auto note = [&](connection& c) {
@@ -271,7 +281,8 @@ TEST_CASE("crash: after any write that fails or is lost, the database is as of s
         const auto conn = connection::on(*store);
         CHECK(facts(conn->current(), true) == states[n == 1 ? 0 : n - 2]);
         if (const auto at = conn->cursor("s"))
-            for (std::uint64_t p = 0; p < at->position; ++p) CHECK(conn->applied_at("s", p).has_value());
+            for (std::uint64_t p = 0; p < at->position; ++p)
+                CHECK(conn->applied_at("s", p).has_value());
     }
 }
 

@@ -1,14 +1,14 @@
 /// Shorthand of the datom tests.
 #pragma once
 
-#include <algorithm>
-#include <string>
-#include <vector>
-
 #include "tributary/datom/database.hpp"
 #include "tributary/datom/reader.hpp"
 #include "tributary/store/memory_kv.hpp"
 #include "tributary/value/edn.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
 
 namespace tributary::datom {
 
@@ -27,7 +27,8 @@ struct scratch {
     db now_db() const { return conn->current(); }
 };
 
-/// "e :attr value" of every fact of user entities, sorted; with `with_tx`, transaction entities too.
+/// "e :attr value" of every fact of user entities, sorted; with `with_tx`, transaction entities
+/// too.
 inline std::vector<std::string> facts(const db& d, bool with_tx = false) {
     std::vector<std::string> lines;
     const reader& r = d.get();
@@ -35,8 +36,10 @@ inline std::vector<std::string> facts(const db& d, bool with_tx = false) {
         const bool is_system = f.e >= system_partition && f.e < tx_partition;
         const bool is_tx = f.e >= tx_partition && f.e < user_partition;
         if (!is_system && (with_tx || !is_tx)) {
-            std::string line = std::to_string(f.e) + " :" + r.find_attribute(f.a)->ident.text + " " + edn::print(f.v.to_value());
-            if (r.is_history()) line += " t" + std::to_string(t_of_entity(f.tx)) + (f.added ? " +" : " -");
+            std::string line = std::to_string(f.e) + " :" + r.find_attribute(f.a)->ident.text +
+                               " " + edn::print(f.v.to_value());
+            if (r.is_history())
+                line += " t" + std::to_string(t_of_entity(f.tx)) + (f.added ? " +" : " -");
             lines.push_back(std::move(line));
         }
         return true;

@@ -27,18 +27,21 @@ TEST_CASE("transact: maps and lists say the same", "[datom]") {
     people_db a, b;
     a.tx(R"([{:db/id 1 :name "Ann" :aka ["a" "an"]}])");
     b.tx(R"([[:db/add 1 :name "Ann"] [:db/add 1 :aka "a"] [:db/add 1 :aka "an"]])");
-    CHECK(facts(a.now_db()) == people_db::lines{R"(1 :aka "a")", R"(1 :aka "an")", R"(1 :name "Ann")"});
+    CHECK(facts(a.now_db()) ==
+          people_db::lines{R"(1 :aka "a")", R"(1 :aka "an")", R"(1 :name "Ann")"});
     CHECK(facts(a.now_db()) == facts(b.now_db()));
 }
 
 TEST_CASE("transact: a tempid is one new entity, named in the report", "[datom]") {
     people_db d;
-    const auto report = d.tx(R"([{:db/id "x" :name "Ann"} [:db/add "x" :age 7] {:db/id -1 :name "Bob" :boss "x"}])");
+    const auto report = d.tx(
+        R"([{:db/id "x" :name "Ann"} [:db/add "x" :age 7] {:db/id -1 :name "Bob" :boss "x"}])");
     const entity_id x = report.tempids.at("x"), bob = report.tempids.at(-1);
     CHECK(x >= user_partition);
     CHECK(x != bob);
     CHECK(facts(d.now_db()).size() == 4);
-    CHECK(d.now_db().get().lookup(bob, *d.now_db().get().find_attribute(std::string_view("boss"))) == value(x));
+    CHECK(d.now_db().get().lookup(
+              bob, *d.now_db().get().find_attribute(std::string_view("boss"))) == value(x));
 }
 
 TEST_CASE("transact: a tempid used only as a value is refused", "[datom]") {
@@ -51,7 +54,8 @@ TEST_CASE("transact: a tempid used only as a value is refused", "[datom]") {
 TEST_CASE("transact: an identity finds the entity that has it", "[datom]") {
     people_db d;
     const auto first = d.tx(R"([{:db/id "a" :email "ann@x" :age 1}])");
-    const auto second = d.tx(R"([{:db/id "b" :email "ann@x" :age 2} {:db/id "c" :email "new@x"} {:db/id "d" :email "new@x" :age 3}])");
+    const auto second = d.tx(
+        R"([{:db/id "b" :email "ann@x" :age 2} {:db/id "c" :email "new@x"} {:db/id "d" :email "new@x" :age 3}])");
     CHECK(second.tempids.at("b") == first.tempids.at("a"));
     CHECK(second.tempids.at("c") == second.tempids.at("d"));
     CHECK(facts(d.now_db()).size() == 4);
@@ -59,11 +63,13 @@ TEST_CASE("transact: an identity finds the entity that has it", "[datom]") {
 
 TEST_CASE("transact: an identity through a reference to an upserted entity", "[datom]") {
     people_db d;
-    d.tx(R"([{:db/ident :account/of :db/valueType :db.type/ref :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}])");
+    d.tx(
+        R"([{:db/ident :account/of :db/valueType :db.type/ref :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}])");
     const auto first = d.tx(R"([{:db/id "p" :email "p@x"} {:db/id "acc" :account/of "p" :age 1}])");
     const auto again = d.tx(R"([{:db/id "acc" :account/of "p" :age 2} {:db/id "p" :email "p@x"}])");
     CHECK(again.tempids.at("acc") == first.tempids.at("acc"));
-    CHECK(d.now_db().entid(edn::read(R"([:account/of [:email "p@x"]])")) == first.tempids.at("acc"));
+    CHECK(d.now_db().entid(edn::read(R"([:account/of [:email "p@x"]])")) ==
+          first.tempids.at("acc"));
 }
 
 TEST_CASE("transact: uniqueness is refused or freed", "[datom]") {
@@ -71,7 +77,8 @@ TEST_CASE("transact: uniqueness is refused or freed", "[datom]") {
     d.tx(R"([{:db/id 1 :badge 7} {:db/id 2 :badge 8}])");
     CHECK(code_of([&] { d.tx("[{:db/id 3 :badge 7}]"); }) == errc::conflict);
     CHECK(code_of([&] { d.tx("[{:db/id 3 :badge 9} {:db/id 4 :badge 9}]"); }) == errc::conflict);
-    CHECK(code_of([&] { d.tx(R"([{:db/id 1 :email "a"} {:db/id 2 :email "a"}])"); }) == errc::conflict);
+    CHECK(code_of([&] { d.tx(R"([{:db/id 1 :email "a"} {:db/id 2 :email "a"}])"); }) ==
+          errc::conflict);
     d.tx("[[:db/retract 1 :badge 7] {:db/id 2 :badge 7}]");
     CHECK(facts(d.now_db()) == people_db::lines{"2 :badge 7"});
     CHECK(d.now_db().entid(edn::read("[:badge 7]")) == 2);
@@ -81,16 +88,20 @@ TEST_CASE("transact: uniqueness is refused or freed", "[datom]") {
 TEST_CASE("transact: a transaction is a set, and contradictions are refused", "[datom]") {
     people_db d;
     d.tx(R"([{:db/id 1 :name "Ann" :aka "a"}])");
-    CHECK(code_of([&] { d.tx(R"([[:db/add 1 :name "B"] [:db/add 1 :name "C"]])"); }) == errc::conflict);
-    CHECK(code_of([&] { d.tx(R"([[:db/add 1 :aka "a"] [:db/retract 1 :aka "a"]])"); }) == errc::conflict);
-    const auto report = d.tx(R"([[:db/add 1 :name "B"] [:db/add 1 :name "B"] [:db/retract 1 :name "Ann"]])");
+    CHECK(code_of([&] { d.tx(R"([[:db/add 1 :name "B"] [:db/add 1 :name "C"]])"); }) ==
+          errc::conflict);
+    CHECK(code_of([&] { d.tx(R"([[:db/add 1 :aka "a"] [:db/retract 1 :aka "a"]])"); }) ==
+          errc::conflict);
+    const auto report =
+        d.tx(R"([[:db/add 1 :name "B"] [:db/add 1 :name "B"] [:db/retract 1 :name "Ann"]])");
     CHECK(report.tx_data.size() == 3);
 }
 
 TEST_CASE("transact: what already holds is left alone", "[datom]") {
     people_db d;
     d.tx(R"([{:db/id 1 :name "Ann" :aka "a"}])");
-    const auto report = d.tx(R"([{:db/id 1 :name "Ann" :aka "a"} [:db/retract 1 :aka "zz"] [:db/retract 2 :name "x"]])");
+    const auto report = d.tx(
+        R"([{:db/id 1 :name "Ann" :aka "a"} [:db/retract 1 :aka "zz"] [:db/retract 2 :name "x"]])");
     REQUIRE(report.tx_data.size() == 1);
     CHECK(report.tx_data[0].e == entity_of_t(report.t));
     for (const datom& f : d.now_db().facts_of(1)) CHECK(f.tx == entity_of_t(report.t - 1));
@@ -108,11 +119,18 @@ TEST_CASE("transact: cardinality one replaces with a retraction and an assertion
 
 TEST_CASE("transact: retracting a value, an attribute, an entity", "[datom]") {
     people_db d;
-    d.tx(R"([{:db/id 1 :name "Ann" :aka ["a" "b"] :friend [2 3] :home {:db/id 9 :name "house"}} {:db/id 2 :friend 1 :boss 1} {:db/id 3 :name "C"}])");
+    d.tx(
+        R"([{:db/id 1 :name "Ann" :aka ["a" "b"] :friend [2 3] :home {:db/id 9 :name "house"}} {:db/id 2 :friend 1 :boss 1} {:db/id 3 :name "C"}])");
     d.tx(R"([[:db/retract 1 :aka "a"]])");
     CHECK(facts(d.now_db()).front() == R"(1 :aka "b")");
     d.tx(R"([[:db/retract 1 :friend]])");
-    CHECK(facts(d.now_db()) == people_db::lines{R"(1 :aka "b")", "1 :home 9", R"(1 :name "Ann")", "2 :boss 1", "2 :friend 1", R"(3 :name "C")", R"(9 :name "house")"});
+    CHECK(facts(d.now_db()) == people_db::lines{R"(1 :aka "b")",
+                                                "1 :home 9",
+                                                R"(1 :name "Ann")",
+                                                "2 :boss 1",
+                                                "2 :friend 1",
+                                                R"(3 :name "C")",
+                                                R"(9 :name "house")"});
     d.tx(R"([[:db/retractEntity 1]])");
     CHECK(facts(d.now_db()) == people_db::lines{R"(3 :name "C")"});
     CHECK(d.tx("[[:db/retractEntity 77]]").tx_data.size() == 1);
@@ -133,8 +151,14 @@ TEST_CASE("transact: compare and set", "[datom]") {
 TEST_CASE("transact: lookup refs and idents name entities", "[datom]") {
     people_db d;
     d.tx(R"([{:db/id 1 :email "a@x"} {:db/id 2 :db/ident :color/red}])");
-    d.tx(R"([[:db/add [:email "a@x"] :boss :color/red] {:db/id [:email "a@x"] :friend [[:email "a@x"] :color/red]} {:db/id 5 :friend [:email "a@x"]}])");
-    CHECK(facts(d.now_db()) == people_db::lines{"1 :boss 2", R"(1 :email "a@x")", "1 :friend 1", "1 :friend 2", "2 :db/ident :color/red", "5 :friend 1"});
+    d.tx(
+        R"([[:db/add [:email "a@x"] :boss :color/red] {:db/id [:email "a@x"] :friend [[:email "a@x"] :color/red]} {:db/id 5 :friend [:email "a@x"]}])");
+    CHECK(facts(d.now_db()) == people_db::lines{"1 :boss 2",
+                                                R"(1 :email "a@x")",
+                                                "1 :friend 1",
+                                                "1 :friend 2",
+                                                "2 :db/ident :color/red",
+                                                "5 :friend 1"});
     CHECK(code_of([&] { d.tx(R"([[:db/add [:email "nobody"] :age 1]])"); }) == errc::bad_input);
     CHECK(code_of([&] { d.tx(R"([[:db/add :color/blue :age 1]])"); }) == errc::bad_input);
     CHECK(d.now_db().ident(2) == keyword{"color/red"});
@@ -142,7 +166,8 @@ TEST_CASE("transact: lookup refs and idents name entities", "[datom]") {
 
 TEST_CASE("transact: nested maps and reverse attributes", "[datom]") {
     people_db d;
-    const auto report = d.tx(R"([{:db/id "a" :name "A" :home {:name "hut"} :friend [{:name "F"} {:name "G"}] :_boss [7 {:db/id 8 :name "H"}]}])");
+    const auto report = d.tx(
+        R"([{:db/id "a" :name "A" :home {:name "hut"} :friend [{:name "F"} {:name "G"}] :_boss [7 {:db/id 8 :name "H"}]}])");
     const entity_id a = report.tempids.at("a");
     const auto all = facts(d.now_db());
     CHECK(all.size() == 10);
@@ -153,16 +178,24 @@ TEST_CASE("transact: nested maps and reverse attributes", "[datom]") {
 
 TEST_CASE("transact: the transaction entity takes metadata and an instant", "[datom]") {
     people_db d;
-    const auto report = d.tx(R"([{:db/id "datomic.tx" :name "import"} [:db/add 1 :boss "datomic.tx"]])");
+    const auto report =
+        d.tx(R"([{:db/id "datomic.tx" :name "import"} [:db/add 1 :boss "datomic.tx"]])");
     const auto own = d.now_db().facts_of(entity_of_t(report.t));
     REQUIRE(own.size() == 2);
     CHECK(own[0].v == value(inst{d.now}));
     CHECK(own[1].v == value("import"));
-    CHECK(facts(d.now_db()) == people_db::lines{"1 :boss " + std::to_string(entity_of_t(report.t))});
+    CHECK(facts(d.now_db()) ==
+          people_db::lines{"1 :boss " + std::to_string(entity_of_t(report.t))});
 
     d.tx(R"([[:db/add "datomic.tx" :db/txInstant #inst "2030-01-01T00:00:00.000-00:00"]])");
     std::string message;
-    CHECK(code_of([&] { d.tx(R"([[:db/add "datomic.tx" :db/txInstant #inst "2029-01-01T00:00:00.000-00:00"]])"); }, &message) == errc::bad_input);
+    CHECK(
+        code_of(
+            [&] {
+                d.tx(
+                    R"([[:db/add "datomic.tx" :db/txInstant #inst "2029-01-01T00:00:00.000-00:00"]])");
+            },
+            &message) == errc::bad_input);
     CHECK_THAT(message, Catch::Contains("2030"));
     const auto raised = d.tx("[]");  // the clock is behind
     CHECK(raised.tx_data.at(0).v == edn::read(R"(#inst "2030-01-01T00:00:00.000-00:00")"));
@@ -216,10 +249,14 @@ TEST_CASE("schema: attributes serve in the transaction that declares them", "[da
              {:db/ident :pet/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/doc "what it answers to"}])");
     CHECK(facts(d.now_db()) == std::vector<std::string>{R"(1 :pet/name "Rex")"});
     // Declaring it again changes nothing.
-    CHECK(d.tx(R"([{:db/ident :pet/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one}])").tx_data.size() == 1);
+    CHECK(
+        d.tx(R"([{:db/ident :pet/name :db/valueType :db.type/string :db/cardinality :db.cardinality/one}])")
+            .tx_data.size() == 1);
     d.reopen();
-    CHECK(d.now_db().get().find_attribute(std::string_view("pet/name"))->type == value_type::string);
-    d.tx(R"([[:db/add "a" :db/ident :pet/age] [:db/add "a" :db/valueType :db.type/long] [:db/add "a" :db/cardinality :db.cardinality/one] [:db/add 1 :pet/age 3]])");
+    CHECK(d.now_db().get().find_attribute(std::string_view("pet/name"))->type ==
+          value_type::string);
+    d.tx(
+        R"([[:db/add "a" :db/ident :pet/age] [:db/add "a" :db/valueType :db.type/long] [:db/add "a" :db/cardinality :db.cardinality/one] [:db/add 1 :pet/age 3]])");
     CHECK(facts(d.now_db()).size() == 2);
 }
 
@@ -227,18 +264,19 @@ TEST_CASE("schema: what cannot be is refused", "[datom]") {
     scratch d;
     d.tx(R"([{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}])");
     d.tx("[[:db/add 1 :n 1]]");
-    for (const char* forms : {
-             R"([{:db/ident :m :db/valueType :db.type/long}])",
-             R"([{:db/ident :m :db/valueType :db.type/lang :db/cardinality :db.cardinality/one}])",
-             R"([{:db/ident :db/mine :db/valueType :db.type/long :db/cardinality :db.cardinality/one}])",
-             R"([{:db/ident :m :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/fulltext true}])",
-             R"([{:db/ident :m :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/isComponent true}])",
-             R"([{:db/id :n :db/valueType :db.type/string}])",
-             R"([{:db/id :n :db/cardinality :db.cardinality/many}])",
-             R"([[:db/retract :n :db/valueType :db.type/long]])",
-             R"([{:db/id 77 :db/ident :m :db/valueType :db.type/long :db/cardinality :db.cardinality/one}])",
-             R"([{:db/id :db/ident :db/doc "mine"}])",
-         }) {
+    for (
+        const char* forms : {
+            R"([{:db/ident :m :db/valueType :db.type/long}])",
+            R"([{:db/ident :m :db/valueType :db.type/lang :db/cardinality :db.cardinality/one}])",
+            R"([{:db/ident :db/mine :db/valueType :db.type/long :db/cardinality :db.cardinality/one}])",
+            R"([{:db/ident :m :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/fulltext true}])",
+            R"([{:db/ident :m :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/isComponent true}])",
+            R"([{:db/id :n :db/valueType :db.type/string}])",
+            R"([{:db/id :n :db/cardinality :db.cardinality/many}])",
+            R"([[:db/retract :n :db/valueType :db.type/long]])",
+            R"([{:db/id 77 :db/ident :m :db/valueType :db.type/long :db/cardinality :db.cardinality/one}])",
+            R"([{:db/id :db/ident :db/doc "mine"}])",
+        }) {
         INFO(forms);
         CHECK(code_of([&] { d.tx(forms); }) == errc::bad_input);
     }
@@ -247,7 +285,8 @@ TEST_CASE("schema: what cannot be is refused", "[datom]") {
 
 TEST_CASE("schema: a renamed attribute answers to both names", "[datom]") {
     scratch d;
-    d.tx(R"([{:db/ident :old :db/valueType :db.type/long :db/cardinality :db.cardinality/one} {:db/id 1 :old 5}])");
+    d.tx(
+        R"([{:db/ident :old :db/valueType :db.type/long :db/cardinality :db.cardinality/one} {:db/id 1 :old 5}])");
     d.tx("[{:db/id :old :db/ident :new}]");
     for (int round = 0; round < 2; ++round) {
         CHECK(facts(d.now_db()) == std::vector<std::string>{"1 :new 5"});
@@ -276,24 +315,30 @@ TEST_CASE("transact: every value type comes back as it went in", "[datom]") {
     };
     for (const auto& [type, values] : types) {
         d.tx("[{:db/ident :one/" + std::string(type) + " :db/valueType :db.type/" + type +
-             " :db/cardinality :db.cardinality/one} {:db/ident :many/" + type + " :db/valueType :db.type/" + type +
-             " :db/cardinality :db.cardinality/many}]");
+             " :db/cardinality :db.cardinality/one} {:db/ident :many/" + type +
+             " :db/valueType :db.type/" + type + " :db/cardinality :db.cardinality/many}]");
         for (const char* text : values) {
-            d.tx("[{:db/id 1 :one/" + std::string(type) + " " + text + " :many/" + type + " [" + text + "]}]");
+            d.tx("[{:db/id 1 :one/" + std::string(type) + " " + text + " :many/" + type + " [" +
+                 text + "]}]");
             const db held = d.now_db();
             const attribute& one = *held.get().find_attribute("one/" + std::string(type));
             const attribute& many = *held.get().find_attribute("many/" + std::string(type));
             INFO(type << " " << text);
             CHECK(held.get().lookup(1, one) == edn::read(text));
             int found = 0;
-            const auto count = [&](const datom_ref& f) { return found += f.v.to_value() == edn::read(text), true; };
+            const auto count = [&](const datom_ref& f) {
+                return found += f.v.to_value() == edn::read(text), true;
+            };
             held.get().scan_avet(one, edn::read(text), count);
             held.get().scan_avet(many, edn::read(text), count);
             held.get().scan_fact(1, many, edn::read(text), count);
-            held.get().scan_column(many, [&](entity_id, const value_view& v) { return found += v.to_value() == edn::read(text), true; });
+            held.get().scan_column(many, [&](entity_id, const value_view& v) {
+                return found += v.to_value() == edn::read(text), true;
+            });
             CHECK(found == 4);
         }
-        CHECK(d.now_db().get().count(*d.now_db().get().find_attribute("many/" + std::string(type))) == values.size());
+        CHECK(d.now_db().get().count(
+                  *d.now_db().get().find_attribute("many/" + std::string(type))) == values.size());
     }
 }
 

@@ -9,8 +9,10 @@ namespace tributary::datom {
 using list_of_words = std::vector<std::string>;
 
 TEST_CASE("words: runs of letters, marks and digits, case-folded", "[datom]") {
-    CHECK(words("Node.js is NOT node-red, 2x!") == list_of_words{"2x", "is", "js", "node", "not", "red"});
-    CHECK(words("#hash @you http://t.co/AbC1") == list_of_words{"abc1", "co", "hash", "http", "t", "you"});
+    CHECK(words("Node.js is NOT node-red, 2x!") ==
+          list_of_words{"2x", "is", "js", "node", "not", "red"});
+    CHECK(words("#hash @you http://t.co/AbC1") ==
+          list_of_words{"abc1", "co", "hash", "http", "t", "you"});
     CHECK(words("") == list_of_words{});
     CHECK(words(" \n\t.,;") == list_of_words{});
     CHECK(words("a_b") == list_of_words{"a", "b"});
@@ -20,7 +22,8 @@ TEST_CASE("words: beyond ASCII", "[datom]") {
     CHECK(words("Straße STRASSE") == list_of_words{"strasse"});
     CHECK(words("ÉTÉ été") == list_of_words{"été"});
     CHECK(words("Привет, МИР") == list_of_words{"мир", "привет"});
-    CHECK(words("e\xcc\x81t") == list_of_words{"e\xcc\x81t"});  // a combining mark belongs to its word
+    CHECK(words("e\xcc\x81t") ==
+          list_of_words{"e\xcc\x81t"});  // a combining mark belongs to its word
     CHECK(words("good \xff\xfe bad\x80word") == list_of_words{"bad", "good", "word"});
 }
 
@@ -42,14 +45,19 @@ TEST_CASE("words: long ones are cut at a character", "[datom]") {
 
 TEST_CASE("fulltext: agrees with the facts, now and as of then", "[datom]") {
     scratch d;
-    d.tx(R"([{:db/ident :text :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/fulltext true}
+    d.tx(
+        R"([{:db/ident :text :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/fulltext true}
              {:db/ident :plain :db/valueType :db.type/string :db/cardinality :db.cardinality/one}])");
-    const auto t1 = d.tx(R"([{:db/id 1 :text "Node.js rocks"} {:db/id 2 :text "a nodding node"}])").t;
+    const auto t1 =
+        d.tx(R"([{:db/id 1 :text "Node.js rocks"} {:db/id 2 :text "a nodding node"}])").t;
     const auto t2 = d.tx(R"([{:db/id 1 :text "Deno rocks"}])").t;
     d.tx(R"([[:db/retractEntity 2]])");
     const auto hits = [](const db& at, const char* word, bool prefix = false) {
         std::vector<entity_id> found;
-        at.get().scan_fulltext(*at.get().find_attribute("text"), word, prefix, [&](const datom_ref& f) { return found.push_back(f.e), true; });
+        at.get().scan_fulltext(
+            *at.get().find_attribute("text"), word, prefix, [&](const datom_ref& f) {
+                return found.push_back(f.e), true;
+            });
         return found;
     };
     using ids = std::vector<entity_id>;
@@ -62,8 +70,12 @@ TEST_CASE("fulltext: agrees with the facts, now and as of then", "[datom]") {
         CHECK(hits(d.now_db().history(), "deno") == ids{1});
         d.reopen();
     }
-    CHECK(code_of([&] { d.now_db().get().scan_fulltext(*d.now_db().get().find_attribute("plain"), "x", false, [](const datom_ref&) { return true; }); }) ==
-          errc::bad_input);
+    CHECK(code_of([&] {
+              d.now_db().get().scan_fulltext(
+                  *d.now_db().get().find_attribute("plain"), "x", false, [](const datom_ref&) {
+                      return true;
+                  });
+          }) == errc::bad_input);
 }
 
 }  // namespace tributary::datom
