@@ -1,8 +1,9 @@
-// Who wrote what: checks every hash and signature of a CRDT, counts what each author wrote, and
-// asks a database that was realized from it who asserted its facts and when.
+// Who changed what and when: checks every hash and signature of a CRDT, counts what each author
+// wrote, and asks a database that was realized from it who is behind its facts: all of them, or
+// those about one entity, named by a unique attribute, through all its history.
 //
-//   audit STORE CRDT DATABASE
-//   audit ~/analysis tweets tweets.datom
+//   audit STORE CRDT DATABASE [ATTRIBUTE VALUE]
+//   audit ~/analysis tweets tweets.datom :tweet/id 591983838563303428
 //
 // Ends with 1 if anything is not as it was signed.
 
@@ -68,7 +69,6 @@ void ask_who(const datom::db& db) {
                 [?c :commit/author-name ?author]])"),
                                        {db});
     for (const value& row : changes.as<set>().items) std::cout << edn::print(row) << '\n';
-
     const value failed = datom::query(
         edn::read("[:find ?reason (count ?tx) :where [?tx :op/failed ?reason]]"), {db});
     for (const value& row : failed.as<set>().items) {
@@ -76,18 +76,41 @@ void ask_who(const datom::db& db) {
     }
 }
 
+/// Every assertion and retraction there ever was about one entity, each with the op that made it.
+void tell_history(const datom::db& db, const value& attribute, const value& name) {
+    const value changes = datom::query(edn::read(R"(
+        [:find ?tx ?added ?changed ?v ?op ?time ?author
+         :in $ ?attribute ?name
+         :where [?e ?attribute ?name]
+                [?e ?a ?v ?tx ?added]
+                [?a :db/ident ?changed]
+                [?tx :commit/op ?op]
+                [?tx :tx/commit ?c]
+                [?c :commit/time ?time]
+                [?c :commit/author-name ?author]])"),
+                                       {db.history(), attribute, name});
+    for (const value& row : changes.as<set>().items) {  // in the order of ?tx
+        const vector& at = row.as<vector>();
+        std::cout << format_instant(at[5].as<inst>()) << "  " << at[6].as<std::string>() << "  "
+                  << edn::print(at[4]) << "  " << (at[1] == value(true) ? "+ " : "- ")
+                  << edn::print(at[2]) << ' ' << edn::print(at[3]) << '\n';
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) {
-        std::cerr << "usage: audit STORE CRDT DATABASE\n";
+    if (argc != 4 && argc != 6) {
+        std::cerr << "usage: audit STORE CRDT DATABASE [ATTRIBUTE VALUE]\n";
         return 2;
     }
     try {
         const auto replica = stage::open(argv[1]);
         const bool sound = verify_all(*replica, argv[2]);
         count_by_author(*replica, argv[2]);
-        ask_who(datom::connection::open(argv[3])->current());
+        const datom::db db = datom::connection::open(argv[3])->current();
+        ask_who(db);
+        if (argc == 6) tell_history(db, edn::read(argv[4]), edn::read(argv[5]));
         return sound ? 0 : 1;
     } catch (const std::exception& e) {
         std::cerr << "audit: " << e.what() << '\n';

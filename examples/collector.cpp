@@ -37,7 +37,8 @@ bool has(stage& replica, const std::string& name) {
     return false;
 }
 
-/// Ops wait here for a commit: until there are a hundred, or the oldest has waited for ten seconds.
+/// Ops wait here for a commit: until there are a hundred, or one comes when the oldest has waited
+/// for ten seconds.
 class buffer {
 public:
     buffer(stage& replica, std::string crdt) : replica_(replica), crdt_(std::move(crdt)) {}

@@ -52,8 +52,9 @@ expect '["bob" 200]' "$work/answers"
 expect '["ann" 100]' "$work/answers"
 expect "60 with the word river" "$work/answers"
 
-# More arrives, with a bad line among it, and the source ends: only what is new is fetched and realized.
+# More arrives, with a correction and a bad line among it, and the source ends: only what is new is fetched and realized.
 tweets 301 350 >&3
+echo '{"id":591983838563300001,"text":"corrected","user":{"screen_name":"bob"}}' >&3
 echo 'no json' >&3
 exec 3>&-
 for _ in $(seq 50); do
@@ -61,12 +62,17 @@ for _ in $(seq 50); do
     grep -qxF "350 tweets" "$work/answers" && break
     sleep 0.1
 done
-expect "50 ops realized now" "$work/answers"
+expect "51 ops realized now" "$work/answers"
 expect "70 with the word river" "$work/answers"
 
-"$bin/example_audit" "$work/analysis" tweets "$work/tweets.datom" >"$work/audit"
-grep -q '^collector: .* commits, 350 ops, ' "$work/audit" || { cat "$work/audit" >&2; fail "the author's line"; }
-expect '["collector" add-tweet 350]' "$work/audit"
+"$bin/example_audit" "$work/analysis" tweets "$work/tweets.datom" :tweet/id 591983838563300001 >"$work/audit"
+for line in '^collector: .* commits, 351 ops, ' \
+    '  collector  add-tweet  + :tweet/text "Grüße 1"$' \
+    '  collector  add-tweet  - :tweet/text "Grüße 1"$' \
+    '  collector  add-tweet  + :tweet/text "corrected"$'; do
+    grep -q -e "$line" "$work/audit" || { cat "$work/audit" >&2; fail "expected a line like: $line"; }
+done
+expect '["collector" add-tweet 351]' "$work/audit"
 
 kill "$collector"
 wait "$collector" || fail "the collector did not end cleanly"

@@ -1,8 +1,8 @@
 #include "tributary/realize/datom_target.hpp"
 
-#include <chrono>
-
 #include "tributary/value/edn.hpp"
+
+#include <chrono>
 
 namespace tributary {
 
@@ -41,17 +41,21 @@ std::int64_t now_ms() {
 value attribute(const char* name) { return keyword{name}; }
 
 value commit_map(const op_context& context) {
-    std::vector<std::pair<value, value>> entries = {{attribute("db/id"), commit_tempid},
-                                                    {attribute("commit/id"), blob{bytes(context.commit.view())}},
-                                                    {attribute("commit/author"), context.author.hex()},
-                                                    {attribute("commit/time"), inst{context.time_ms}}};
-    if (!context.author_name.empty()) entries.emplace_back(attribute("commit/author-name"), context.author_name);
+    std::vector<std::pair<value, value>> entries = {
+        {attribute("db/id"), commit_tempid},
+        {attribute("commit/id"), blob{bytes(context.commit.view())}},
+        {attribute("commit/author"), context.author.hex()},
+        {attribute("commit/time"), inst{context.time_ms}}};
+    if (!context.author_name.empty())
+        entries.emplace_back(attribute("commit/author-name"), context.author_name);
     return make_map(std::move(entries));
 }
 
 }  // namespace
 
-datom_target::datom_target(datom::connection& database, std::string stream, const dispatch_map& dispatch)
+datom_target::datom_target(datom::connection& database,
+                           std::string stream,
+                           const dispatch_map& dispatch)
     : database_(database), stream_(std::move(stream)), dispatch_(dispatch) {}
 
 std::optional<stream_cursor> datom_target::cursor() const { return database_.cursor(stream_); }
@@ -66,7 +70,8 @@ void datom_target::begin(const stream_cursor& from) {
     try {
         if (!before || before->dispatch != from.dispatch) {
             database_.stage(edn::read(commit_schema), now_ms());
-            for (const value& transaction : dispatch_.schema.as<vector>()) database_.stage(transaction, now_ms());
+            for (const value& transaction : dispatch_.schema.as<vector>())
+                database_.stage(transaction, now_ms());
         }
     } catch (const error& e) {
         database_.discard();
@@ -76,7 +81,10 @@ void datom_target::begin(const stream_cursor& from) {
     database_.flush();
 }
 
-void datom_target::stage_op(vector forms, const op_context& context, const std::string& op_name, vector more) {
+void datom_target::stage_op(vector forms,
+                            const op_context& context,
+                            const std::string& op_name,
+                            vector more) {
     const bool first = !commit_entity_;
     std::vector<std::pair<value, value>> tx = {
         {attribute("db/id"), "datomic.tx"},
@@ -84,7 +92,8 @@ void datom_target::stage_op(vector forms, const op_context& context, const std::
         {attribute("tx/op-index"), context.op_index}};
     if (!op_name.empty()) tx.emplace_back(attribute("commit/op"), symbol{op_name});
     if (first) {
-        tx.emplace_back(attribute("tx/applies"), blob{stream_ + '\0' + bytes(context.commit.view())});
+        tx.emplace_back(attribute("tx/applies"),
+                        blob{stream_ + '\0' + bytes(context.commit.view())});
         forms.push_back(commit_map(context));
     }
     for (value& entry : more) {
@@ -105,7 +114,10 @@ void datom_target::apply(const op& o, const op_context& context) {
     stage_op(std::move(forms.as<vector>()), context, o.name.text, {});
 }
 
-void datom_target::record_failure(const op_context& context, const op* o, const std::string& reason, bool quarantined) {
+void datom_target::record_failure(const op_context& context,
+                                  const op* o,
+                                  const std::string& reason,
+                                  bool quarantined) {
     vector more = {vector{attribute("op/failed"), reason}};
     if (quarantined && o != nullptr) {
         more.push_back(vector{attribute("op/quarantined"), edn::print(vector{o->name, o->params})});
@@ -114,7 +126,8 @@ void datom_target::record_failure(const op_context& context, const op* o, const 
 }
 
 void datom_target::end_commit(const stream_cursor& to, const op_context& commit) {
-    if (!commit_entity_) stage_op({}, commit, "", {});  // a commit without ops, such as a merge, is known too
+    if (!commit_entity_)
+        stage_op({}, commit, "", {});  // a commit without ops, such as a merge, is known too
     commit_entity_.reset();
     database_.stage_cursor(stream_, to);
 }

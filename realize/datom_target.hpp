@@ -1,8 +1,10 @@
 /// Realizes into a datom database: one op, one transaction.
 ///
-/// Each commit is an entity (:commit/id unique, :commit/author, :commit/author-name, :commit/time); each transaction's entity refers to its commit
-/// (:tx/commit) and carries the op (:commit/op, :tx/op-index). So who changed what, when and why is an ordinary query. An op that was not applied is a
-/// transaction with :op/failed (and :op/quarantined, the op itself as EDN text).
+/// Each commit is an entity (:commit/id unique, :commit/author, :commit/author-name, :commit/time);
+/// each transaction's entity refers to its commit
+/// (:tx/commit) and carries the op (:commit/op, :tx/op-index). So who changed what, when and why is
+/// an ordinary query. An op that was not applied is a transaction with :op/failed (and
+/// :op/quarantined, the op itself as EDN text).
 #pragma once
 
 #include "tributary/datom/database.hpp"
@@ -19,7 +21,10 @@ public:
     std::optional<linear_mark> applied_at(std::uint64_t position) const override;
     void begin(const stream_cursor& from) override;
     void apply(const op& o, const op_context& context) override;
-    void record_failure(const op_context& context, const op* o, const std::string& reason, bool quarantined) override;
+    void record_failure(const op_context& context,
+                        const op* o,
+                        const std::string& reason,
+                        bool quarantined) override;
     void end_commit(const stream_cursor& to, const op_context& commit) override;
     void flush() override;
     void discard() override;

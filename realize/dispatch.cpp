@@ -10,13 +10,17 @@ namespace {
 
 constexpr const char* purpose = "trib.dispatch.1";
 
-/// The forms of one op as a function from its params to transaction data; an [:each ...] among them stands for several forms.
+/// The forms of one op as a function from its params to transaction data; an [:each ...] among them
+/// stands for several forms.
 class op_forms {
 public:
     explicit op_forms(const vector& forms) {
         for (const value& source : forms) {
             if (source.get_if<map>() == nullptr && source.get_if<vector>() == nullptr) {
-                throw error(errc::bad_input, "expected a map {attribute form ...} or a vector [operation ...], found " + edn::print(source));
+                throw error(
+                    errc::bad_input,
+                    "expected a map {attribute form ...} or a vector [operation ...], found " +
+                        edn::print(source));
             }
             forms_.push_back({compile_form(source), is_each(source)});
         }
@@ -47,7 +51,8 @@ private:
 const vector& vector_at(const value& where, const std::string& what) {
     const auto* items = where.get_if<vector>();
     if (items == nullptr) {
-        throw error(errc::bad_input, "dispatch map: " + what + ": expected a vector, found " + edn::print(where));
+        throw error(errc::bad_input,
+                    "dispatch map: " + what + ": expected a vector, found " + edn::print(where));
     }
     return *items;
 }
@@ -55,7 +60,8 @@ const vector& vector_at(const value& where, const std::string& what) {
 /// A map, or a vector such as [:db/add e a v].
 bool is_tx_form(const value& v) {
     const auto* items = v.get_if<vector>();
-    return v.get_if<map>() != nullptr || (items != nullptr && !items->empty() && items->front().get_if<keyword>() != nullptr);
+    return v.get_if<map>() != nullptr ||
+           (items != nullptr && !items->empty() && items->front().get_if<keyword>() != nullptr);
 }
 
 /// `:schema` is one transaction (a vector of forms) or several (a vector of such vectors).
@@ -70,7 +76,9 @@ value read_schema(const value& source) {
 op_function read_op(const std::string& name, const value& source) {
     const vector& forms = vector_at(source, "the op " + name);
     try {
-        return [compiled = op_forms(forms)](const value& params, const op_context&) { return compiled(params); };
+        return [compiled = op_forms(forms)](const value& params, const op_context&) {
+            return compiled(params);
+        };
     } catch (const error& e) {
         throw error(e.code(), "dispatch map: the op " + name + ": " + e.what());
     }
@@ -81,9 +89,14 @@ op_function read_op(const std::string& name, const value& source) {
 dispatch_map read_dispatch_map(std::string_view edn_text) {
     const value source = edn::read(edn_text);
     const auto* entries = source.get_if<map>();
-    if (entries == nullptr) throw error(errc::bad_input, "dispatch map: expected {:schema [...] :ops {...}}, found " + edn::print(source));
+    if (entries == nullptr)
+        throw error(
+            errc::bad_input,
+            "dispatch map: expected {:schema [...] :ops {...}}, found " + edn::print(source));
     if (source.find(value(keyword{"ops"})) == nullptr) {
-        throw error(errc::bad_input, "dispatch map: expected :ops with a map from op symbols to forms, and found none");
+        throw error(
+            errc::bad_input,
+            "dispatch map: expected :ops with a map from op symbols to forms, and found none");
     }
     dispatch_map out;
     for (const auto& [key, val] : entries->entries) {
@@ -91,25 +104,33 @@ dispatch_map read_dispatch_map(std::string_view edn_text) {
             out.schema = read_schema(val);
         } else if (key == value(keyword{"ops"})) {
             const auto* ops = val.get_if<map>();
-            if (ops == nullptr) throw error(errc::bad_input, "dispatch map: :ops: expected a map from op symbols to forms");
+            if (ops == nullptr)
+                throw error(errc::bad_input,
+                            "dispatch map: :ops: expected a map from op symbols to forms");
             for (const auto& [name, forms] : ops->entries) {
                 const auto* op_name = name.get_if<symbol>();
-                if (op_name == nullptr) throw error(errc::bad_input, "dispatch map: :ops: expected a symbol, found " + edn::print(name));
+                if (op_name == nullptr)
+                    throw error(errc::bad_input,
+                                "dispatch map: :ops: expected a symbol, found " + edn::print(name));
                 out.ops[op_name->text] = read_op(op_name->text, forms);
             }
         } else {
-            throw error(errc::bad_input, "dispatch map: expected :schema and :ops, found " + edn::print(key));
+            throw error(errc::bad_input,
+                        "dispatch map: expected :schema and :ops, found " + edn::print(key));
         }
     }
     out.digest = hash(purpose, encode(source));
     return out;
 }
 
-dispatch_map make_dispatch_map(std::map<std::string, op_function> ops, value schema, std::string_view version) {
+dispatch_map make_dispatch_map(std::map<std::string, op_function> ops,
+                               value schema,
+                               std::string_view version) {
     dispatch_map out;
     vector named;
     for (const auto& [name, function] : ops) named.emplace_back(name);
-    out.digest = hash(purpose, encode(value(vector{value(version), value(std::move(named)), schema})));
+    out.digest =
+        hash(purpose, encode(value(vector{value(version), value(std::move(named)), schema})));
     out.ops = std::move(ops);
     out.schema = read_schema(schema);
     return out;

@@ -1,12 +1,12 @@
 #include "tributary/realize/form.hpp"
 
+#include "tributary/value/edn.hpp"
+#include "tributary/value/instant.hpp"
+
 #include <charconv>
 #include <cmath>
 #include <functional>
 #include <map>
-
-#include "tributary/value/edn.hpp"
-#include "tributary/value/instant.hpp"
 
 namespace tributary {
 
@@ -49,7 +49,8 @@ private:
     static const value* into(const value& at, const value& step) {
         if (const auto* index = step.get_if<std::int64_t>()) {
             const auto* items = at.get_if<vector>();
-            const bool inside = items != nullptr && *index >= 0 && static_cast<std::size_t>(*index) < items->size();
+            const bool inside =
+                items != nullptr && *index >= 0 && static_cast<std::size_t>(*index) < items->size();
             return inside ? &(*items)[static_cast<std::size_t>(*index)] : nullptr;
         }
         if (const auto* name = step.get_if<std::string>()) return at.find(std::string_view(*name));
@@ -84,7 +85,8 @@ private:
 
 class default_form : public form {
 public:
-    default_form(form_ptr first, form_ptr fallback) : first_(std::move(first)), fallback_(std::move(fallback)) {}
+    default_form(form_ptr first, form_ptr fallback)
+        : first_(std::move(first)), fallback_(std::move(fallback)) {}
     std::optional<value> evaluate(const value& scope) const override {
         std::optional<value> found = first_->evaluate(scope);
         return found ? found : fallback_->evaluate(scope);
@@ -95,17 +97,23 @@ private:
     form_ptr fallback_;
 };
 
-/// [:each list form]: a vector of what the form gives for each element; missing if that is nothing. An :each within gives one vector, not one for each.
+/// [:each list form]: a vector of what the form gives for each element; missing if that is nothing.
+/// An :each within gives one vector, not one for each.
 class each_form : public form {
 public:
     each_form(value source, form_ptr list, form_ptr body)
-        : source_(std::move(source)), list_(std::move(list)), body_(std::move(body)), is_nested_(is_each(source_.as<vector>().back())) {}
+        : source_(std::move(source)),
+          list_(std::move(list)),
+          body_(std::move(body)),
+          is_nested_(is_each(source_.as<vector>().back())) {}
 
     std::optional<value> evaluate(const value& scope) const override {
         const std::optional<value> found = list_->evaluate(scope);
         if (!found) return std::nullopt;
         const auto* items = found->get_if<vector>();
-        if (items == nullptr) refuse(source_, std::string("expected a list to go through, found a ") + name_of(found->type()));
+        if (items == nullptr)
+            refuse(source_,
+                   std::string("expected a list to go through, found a ") + name_of(found->type()));
         vector out;
         for (const value& item : *items) {
             std::optional<value> made = body_->evaluate(item);
@@ -146,10 +154,12 @@ private:
     std::vector<form_ptr> parts_;
 };
 
-/// A map of forms, an entity: a missing value drops its attribute. Without its :db/id, or with nothing said of the entity, all of it is missing.
+/// A map of forms, an entity: a missing value drops its attribute. Without its :db/id, or with
+/// nothing said of the entity, all of it is missing.
 class map_form : public form {
 public:
-    explicit map_form(std::vector<std::pair<value, form_ptr>> entries) : entries_(std::move(entries)) {}
+    explicit map_form(std::vector<std::pair<value, form_ptr>> entries)
+        : entries_(std::move(entries)) {}
     std::optional<value> evaluate(const value& scope) const override {
         map out;  // keys are constants in canonical order already
         out.entries.reserve(entries_.size());
@@ -179,14 +189,16 @@ template <class Number>
 Number number_from(const std::string& text, const char* wanted, const value& v) {
     Number n{};
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (failed != std::errc() || end != text.data() + text.size() || text.empty()) cannot(wanted, v);
+    if (failed != std::errc() || end != text.data() + text.size() || text.empty())
+        cannot(wanted, v);
     return n;
 }
 
 value to_long(const value& v) {
     if (v.get_if<std::int64_t>() != nullptr) return v;
     if (const auto* t = v.get_if<inst>()) return t->ms;
-    if (const auto* s = v.get_if<std::string>()) return number_from<std::int64_t>(*s, "an integer", v);
+    if (const auto* s = v.get_if<std::string>())
+        return number_from<std::int64_t>(*s, "an integer", v);
     if (const auto* d = v.get_if<double>()) {
         if (std::trunc(*d) == *d && std::abs(*d) < 9.2e18) return static_cast<std::int64_t>(*d);
     }
@@ -212,7 +224,8 @@ value to_string(const value& v) {
 value to_keyword(const value& v) {
     if (v.get_if<keyword>() != nullptr) return v;
     const auto* s = v.get_if<std::string>();
-    if (s == nullptr || s->empty() || s->find_first_of(" \t\n\",;()[]{}") != std::string::npos) cannot("a name without spaces", v);
+    if (s == nullptr || s->empty() || s->find_first_of(" \t\n\",;()[]{}") != std::string::npos)
+        cannot("a name without spaces", v);
     return keyword{s->front() == ':' ? s->substr(1) : *s};
 }
 
@@ -237,7 +250,8 @@ const std::map<std::string, conversion>& conversions() {
 form_ptr compile_path(const vector& call) {
     std::vector<value> steps(call.begin() + 1, call.end());
     for (const value& step : steps) {
-        const bool fits = step.get_if<std::string>() != nullptr || step.get_if<keyword>() != nullptr ||
+        const bool fits = step.get_if<std::string>() != nullptr ||
+                          step.get_if<keyword>() != nullptr ||
                           step.get_if<std::int64_t>() != nullptr;
         if (!fits) refuse(call, "expected strings, keywords or integers as steps of the path");
     }
@@ -246,7 +260,8 @@ form_ptr compile_path(const vector& call) {
 
 /// Where a list to go through is: the short form "field" for [:path "field"].
 form_ptr compile_list(const value& source) {
-    if (source.get_if<std::string>() != nullptr) return std::make_unique<path_form>(std::vector<value>{source});
+    if (source.get_if<std::string>() != nullptr)
+        return std::make_unique<path_form>(std::vector<value>{source});
     return compile_form(source);
 }
 
@@ -263,7 +278,10 @@ form_ptr compile_call(const std::string& name, const vector& call) {
     }
     const auto known = conversions().find(name);
     if (known == conversions().end()) {
-        refuse(call, "expected one of :path :inst-ms :inst :long :double :string :keyword :default :each, found :" + name);
+        refuse(call,
+               "expected one of :path :inst-ms :inst :long :double :string :keyword :default "
+               ":each, found :" +
+                   name);
     }
     if (call.size() != 2) refuse(call, "expected one form after :" + name);
     return std::make_unique<convert_form>(call, compile_form(call[1]), known->second);
@@ -280,7 +298,8 @@ std::unique_ptr<const form> compile_form(const value& source) {
     if (const auto* items = source.get_if<vector>()) {
         if (!items->empty()) {
             const auto* head = items->front().get_if<keyword>();
-            if (head != nullptr && head->text.find('/') == std::string::npos) return compile_call(head->text, *items);
+            if (head != nullptr && head->text.find('/') == std::string::npos)
+                return compile_call(head->text, *items);
         }
         std::vector<form_ptr> parts;
         for (const value& item : *items) parts.push_back(compile_form(item));
@@ -289,7 +308,9 @@ std::unique_ptr<const form> compile_form(const value& source) {
     if (const auto* entries = source.get_if<map>()) {
         std::vector<std::pair<value, form_ptr>> compiled;
         for (const auto& [key, val] : entries->entries) {
-            if (key.get_if<keyword>() == nullptr) refuse(source, "expected a keyword as the name of an attribute, found " + edn::print(key));
+            if (key.get_if<keyword>() == nullptr)
+                refuse(source,
+                       "expected a keyword as the name of an attribute, found " + edn::print(key));
             compiled.emplace_back(key, compile_form(val));
         }
         return std::make_unique<map_form>(std::move(compiled));

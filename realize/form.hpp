@@ -1,10 +1,11 @@
-/// The forms of a dispatch map, compiled once: what turns an op's params into transaction data. Private to the room.
+/// The forms of a dispatch map, compiled once: what turns an op's params into transaction data.
+/// Private to the room.
 #pragma once
+
+#include "tributary/value/value.hpp"
 
 #include <memory>
 #include <optional>
-
-#include "tributary/value/value.hpp"
 
 namespace tributary {
 
@@ -12,8 +13,8 @@ namespace tributary {
 class form {
 public:
     virtual ~form() = default;
-    /// Its value in `scope` (the op's params; within :each, the element); nothing if a path is missing.
-    /// Errors: bad_input if a conversion does not apply to what it found.
+    /// Its value in `scope` (the op's params; within :each, the element); nothing if a path is
+    /// missing. Errors: bad_input if a conversion does not apply to what it found.
     virtual std::optional<value> evaluate(const value& scope) const = 0;
 };
 

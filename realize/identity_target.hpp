@@ -1,12 +1,15 @@
 /// Realizes into a value in memory, and folds a linear log into a value once.
 ///
-///     identity_target<int> target(0, {{"add", [](int& sum, const value& n, const op_context&) { sum += n.as<std::int64_t>(); }}});
-///     realize_stream(source, target, target.dispatch(), id, {}).run();
-///     target.get();
+///     identity_target<int> target(0, {{"add", [](int& sum, const value& n, const op_context&) {
+///     sum += n.as<std::int64_t>(); }}}); realize_stream(source, target, target.dispatch(), id,
+///     {}).run(); target.get();
 ///
-/// The value dies with the target, and so does the cursor: together they are exactly-once within a process. A rewind goes back to a copy of the value; copies
-/// are made and kept at growing distances, O(log commits) of them, and the stream applies again what lies between.
+/// The value dies with the target, and so does the cursor: together they are exactly-once within a
+/// process. A rewind goes back to a copy of the value; copies are made and kept at growing
+/// distances, O(log commits) of them, and the stream applies again what lies between.
 #pragma once
+
+#include "tributary/realize/stream.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -15,18 +18,19 @@
 #include <utility>
 #include <vector>
 
-#include "tributary/realize/stream.hpp"
-
 namespace tributary {
 
-/// What each op does to a T. A function may throw; then it must have left T as it was, so: check first, change then.
+/// What each op does to a T. A function may throw; then it must have left T as it was, so: check
+/// first, change then.
 template <class T>
-using fold_functions = std::map<std::string, std::function<void(T&, const value& params, const op_context&)>>;
+using fold_functions =
+    std::map<std::string, std::function<void(T&, const value& params, const op_context&)>>;
 
 template <class T>
 class identity_target : public realize_target {
 public:
-    identity_target(T initial, fold_functions<T> functions) : functions_(std::move(functions)), working_(initial) {
+    identity_target(T initial, fold_functions<T> functions)
+        : functions_(std::move(functions)), working_(initial) {
         copies_.push_back({std::move(initial), {}, 0});
         dispatch_ = make_dispatch_map({}, vector{}, "in memory");
     }
@@ -43,7 +47,9 @@ public:
     /// The ops that were not applied, in the order of the log.
     const std::vector<failure>& failures() const { return failures_; }
 
-    std::optional<stream_cursor> cursor() const override { return begun_ ? std::optional(cursor_) : std::nullopt; }
+    std::optional<stream_cursor> cursor() const override {
+        return begun_ ? std::optional(cursor_) : std::nullopt;
+    }
 
     std::optional<linear_mark> applied_at(std::uint64_t position) const override {
         return position < cursor_.position ? std::optional(applied_[position]) : std::nullopt;
@@ -56,13 +62,18 @@ public:
 
     void apply(const op& o, const op_context& context) override {
         const auto known = functions_.find(o.name.text);
-        if (known == functions_.end()) throw error(errc::not_found, "no function for the op " + o.name.text);
+        if (known == functions_.end())
+            throw error(errc::not_found, "no function for the op " + o.name.text);
         known->second(working_, o.params, context);
         staged_ = true;
     }
 
-    void record_failure(const op_context& context, const op* o, const std::string& reason, bool) override {
-        failures_.push_back({context.commit, context.op_index, (o != nullptr ? o->name.text + ": " : "") + reason});
+    void record_failure(const op_context& context,
+                        const op* o,
+                        const std::string& reason,
+                        bool) override {
+        failures_.push_back(
+            {context.commit, context.op_index, (o != nullptr ? o->name.text + ": " : "") + reason});
         staged_ = true;
     }
 
@@ -75,7 +86,9 @@ public:
     void flush() override {
         if (!staged_) return;
         if (staged_cursor_.epoch != cursor_.epoch) {
-            throw error(errc::conflict, "another realizer has taken over this target; nothing of this batch was applied");
+            throw error(
+                errc::conflict,
+                "another realizer has taken over this target; nothing of this batch was applied");
         }
         staged_ = false;
         cursor_ = staged_cursor_;
@@ -114,11 +127,15 @@ private:
         staged_ = false;
     }
 
-    /// Drops a copy if its neighbours are so near each other, seen from the end, that it is of little use.
+    /// Drops a copy if its neighbours are so near each other, seen from the end, that it is of
+    /// little use.
     void thin_out() {
-        const auto distance = [&](std::size_t i) { return copies_.back().cursor.position - copies_[i].cursor.position; };
+        const auto distance = [&](std::size_t i) {
+            return copies_.back().cursor.position - copies_[i].cursor.position;
+        };
         for (std::size_t i = copies_.size() - 1; i-- > 1;) {
-            if (distance(i - 1) < 2 * distance(i + 1)) copies_.erase(copies_.begin() + static_cast<std::ptrdiff_t>(i));
+            if (distance(i - 1) < 2 * distance(i + 1))
+                copies_.erase(copies_.begin() + static_cast<std::ptrdiff_t>(i));
         }
     }
 
@@ -133,8 +150,8 @@ private:
     bool begun_ = false;
 };
 
-/// The value of a linear log: a plain fold over all its ops; of the current head's while there are several. Errors: what a function throws; not_found for an op
-/// without one.
+/// The value of a linear log: a plain fold over all its ops; of the current head's while there are
+/// several. Errors: what a function throws; not_found for an op without one.
 template <class T>
 T head_value(linear_source& source, const crdt_id& crdt, T initial, fold_functions<T> functions) {
     identity_target<T> target(std::move(initial), std::move(functions));

@@ -3,15 +3,16 @@
 ///     stage_source source(*my_stage, "tweets");
 ///     realize_stream stream(source, target, dispatch, my_stage->summary("tweets").id, {});
 ///
-/// A template, as this room does not know that of stages: `Stage` is anything with the stage's summary() and read_linear() (peer/stage.hpp). Thread rule: one thread.
+/// A template, as this room does not know that of stages: `Stage` is anything with the stage's
+/// summary() and read_linear() (peer/stage.hpp). Thread rule: one thread.
 #pragma once
+
+#include "tributary/realize/stream.hpp"
 
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "tributary/realize/stream.hpp"
 
 namespace tributary {
 
@@ -28,7 +29,8 @@ public:
         std::vector<linear_mark> out;
         while (out.size() < count) {
             const std::uint64_t wanted = count - out.size();
-            const auto some = from_.read_linear(name_, position + out.size(), wanted * usual_header_bytes, false);
+            const auto some =
+                from_.read_linear(name_, position + out.size(), wanted * usual_header_bytes, false);
             if (some.empty()) break;
             const std::size_t used = std::min<std::size_t>(wanted, some.size());
             for (std::size_t i = 0; i < used; ++i) out.push_back({some[i].id, some[i].mainline});
@@ -40,7 +42,12 @@ public:
         std::vector<linear_commit> out;
         for (auto& c : from_.read_linear(name_, position, bytes_max, true)) {
             const bool erased = c.body.empty() && c.header.op_count > 0;
-            out.push_back({c.at, {c.id, c.mainline}, std::move(c.header), std::move(c.author_name), std::move(c.body), erased});
+            out.push_back({c.at,
+                           {c.id, c.mainline},
+                           std::move(c.header),
+                           std::move(c.author_name),
+                           std::move(c.body),
+                           erased});
         }
         return out;
     }

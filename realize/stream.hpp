@@ -1,15 +1,16 @@
 /// A realize stream: applies every op of a linear log exactly once to a target.
 ///
-/// Guarantee: each commit's ops are committed to the target exactly once, in an order that extends causality, equal on all replicas with the same commits, and
-/// undone only back to a fork point and only when a merge says so. Thread rule: one thread.
+/// Guarantee: each commit's ops are committed to the target exactly once, in an order that extends
+/// causality, equal on all replicas with the same commits, and undone only back to a fork point and
+/// only when a merge says so. Thread rule: one thread.
 #pragma once
+
+#include "tributary/realize/target.hpp"
 
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "tributary/realize/target.hpp"
 
 namespace tributary {
 
@@ -19,11 +20,12 @@ struct linear_commit {
     linear_mark mark;
     commit_header header;
     std::string author_name;
-    bytes body;           ///< empty with `erased`
+    bytes body;  ///< empty with `erased`
     bool erased = false;
 };
 
-/// A linear log to read from: a store in this process or another one's. May throw errc::unavailable.
+/// A linear log to read from: a store in this process or another one's. May throw
+/// errc::unavailable.
 class linear_source {
 public:
     virtual ~linear_source() = default;
@@ -47,8 +49,8 @@ struct stream_options {
 };
 
 struct stream_progress {
-    std::uint64_t position = 0;  ///< commits applied in all
-    std::uint64_t length = 0;    ///< of the linear log
+    std::uint64_t position = 0;                              ///< commits applied in all
+    std::uint64_t length = 0;                                ///< of the linear log
     std::uint64_t ops = 0, failed = 0, rewound_commits = 0;  ///< by this object
 };
 
@@ -63,12 +65,15 @@ public:
                    crdt_id crdt,
                    stream_options options);
 
-    /// Single pass: applies what there is now and returns. Continuous reading is calling it whenever the source grew. Finds the common prefix of what was
-    /// applied and the log first, and rewinds the target if the log goes another way from there; a log that merely is not as far yet (a restored backup, another
-    /// replica) undoes nothing. `keep_going` is asked after each commit. In strict mode, nothing is applied while there are several heads. Errors: conflict (the
-    /// dispatch map changed; the stream is of another CRDT; another realizer took over), unavailable (the source), and under failing_op::stop what the op threw
-    /// (the message names commit, author and op); every commit before it is flushed, and nothing of its own. After an error run() may be called again: it goes on
-    /// from what is durable.
+    /// Single pass: applies what there is now and returns. Continuous reading is calling it
+    /// whenever the source grew. Finds the common prefix of what was applied and the log first, and
+    /// rewinds the target if the log goes another way from there; a log that merely is not as far
+    /// yet (a restored backup, another replica) undoes nothing. `keep_going` is asked after each
+    /// commit. In strict mode, nothing is applied while there are several heads. Errors: conflict
+    /// (the dispatch map changed; the stream is of another CRDT; another realizer took over),
+    /// unavailable (the source), and under failing_op::stop what the op threw (the message names
+    /// commit, author and op); every commit before it is flushed, and nothing of its own. After an
+    /// error run() may be called again: it goes on from what is durable.
     using keep_going_function = std::function<bool(const stream_progress&)>;
     stream_stop run(const keep_going_function& keep_going = {});
 
@@ -100,12 +105,13 @@ private:
     realize_target& target_;
     crdt_id crdt_;
     stream_options options_;
-    bytes meaning_;                ///< what cursors keep as their dispatch: the map's digest, then the CRDT
-    stream_progress progress_;     ///< of whole commits
-    stream_progress flushed_;      ///< progress_ at the last flush
-    stream_cursor cursor_;         ///< staged or durable
+    bytes meaning_;  ///< what cursors keep as their dispatch: the map's digest, then the CRDT
+    stream_progress progress_;  ///< of whole commits
+    stream_progress flushed_;   ///< progress_ at the last flush
+    stream_cursor cursor_;      ///< staged or durable
     std::uint64_t epoch_ = 0;
-    std::optional<place> anchor_;  ///< the log's end when the target was last found to agree with the log
+    std::optional<place>
+        anchor_;  ///< the log's end when the target was last found to agree with the log
     bool begun_ = false;
     std::size_t commits_staged_ = 0;
 };

@@ -1,8 +1,8 @@
-#include <fstream>
-#include <sstream>
+#include "tributary/value/json.hpp"
 
 #include "realize/support.hpp"
-#include "tributary/value/json.hpp"
+#include <fstream>
+#include <sstream>
 
 namespace tributary::test {
 
@@ -17,7 +17,8 @@ std::string evaluated(const std::string& form, const std::string& params) {
 }
 
 std::string transaction(const std::string& forms, const std::string& params) {
-    return edn::print(read_dispatch_map("{:ops {o " + forms + "}}").ops.at("o")(edn::read(params), {}));
+    return edn::print(
+        read_dispatch_map("{:ops {o " + forms + "}}").ops.at("o")(edn::read(params), {}));
 }
 
 std::string refusal(const std::string& map) {
@@ -40,9 +41,11 @@ TEST_CASE("dispatch: paths lead into maps and vectors, and end in nothing", "[re
 }
 
 TEST_CASE("dispatch: conversions", "[realize]") {
-    CHECK(evaluated("[:inst-ms [:path]]", "\"1429974920000\"") == "#inst \"2015-04-25T15:15:20.000Z\"");
+    CHECK(evaluated("[:inst-ms [:path]]", "\"1429974920000\"") ==
+          "#inst \"2015-04-25T15:15:20.000Z\"");
     CHECK(evaluated("[:inst-ms [:path]]", "1429974920000") == "#inst \"2015-04-25T15:15:20.000Z\"");
-    CHECK(evaluated("[:inst [:path]]", "\"2015-04-25T15:15:20Z\"") == "#inst \"2015-04-25T15:15:20.000Z\"");
+    CHECK(evaluated("[:inst [:path]]", "\"2015-04-25T15:15:20Z\"") ==
+          "#inst \"2015-04-25T15:15:20.000Z\"");
     CHECK(evaluated("[:long [:path]]", "\"-12\"") == "-12");
     CHECK(evaluated("[:long [:path]]", "3.0") == "3");
     CHECK(evaluated("[:double [:path]]", "3") == "3.0");
@@ -55,21 +58,25 @@ TEST_CASE("dispatch: conversions", "[realize]") {
     CHECK(evaluated("[:long [:default [:path \"gone\"] \"4\"]]", "{}") == "4");
 }
 
-TEST_CASE("dispatch: a conversion that does not apply names the form and what it found", "[realize]") {
-    for (const auto& [form, params] : std::vector<std::pair<std::string, std::string>>{{"[:long [:path]]", "\"12x\""},
-                                                                                       {"[:long [:path]]", "\"\""},
-                                                                                       {"[:long [:path]]", "1.5"},
-                                                                                       {"[:double [:path]]", "true"},
-                                                                                       {"[:inst-ms [:path]]", "\"yesterday\""},
-                                                                                       {"[:inst [:path]]", "\"yesterday\""},
-                                                                                       {"[:inst [:path]]", "5"},
-                                                                                       {"[:keyword [:path]]", "\"a b\""},
-                                                                                       {"[:each [:path] [:path]]", "5"}}) {
+TEST_CASE("dispatch: a conversion that does not apply names the form and what it found",
+          "[realize]") {
+    for (const auto& [form, params] :
+         std::vector<std::pair<std::string, std::string>>{{"[:long [:path]]", "\"12x\""},
+                                                          {"[:long [:path]]", "\"\""},
+                                                          {"[:long [:path]]", "1.5"},
+                                                          {"[:double [:path]]", "true"},
+                                                          {"[:inst-ms [:path]]", "\"yesterday\""},
+                                                          {"[:inst [:path]]", "\"yesterday\""},
+                                                          {"[:inst [:path]]", "5"},
+                                                          {"[:keyword [:path]]", "\"a b\""},
+                                                          {"[:each [:path] [:path]]", "5"}}) {
         INFO(form << " of " << params);
         CHECK(code_of([&] { evaluated(form, params); }) == errc::bad_input);
-        CHECK_THAT(message_of([&] { evaluated(form, params); }), Catch::Matchers::Contains("in the form " + form));
+        CHECK_THAT(message_of([&] { evaluated(form, params); }),
+                   Catch::Matchers::Contains("in the form " + form));
     }
-    CHECK_THAT(message_of([] { evaluated("[:long [:path]]", "\"12x\""); }), Catch::Matchers::Contains("expected an integer, found \"12x\""));
+    CHECK_THAT(message_of([] { evaluated("[:long [:path]]", "\"12x\""); }),
+               Catch::Matchers::Contains("expected an integer, found \"12x\""));
 }
 
 TEST_CASE("dispatch: a fallback stands in for what is missing, nil included", "[realize]") {
@@ -85,12 +92,16 @@ TEST_CASE("dispatch: lists are gone through", "[realize]") {
     CHECK(evaluated("[:each [:path \"a\" \"l\"] [:path]]", "{\"a\" {\"l\" [1]}}") == "[1]");
     CHECK(evaluated("[:each \"l\" [:path]]", "{\"l\" []}") == "nothing");
     CHECK(evaluated("[:each \"l\" [:path]]", "{}") == "nothing");
-    CHECK(evaluated("[:each \"l\" [:each \"m\" [:path]]]", "{\"l\" [{\"m\" [1 2]} {\"m\" [3]}]}") == "[1 2 3]");
+    CHECK(evaluated("[:each \"l\" [:each \"m\" [:path]]]", "{\"l\" [{\"m\" [1 2]} {\"m\" [3]}]}") ==
+          "[1 2 3]");
     CHECK(transaction("[[:each \"l\" {:n [:path]}]]", "{\"l\" [1 2]}") == "[{:n 1} {:n 2}]");
-    CHECK(transaction("[[:each \"l\" [:db/retractEntity [:n/id [:path]]]]]", "{\"l\" [1 2]}") == "[[:db/retractEntity [:n/id 1]] [:db/retractEntity [:n/id 2]]]");
+    CHECK(transaction("[[:each \"l\" [:db/retractEntity [:n/id [:path]]]]]", "{\"l\" [1 2]}") ==
+          "[[:db/retractEntity [:n/id 1]] [:db/retractEntity [:n/id 2]]]");
 }
 
-TEST_CASE("dispatch: a missing part drops an attribute, a whole operation, an entity without its id", "[realize]") {
+TEST_CASE(
+    "dispatch: a missing part drops an attribute, a whole operation, an entity without its id",
+    "[realize]") {
     CHECK(transaction("[{:x [:path \"a\"] :y 1}]", "{}") == "[{:y 1}]");
     CHECK(transaction("[{:x {:y [:path \"a\"]} :z 1}]", "{}") == "[{:z 1}]");
     CHECK(transaction("[[:db/add 1 :x [:path \"a\"]]]", "{}") == "[]");
@@ -108,20 +119,27 @@ TEST_CASE("dispatch: a map that makes no sense is refused when it is read", "[re
     CHECK_THAT(refusal("{:ops {\"o\" []}}"), Contains("expected a symbol, found \"o\""));
     CHECK_THAT(refusal("{:ops {o {:x 1}}}"), Contains("the op o: expected a vector, found {:x 1}"));
     CHECK_THAT(refusal("{:ops {o [5]}}"), Contains("the op o: expected a map"));
-    CHECK_THAT(refusal("{:ops {o [{:x [:lnog 1]}]}}"), Contains("the op o: in the form [:lnog 1]: expected one of :path"));
-    CHECK_THAT(refusal("{:ops {o [{:x [:long]}]}}"), Contains("in the form [:long]: expected one form"));
-    CHECK_THAT(refusal("{:ops {o [{:x [:default 1]}]}}"), Contains("expected [:default form fallback]"));
+    CHECK_THAT(refusal("{:ops {o [{:x [:lnog 1]}]}}"),
+               Contains("the op o: in the form [:lnog 1]: expected one of :path"));
+    CHECK_THAT(refusal("{:ops {o [{:x [:long]}]}}"),
+               Contains("in the form [:long]: expected one form"));
+    CHECK_THAT(refusal("{:ops {o [{:x [:default 1]}]}}"),
+               Contains("expected [:default form fallback]"));
     CHECK_THAT(refusal("{:ops {o [{:x [:path 1.5]}]}}"), Contains("as steps of the path"));
-    CHECK_THAT(refusal("{:ops {o [{\"x\" 1}]}}"), Contains("expected a keyword as the name of an attribute, found \"x\""));
+    CHECK_THAT(refusal("{:ops {o [{\"x\" 1}]}}"),
+               Contains("expected a keyword as the name of an attribute, found \"x\""));
     CHECK_THAT(refusal("{:ops {o [{:x 1}"), Contains("line 1, column"));
     CHECK_THAT(refusal("{:schema {} :ops {}}"), Contains(":schema: expected a vector"));
 }
 
 TEST_CASE("dispatch: the schema is one transaction or several", "[realize]") {
     CHECK(read_dispatch_map("{:ops {}}").schema == value(vector{}));
-    CHECK(edn::print(read_dispatch_map("{:schema [{:a 1} {:b 2}] :ops {}}").schema) == "[[{:a 1} {:b 2}]]");
-    CHECK(edn::print(read_dispatch_map("{:schema [[{:a 1}] [{:b 2}]] :ops {}}").schema) == "[[{:a 1}] [{:b 2}]]");
-    CHECK(edn::print(read_dispatch_map("{:schema [[:db/add 1 :a 1]] :ops {}}").schema) == "[[[:db/add 1 :a 1]]]");
+    CHECK(edn::print(read_dispatch_map("{:schema [{:a 1} {:b 2}] :ops {}}").schema) ==
+          "[[{:a 1} {:b 2}]]");
+    CHECK(edn::print(read_dispatch_map("{:schema [[{:a 1}] [{:b 2}]] :ops {}}").schema) ==
+          "[[{:a 1}] [{:b 2}]]");
+    CHECK(edn::print(read_dispatch_map("{:schema [[:db/add 1 :a 1]] :ops {}}").schema) ==
+          "[[[:db/add 1 :a 1]]]");
 }
 
 TEST_CASE("dispatch: the digest is of what a map means, not of how it is written", "[realize]") {
@@ -142,17 +160,23 @@ TEST_CASE("dispatch: the tweets of the examples become facts", "[realize]") {
     realized r(text.str());
 
     history h;
-    const auto add_tweet = [&](const char* tweet) { h.add({encode(op{symbol{"add-tweet"}, json::read(tweet)})}); };
-    add_tweet(R"({"id": 850007368138018817, "text": "node.js and Node, again", "timestamp_ms": "1429974920000",
+    const auto add_tweet = [&](const char* tweet) {
+        h.add({encode(op{symbol{"add-tweet"}, json::read(tweet)})});
+    };
+    add_tweet(
+        R"({"id": 850007368138018817, "text": "node.js and Node, again", "timestamp_ms": "1429974920000",
                   "user": {"screen_name": "ann"}, "favorite_count": 3, "retweet_count": 0})");
-    add_tweet(R"({"id": 850007368138018818, "text": "nothing of the kind", "user": {"screen_name": "bob"}, "lang": "en"})");
+    add_tweet(
+        R"({"id": 850007368138018818, "text": "nothing of the kind", "user": {"screen_name": "bob"}, "lang": "en"})");
     REQUIRE(r.run(h) == stream_stop::caught_up);
 
     CHECK(r.ask("[:find (count ?t) . :where [_ :tweet/text ?t]]") == value(2));
-    CHECK(edn::print(r.ask("[:find ?id ?ts ?f ?r :where [?t :tweet/id ?id] [?t :tweet/ts ?ts] [?t :tweet/favourite-count ?f] "
+    CHECK(edn::print(r.ask("[:find ?id ?ts ?f ?r :where [?t :tweet/id ?id] [?t :tweet/ts ?ts] [?t "
+                           ":tweet/favourite-count ?f] "
                            "[?t :tweet/retweet-count ?r]]")) ==
           "#{[850007368138018817 #inst \"2015-04-25T15:15:20.000Z\" 3 0]}");
-    CHECK(edn::print(r.ask("[:find [?u ...] :where [(fulltext $ :tweet/text \"node\") [[?t]]] [?t :tweet/screenname ?u]]")) == "[\"ann\"]");
+    CHECK(edn::print(r.ask("[:find [?u ...] :where [(fulltext $ :tweet/text \"node\") [[?t]]] [?t "
+                           ":tweet/screenname ?u]]")) == "[\"ann\"]");
 }
 
 }  // namespace tributary::test

@@ -1,8 +1,8 @@
-// Every op is in the target once, in the order of the log, whatever merges, power cuts and second realizers do.
-
-#include <random>
+// Every op is in the target once, in the order of the log, whatever merges, power cuts and second
+// realizers do.
 
 #include "realize/support.hpp"
+#include <random>
 
 namespace tributary::test {
 
@@ -13,7 +13,9 @@ using names = std::vector<std::string>;
 /// Commits of random ops on random parents, merges in random order, moves of the current head.
 class random_history : public history {
 public:
-    explicit random_history(std::uint64_t seed) : random_(seed) { tips_.push_back(add(random_ops())); }
+    explicit random_history(std::uint64_t seed) : random_(seed) {
+        tips_.push_back(add(random_ops()));
+    }
 
     void step() {
         const auto heads = store.state(handle).heads;
@@ -24,7 +26,8 @@ public:
             tips_.push_back(add(random_ops()));
         } else if (dice < 9) {
             const std::size_t back = std::min<std::size_t>(tips_.size(), 5);
-            tips_.push_back(add(random_ops(), std::vector{tips_[tips_.size() - 1 - below(random_, back)]}));
+            tips_.push_back(
+                add(random_ops(), std::vector{tips_[tips_.size() - 1 - below(random_, back)]}));
         } else {
             store.set_current(handle, heads[below(random_, heads.size())]);
         }
@@ -47,12 +50,24 @@ private:
         for (std::uint64_t i = below(random_, 4); i > 0; --i) {
             const std::string item = "{\"item\" " + number();
             switch (below(random_, 8)) {
-                case 0: ops.push_back(op_of("drop", item + "}")); break;
-                case 1: ops.push_back(op_of("untag", item + " \"tag\" \"t" + number() + "\"}")); break;
+                case 0:
+                    ops.push_back(op_of("drop", item + "}"));
+                    break;
+                case 1:
+                    ops.push_back(op_of("untag", item + " \"tag\" \"t" + number() + "\"}"));
+                    break;
                 case 2:
-                case 3: ops.push_back(op_of("tag", item + " \"tags\" [\"t" + number() + "\" \"word " + number() + "\"]}")); break;
-                case 4: ops.push_back(op_of("link", item + " \"next\" " + number() + "}")); break;
-                default: ops.push_back(op_of("put", item + " \"value\" " + std::to_string(++value_) + "}"));
+                case 3:
+                    ops.push_back(op_of(
+                        "tag",
+                        item + " \"tags\" [\"t" + number() + "\" \"word " + number() + "\"]}"));
+                    break;
+                case 4:
+                    ops.push_back(op_of("link", item + " \"next\" " + number() + "}"));
+                    break;
+                default:
+                    ops.push_back(
+                        op_of("put", item + " \"value\" " + std::to_string(++value_) + "}"));
             }
         }
         return ops;
@@ -66,7 +81,9 @@ private:
 fold_functions<names> remember_all() {
     fold_functions<names> functions;
     for (const char* name : {"put", "tag", "untag", "link", "drop"}) {
-        functions[name] = [](names& all, const value&, const op_context& at) { all.push_back(at.commit.hex() + " " + std::to_string(at.op_index)); };
+        functions[name] = [](names& all, const value&, const op_context& at) {
+            all.push_back(at.commit.hex() + " " + std::to_string(at.op_index));
+        };
     }
     return functions;
 }
@@ -84,7 +101,8 @@ struct two_parts {
     std::vector<commit_id> heads;
 
     two_parts() {
-        const commit_id a = h.add({op_of("put", "{\"item\" 1 \"value\" 1}"), op_of("tag", "{\"item\" 1 \"tags\" [\"x\" \"y\"]}")});
+        const commit_id a = h.add({op_of("put", "{\"item\" 1 \"value\" 1}"),
+                                   op_of("tag", "{\"item\" 1 \"tags\" [\"x\" \"y\"]}")});
         for (int i = 0; i < 5; ++i) h.put(i, 10 + i);
         heads.push_back(h.add({op_of("drop", "{\"item\" 1}")}));
         heads.push_back(a);
@@ -97,12 +115,14 @@ struct two_parts {
 
 }  // namespace
 
-TEST_CASE("realize: following a log through reordering merges equals realizing it anew", "[realize]") {
+TEST_CASE("realize: following a log through reordering merges equals realizing it anew",
+          "[realize]") {
     for (std::uint64_t seed = 1; seed <= 25; ++seed) {
         INFO("seed " << seed);
         random_history h(seed);
         const bool strict = seed % 2 == 0;
-        const auto options = small_batches(strict ? conflict_mode::strict : conflict_mode::follow_current);
+        const auto options =
+            small_batches(strict ? conflict_mode::strict : conflict_mode::follow_current);
         realized followed;
         datom_target target(*followed.connection, "main", followed.dispatch);
         realize_stream stream(h.source, target, followed.dispatch, h.id(), options);
@@ -129,7 +149,10 @@ TEST_CASE("realize: following a log through reordering merges equals realizing i
     }
 }
 
-TEST_CASE("realize: a stream whose writes fail or that is killed at any of them goes on exactly where it was", "[realize]") {
+TEST_CASE(
+    "realize: a stream whose writes fail or that is killed at any of them goes on exactly where it "
+    "was",
+    "[realize]") {
     for (const bool restarted : {false, true}) {
         bool failed = true;
         for (std::size_t n = 1; failed; ++n) {
@@ -138,7 +161,8 @@ TEST_CASE("realize: a stream whose writes fail or that is killed at any of them 
             two_parts parts;
             realized r;
             auto target = std::make_unique<datom_target>(*r.connection, "main", r.dispatch);
-            auto stream = std::make_unique<realize_stream>(parts.h.source, *target, r.dispatch, parts.h.id(), small_batches());
+            auto stream = std::make_unique<realize_stream>(
+                parts.h.source, *target, r.dispatch, parts.h.id(), small_batches());
             r.db->fail_at(n, n % 2 == 0 ? errc::io : errc::no_space);
             for (int part = 0; part < 2; ++part) {
                 if (part == 1) parts.merge();
@@ -152,7 +176,8 @@ TEST_CASE("realize: a stream whose writes fail or that is killed at any of them 
                         target.reset();
                         r.reopen();
                         target = std::make_unique<datom_target>(*r.connection, "main", r.dispatch);
-                        stream = std::make_unique<realize_stream>(parts.h.source, *target, r.dispatch, parts.h.id(), small_batches());
+                        stream = std::make_unique<realize_stream>(
+                            parts.h.source, *target, r.dispatch, parts.h.id(), small_batches());
                     }
                     REQUIRE(stream->run() == stream_stop::caught_up);
                 }
@@ -166,14 +191,18 @@ TEST_CASE("realize: a stream whose writes fail or that is killed at any of them 
     }
 }
 
-TEST_CASE("realize: killed after each commit, a counter that only goes up by one never misses or repeats", "[realize]") {
+TEST_CASE(
+    "realize: killed after each commit, a counter that only goes up by one never misses or repeats",
+    "[realize]") {
     history h;
     h.add({op_of("start", "{}")});
     int count = 0;
     for (int i = 0; i < 30; ++i) {
         std::vector<bytes> ops;
         for (int k = 0; k <= i % 3; ++k) {
-            ops.push_back(op_of("count", "{\"from\" " + std::to_string(count) + " \"to\" " + std::to_string(count + 1) + "}"));
+            ops.push_back(op_of("count",
+                                "{\"from\" " + std::to_string(count) + " \"to\" " +
+                                    std::to_string(count + 1) + "}"));
             ++count;
         }
         h.add(ops);
@@ -199,7 +228,8 @@ TEST_CASE("realize: killed after each commit, a counter that only goes up by one
     }
     CHECK(kills > 10);
     CHECK(r.run(h, small_batches()) == stream_stop::caught_up);
-    CHECK(r.ask("[:find ?n . :where [?c :counter/name \"ops\"] [?c :counter/n ?n]]") == value(count));
+    CHECK(r.ask("[:find ?n . :where [?c :counter/name \"ops\"] [?c :counter/n ?n]]") ==
+          value(count));
     CHECK(applied_ops(r) == expected_ops(h));
 }
 
@@ -281,12 +311,15 @@ TEST_CASE("realize: in memory too, a second realizer fences off the first", "[re
     CHECK(target.get() == head_value<names>(h.source, h.id(), {}, remember_all()));
 }
 
-TEST_CASE("realize: a rewind of one stream takes back the other of the same database, and both recover", "[realize]") {
+TEST_CASE(
+    "realize: a rewind of one stream takes back the other of the same database, and both recover",
+    "[realize]") {
     two_parts one;
     history two;
     for (int i = 0; i < 5; ++i) two.put(100 + i, i);
     realized r;
-    datom_target a_target(*r.connection, "main", r.dispatch), b_target(*r.connection, "other", r.dispatch);
+    datom_target a_target(*r.connection, "main", r.dispatch),
+        b_target(*r.connection, "other", r.dispatch);
     realize_stream a(one.h.source, a_target, r.dispatch, one.h.id(), small_batches());
     realize_stream b(two.source, b_target, r.dispatch, two.id(), small_batches());
     REQUIRE(a.run() == stream_stop::caught_up);

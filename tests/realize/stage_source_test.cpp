@@ -27,10 +27,18 @@ struct stage_like {
         CHECK(name == "tweets");
         return {h.source.heads(), h.source.length()};
     }
-    std::vector<view> read_linear(const std::string&, std::uint64_t position, std::size_t, bool bodies) {
+    std::vector<view> read_linear(const std::string&,
+                                  std::uint64_t position,
+                                  std::size_t,
+                                  bool bodies) {
         std::vector<view> out;  // three at a time, whatever is asked for
         for (auto& c : h.source.read(position, SIZE_MAX)) {
-            out.push_back({c.position, c.mark.id, c.header, c.author_name, bodies ? c.body : bytes(), c.mark.mainline});
+            out.push_back({c.position,
+                           c.mark.id,
+                           c.header,
+                           c.author_name,
+                           bodies ? c.body : bytes(),
+                           c.mark.mainline});
         }
         return out;
     }

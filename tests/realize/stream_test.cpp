@@ -1,6 +1,5 @@
-#include <stdexcept>
-
 #include "realize/support.hpp"
+#include <stdexcept>
 
 namespace tributary::test {
 
@@ -13,11 +12,19 @@ using names = std::vector<std::string>;
 /// Remembers ops in the order they were applied.
 identity_target<names> remembering() {
     return {names{},
-            {{"put", [](names& all, const value& params, const op_context&) { all.push_back(edn::print(*params.find("value"))); }},
-             {"boom", [](names&, const value&, const op_context&) { throw std::runtime_error("no luck"); }}}};
+            {{"put",
+              [](names& all, const value& params, const op_context&) {
+                  all.push_back(edn::print(*params.find("value")));
+              }},
+             {"boom", [](names&, const value&, const op_context&) {
+                  throw std::runtime_error("no luck");
+              }}}};
 }
 
-bytes put_op(int item, int v) { return op_of("put", "{\"item\" " + std::to_string(item) + " \"value\" " + std::to_string(v) + "}"); }
+bytes put_op(int item, int v) {
+    return op_of("put",
+                 "{\"item\" " + std::to_string(item) + " \"value\" " + std::to_string(v) + "}");
+}
 bytes bad_op() { return op_of("put", "{\"item\" 1 \"value\" \"many\"}"); }
 
 }  // namespace
@@ -56,16 +63,21 @@ TEST_CASE("stream: commits and transactions tell who, when and what", "[realize]
     realized r;
     r.run(h);
     const value rows = r.ask(
-        "[:find ?id ?author ?name ?ms ?op ?i ?k :where [?e :item/id ?k ?tx] [?tx :tx/commit ?c] [?c :commit/id ?id] [?c :commit/author ?author]"
-        " [?c :commit/author-name ?name] [?c :commit/time ?ms] [?tx :commit/op ?op] [?tx :tx/op-index ?i]]");
+        "[:find ?id ?author ?name ?ms ?op ?i ?k :where [?e :item/id ?k ?tx] [?tx :tx/commit ?c] "
+        "[?c :commit/id ?id] [?c :commit/author ?author]"
+        " [?c :commit/author-name ?name] [?c :commit/time ?ms] [?tx :commit/op ?op] [?tx "
+        ":tx/op-index ?i]]");
     vector expected;
     for (int i = 0; i < 2; ++i) {
-        expected.push_back(vector{blob{bytes(id.view())}, h.ann.key().hex(), "ann", inst{1}, symbol{"put"}, i, i + 1});
+        expected.push_back(vector{
+            blob{bytes(id.view())}, h.ann.key().hex(), "ann", inst{1}, symbol{"put"}, i, i + 1});
     }
     CHECK(rows == make_set(expected));
 }
 
-TEST_CASE("stream: an op that fails stops it, with everything before flushed and nothing of its commit", "[realize]") {
+TEST_CASE(
+    "stream: an op that fails stops it, with everything before flushed and nothing of its commit",
+    "[realize]") {
     history h;
     h.grant(h.ann, "ann");
     for (int i = 0; i < 7; ++i) h.put(i, i);
@@ -73,7 +85,9 @@ TEST_CASE("stream: an op that fails stops it, with everything before flushed and
     h.put(102, 1);
     realized r;
     const std::string message = message_of([&] { r.run(h); });
-    CHECK_THAT(message, Contains("op 1 (put) of commit " + bad.brief() + " by ann failed: in the form [:long [:path \"value\"]]"));
+    CHECK_THAT(message,
+               Contains("op 1 (put) of commit " + bad.brief() +
+                        " by ann failed: in the form [:long [:path \"value\"]]"));
     CHECK(code_of([&] { r.run(h); }) == errc::bad_input);
     CHECK(r.position() == 8);
     CHECK(r.ask("[:find (count ?k) . :where [_ :item/id ?k]]") == value(7));
@@ -81,7 +95,8 @@ TEST_CASE("stream: an op that fails stops it, with everything before flushed and
 
     SECTION("a mended map goes on from here") {
         std::string mended = items_map;
-        mended.replace(mended.find("[:long [:path \"value\"]]"), 23, "[:default [:path \"amount\"] 1]");
+        mended.replace(
+            mended.find("[:long [:path \"value\"]]"), 23, "[:default [:path \"amount\"] 1]");
         r.dispatch = read_dispatch_map(mended);
         CHECK(code_of([&] { r.run(h); }) == errc::conflict);
         stream_options options;
@@ -95,7 +110,8 @@ TEST_CASE("stream: an op that fails stops it, with everything before flushed and
         CHECK(r.run(h, options) == stream_stop::caught_up);
         CHECK(applied_ops(r) == expected_ops(h));
         CHECK(r.ask("[:find (count ?k) . :where [_ :item/id ?k]]") == value(10));
-        const value why = r.ask("[:find [?why ?i] :where [?tx :op/failed ?why] [?tx :tx/op-index ?i]]");
+        const value why =
+            r.ask("[:find [?why ?i] :where [?tx :op/failed ?why] [?tx :tx/op-index ?i]]");
         CHECK_THAT(why.as<vector>().at(0).as<std::string>(), Contains("found \"many\""));
         CHECK(why.as<vector>().at(1) == value(1));
         CHECK(r.ask("[:find ?q . :where [_ :op/quarantined ?q]]").is_nil());
@@ -105,7 +121,8 @@ TEST_CASE("stream: an op that fails stops it, with everything before flushed and
         options.on_failure = failing_op::quarantine;
         CHECK(r.run(h, options) == stream_stop::caught_up);
         const value kept = r.ask("[:find ?q . :where [_ :op/quarantined ?q]]");
-        CHECK(edn::read(kept.as<std::string>()) == edn::read("[put {\"item\" 1 \"value\" \"many\"}]"));
+        CHECK(edn::read(kept.as<std::string>()) ==
+              edn::read("[put {\"item\" 1 \"value\" \"many\"}]"));
     }
 }
 
@@ -134,7 +151,9 @@ TEST_CASE("stream: an unknown op is named with its commit and author", "[realize
     const commit_id id = h.add({op_of("frobnicate", "{}")});
     realized r;
     const std::string message = message_of([&] { r.run(h); });
-    CHECK_THAT(message, Contains("op 0 (frobnicate) of commit " + id.brief() + " by ann failed: the dispatch map has no entry for the op frobnicate"));
+    CHECK_THAT(message,
+               Contains("op 0 (frobnicate) of commit " + id.brief() +
+                        " by ann failed: the dispatch map has no entry for the op frobnicate"));
     CHECK(code_of([&] { r.run(h); }) == errc::not_found);
 }
 
@@ -199,7 +218,8 @@ TEST_CASE("stream: an erased body is a transaction that says so", "[realize]") {
     realized r;
     CHECK(r.run(h) == stream_stop::caught_up);
     CHECK(r.ask("[:find ?v . :where [?e :item/id 1] [?e :item/value ?v]]") == value(1));
-    CHECK(r.ask("[:find ?id . :where [?tx :op/failed \"erased\"] [?tx :tx/commit ?c] [?c :commit/id ?id]]") == value(blob{bytes(gone.view())}));
+    CHECK(r.ask("[:find ?id . :where [?tx :op/failed \"erased\"] [?tx :tx/commit ?c] [?c "
+                ":commit/id ?id]]") == value(blob{bytes(gone.view())}));
 }
 
 TEST_CASE("stream: a changed dispatch map is refused, with the choices", "[realize]") {
@@ -238,7 +258,9 @@ TEST_CASE("stream: another CRDT's log is refused, from here or not", "[realize]"
 TEST_CASE("stream: a schema that does not work leaves nothing behind", "[realize]") {
     history h;
     h.put(1, 1);
-    realized r("{:schema [{:db/ident :a/b :db/valueType :db.type/strange :db/cardinality :db.cardinality/one}] :ops {put []}}");
+    realized r(
+        "{:schema [{:db/ident :a/b :db/valueType :db.type/strange :db/cardinality "
+        ":db.cardinality/one}] :ops {put []}}");
     CHECK_THAT(message_of([&] { r.run(h); }), Contains(":schema"));
     CHECK(!r.connection->cursor("main"));
     r.dispatch = read_dispatch_map(items_map);
@@ -258,7 +280,11 @@ TEST_CASE("stream: strict mode stops at a conflict and goes on after the merge",
     CHECK(r.ask("[:find ?v . :where [_ :item/value ?v]]") == value(2));
 
     SECTION("a merge that keeps the order rewinds nothing") {
-        h.add({}, std::vector{b, h.store.state(h.handle).heads[0] == b ? h.store.state(h.handle).heads[1] : h.store.state(h.handle).heads[0]});
+        h.add(
+            {},
+            std::vector{b,
+                        h.store.state(h.handle).heads[0] == b ? h.store.state(h.handle).heads[1]
+                                                              : h.store.state(h.handle).heads[0]});
         datom_target target(*r.connection, "main", r.dispatch);
         realize_stream stream(h.source, target, r.dispatch, h.id(), {});
         CHECK(stream.run() == stream_stop::caught_up);
@@ -278,7 +304,8 @@ TEST_CASE("stream: strict mode stops at a conflict and goes on after the merge",
     CHECK(applied_ops(r) == expected_ops(h));
 }
 
-TEST_CASE("stream: follow_current applies the current head's log whatever other heads there are", "[realize]") {
+TEST_CASE("stream: follow_current applies the current head's log whatever other heads there are",
+          "[realize]") {
     history h;
     const commit_id a = h.put(1, 1);
     const commit_id b = h.put(1, 2);
@@ -300,7 +327,8 @@ TEST_CASE("stream: it stops when asked to, with what it applied durable", "[real
     history h;
     for (int i = 0; i < 20; ++i) h.put(i, i);
     realized r;
-    CHECK(r.run(h, {}, [](const stream_progress& p) { return p.position < 7; }) == stream_stop::canceled);
+    CHECK(r.run(h, {}, [](const stream_progress& p) { return p.position < 7; }) ==
+          stream_stop::canceled);
     CHECK(r.position() == 7);
     r.reopen();
     CHECK(r.run(h) == stream_stop::caught_up);
@@ -363,7 +391,8 @@ TEST_CASE("stream: a merge that comes between comparing and reading is seen", "[
     CHECK(r.ask("[:find ?v . :where [_ :item/value ?v]]") == value(9));
 }
 
-TEST_CASE("stream: a long stretch that a merge brought is compared once, not for each batch of it", "[realize]") {
+TEST_CASE("stream: a long stretch that a merge brought is compared once, not for each batch of it",
+          "[realize]") {
     history h;
     const commit_id a = h.put(1, 0);
     const commit_id b = h.put(1, 1);

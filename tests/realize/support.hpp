@@ -1,13 +1,15 @@
-/// What tests of realize streams need: a linear log over a commit store in memory, ops about items, and what a datom database made of them.
+/// What tests of realize streams need: a linear log over a commit store in memory, ops about items,
+/// and what a datom database made of them.
 #pragma once
 
-#include <catch2/catch.hpp>
-#include <set>
-
-#include "store/replica_support.hpp"
 #include "tributary/realize/datom_target.hpp"
 #include "tributary/realize/identity_target.hpp"
 #include "tributary/value/edn.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "store/replica_support.hpp"
+#include <set>
 
 namespace tributary::test {
 
@@ -33,13 +35,19 @@ public:
         if (before_read) before_read();
         std::vector<linear_commit> out;
         std::size_t size = 0;
-        for (; position < length() && size < bytes_max && out.size() < commits_at_once; ++position) {
+        for (; position < length() && size < bytes_max && out.size() < commits_at_once;
+             ++position) {
             const linear_entry e = store_.linear_at(h_, position);
             const arrival_entry entry = store_.entry(h_, e.number);
             const commit_header header = decode_header(entry.header);
             const bool is_erased = erased.contains(entry.id);
             const std::string name = store_.author_name(h_, header.author).value_or("");
-            out.push_back({position, {entry.id, e.mainline}, header, name, is_erased ? bytes() : store_.body(h_, e.number), is_erased});
+            out.push_back({position,
+                           {entry.id, e.mainline},
+                           header,
+                           name,
+                           is_erased ? bytes() : store_.body(h_, e.number),
+                           is_erased});
             size += out.back().body.size();
         }
         return out;
@@ -55,7 +63,9 @@ private:
     crdt_handle h_;
 };
 
-inline bytes op_of(const std::string& name, const std::string& params_edn) { return encode(op{symbol{name}, edn::read(params_edn)}); }
+inline bytes op_of(const std::string& name, const std::string& params_edn) {
+    return encode(op{symbol{name}, edn::read(params_edn)});
+}
 
 /// A CRDT with a source of its log. Ann writes it, and may be given a name.
 struct history : world {
@@ -63,11 +73,15 @@ struct history : world {
     std::int64_t clock = 0;
 
     crdt_id id() const { return store.state(handle).id; }
-    commit_id add(std::vector<bytes> ops, std::optional<std::vector<commit_id>> parents = std::nullopt) {
+    commit_id add(std::vector<bytes> ops,
+                  std::optional<std::vector<commit_id>> parents = std::nullopt) {
         return store.append(handle, ann, ops, ++clock, std::move(parents));
     }
     commit_id put(int item, int v, std::optional<std::vector<commit_id>> parents = std::nullopt) {
-        return add({op_of("put", "{\"item\" " + std::to_string(item) + " \"value\" " + std::to_string(v) + "}")}, std::move(parents));
+        return add(
+            {op_of("put",
+                   "{\"item\" " + std::to_string(item) + " \"value\" " + std::to_string(v) + "}")},
+            std::move(parents));
     }
     std::vector<linear_mark> log() { return source.marks(0, source.length()); }
 };
@@ -97,24 +111,31 @@ struct realized {
         db->crash();
         connection = datom::connection::on(*db);
     }
-    stream_stop run(history& h, stream_options options = {}, const realize_stream::keep_going_function& keep_going = {}) {
+    stream_stop run(history& h,
+                    stream_options options = {},
+                    const realize_stream::keep_going_function& keep_going = {}) {
         datom_target target(*connection, "main", dispatch);
         return realize_stream(h.source, target, dispatch, h.id(), options).run(keep_going);
     }
-    value ask(const std::string& query) const { return datom::query(edn::read(query), {connection->current()}); }
+    value ask(const std::string& query) const {
+        return datom::query(edn::read(query), {connection->current()});
+    }
     std::uint64_t position() const {
         const auto cursor = connection->cursor("main");
         return cursor ? cursor->position : 0;
     }
 };
 
-/// Every op that is applied now, in the order of its transaction: commit (hexadecimal) and place in it.
+/// Every op that is applied now, in the order of its transaction: commit (hexadecimal) and place in
+/// it.
 inline std::vector<std::string> applied_ops(const realized& r) {
-    const value rows = r.ask("[:find ?tx ?id ?i :where [?tx :tx/commit ?c] [?c :commit/id ?id] [?tx :tx/op-index ?i]]");
+    const value rows = r.ask(
+        "[:find ?tx ?id ?i :where [?tx :tx/commit ?c] [?c :commit/id ?id] [?tx :tx/op-index ?i]]");
     std::vector<std::string> out;
     for (const value& row : rows.as<set>().items) {
         const auto& cells = row.as<vector>();
-        out.push_back(to_hex(cells[1].as<blob>().data) + " " + std::to_string(cells[2].as<std::int64_t>()));
+        out.push_back(to_hex(cells[1].as<blob>().data) + " " +
+                      std::to_string(cells[2].as<std::int64_t>()));
     }
     return out;
 }
@@ -132,7 +153,8 @@ inline std::vector<std::string> expected_ops(history& h) {
     return out;
 }
 
-/// What is known of the items and commits, without entity ids: what must be equal in all realizations.
+/// What is known of the items and commits, without entity ids: what must be equal in all
+/// realizations.
 inline std::vector<std::string> known_facts(const realized& r) {
     std::vector<std::string> out;
     const auto ask = [&](const std::string& query) {
@@ -143,7 +165,8 @@ inline std::vector<std::string> known_facts(const realized& r) {
     ask("[:find ?k ?t :where [?e :item/id ?k] [?e :item/tags ?t]]");
     ask("[:find ?k ?n :where [?e :item/id ?k] [?e :item/next ?f] [?f :item/id ?n]]");
     ask("[:find ?k :where [?e :item/id ?k]]");
-    ask("[:find ?id ?author ?time :where [?c :commit/id ?id] [?c :commit/author ?author] [?c :commit/time ?time]]");
+    ask("[:find ?id ?author ?time :where [?c :commit/id ?id] [?c :commit/author ?author] [?c "
+        ":commit/time ?time]]");
     return out;
 }
 
