@@ -89,7 +89,8 @@ void session::received(bytes_view frame, mono_ms now) {
             errc::limit,
             fmt::format("a message of {} bytes; at most {} are taken", frame.size(), frame_max));
     // Answers wait in memory, so who asks without reading is cut off.
-    if (sent_this_turn_ + backlog_ > 4 * hub_.options.window_bytes)
+    const std::size_t answers_max = 4 * hub_.options.window_bytes + hub_.options.frame_bytes_max;
+    if (sent_this_turn_ + backlog_ > answers_max)
         throw error(errc::limit, "too many requests without reading the answers");
 
     const std::uint64_t type = authenticated() ? wire::type_of(frame) : early_type_of(frame);

@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 
 #include "peer/hub_harness.hpp"
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 
 using namespace tributary;
 using namespace tributary::testing;
@@ -21,11 +21,12 @@ TEST_CASE("hub: ops a second from hub to hub in memory", "[.speed]") {
         if (i % 100 == 99) server.store->flush();
     }
     wires net;
-    const auto began = std::chrono::steady_clock::now();
+    // Processor time: one thread does it all, and the machine may have other work.
+    const std::clock_t began = std::clock();
     const connection_counters c = sync(net, laptop, server, {.remote = "tweets"});
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    const double took = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
     std::printf("%.0f ops/s, %llu control bytes\n",
-                commits * ops_each / took.count(),
+                commits * ops_each / took,
                 static_cast<unsigned long long>(c.control_bytes));
     REQUIRE(laptop.heads() == server.heads());
 }
