@@ -158,26 +158,31 @@ private:
 /// nothing said of the entity, all of it is missing.
 class map_form : public form {
 public:
-    explicit map_form(std::vector<std::pair<value, form_ptr>> entries)
-        : entries_(std::move(entries)) {}
+    struct entry {
+        value key;
+        form_ptr made_by;
+        bool is_id;
+    };
+
+    explicit map_form(std::vector<entry> entries) : entries_(std::move(entries)) {}
+
     std::optional<value> evaluate(const value& scope) const override {
         map out;  // keys are constants in canonical order already
         out.entries.reserve(entries_.size());
         bool says_something = false;
-        for (const auto& [key, val] : entries_) {
-            const bool is_id = key == value(keyword{"db/id"});
-            std::optional<value> made = val->evaluate(scope);
-            if (!made && is_id) return std::nullopt;
+        for (const entry& e : entries_) {
+            std::optional<value> made = e.made_by->evaluate(scope);
+            if (!made && e.is_id) return std::nullopt;
             if (!made) continue;
-            says_something = says_something || !is_id;
-            out.entries.emplace_back(key, std::move(*made));
+            says_something = says_something || !e.is_id;
+            out.entries.emplace_back(e.key, std::move(*made));
         }
         if (!says_something) return std::nullopt;
         return value(std::move(out));
     }
 
 private:
-    std::vector<std::pair<value, form_ptr>> entries_;
+    std::vector<entry> entries_;
 };
 
 [[noreturn]] void cannot(const char* wanted, const value& v) {
@@ -306,12 +311,12 @@ std::unique_ptr<const form> compile_form(const value& source) {
         return std::make_unique<vector_form>(std::move(parts));
     }
     if (const auto* entries = source.get_if<map>()) {
-        std::vector<std::pair<value, form_ptr>> compiled;
+        std::vector<map_form::entry> compiled;
         for (const auto& [key, val] : entries->entries) {
             if (key.get_if<keyword>() == nullptr)
                 refuse(source,
                        "expected a keyword as the name of an attribute, found " + edn::print(key));
-            compiled.emplace_back(key, compile_form(val));
+            compiled.push_back({key, compile_form(val), key == value(keyword{"db/id"})});
         }
         return std::make_unique<map_form>(std::move(compiled));
     }
