@@ -34,7 +34,7 @@ std::optional<cell> first_value(call_context& c, const cell& entity, const cell&
     std::optional<cell> found;
     const std::array<const cell*, 3> fixed = reverse ? std::array<const cell*, 3>{nullptr, &a, &e}
                                                      : std::array<const cell*, 3>{&e, &a, nullptr};
-    s.scan(fixed, reverse ? 1U << at_e : 1U << at_v, [&](const cell* row, std::size_t) {
+    s.scan(fixed, reverse ? 1U << at_e : 1U << at_v, {}, [&](const cell* row, std::size_t) {
         found = persist(row[reverse ? at_e : at_v], c.memory);
         return false;
     });

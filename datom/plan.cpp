@@ -36,6 +36,15 @@ std::vector<var_id> variables_bound_by(const clause& c) {
     return variables_of(c);
 }
 
+void resolved_pattern::demand(const value_bounds& b) {
+    const auto same = [](const std::optional<cell>& x, const std::optional<cell>& y) {
+        return x.has_value() == y.has_value() && (!x || equal(*x, *y));
+    };
+    if (same(bounds.lo, b.lo) && same(bounds.hi, b.hi)) return;
+    bounds = b;
+    open_rows.reset();
+}
+
 resolved_pattern& planner::resolve(const pattern& p,
                                    const source_map& sources,
                                    const std::string& text) {
@@ -89,10 +98,10 @@ access_plan planner::access(resolved_pattern& p, const bound_rows& bound) {
             connected = true;
         }
     }
-    if (!p.open_rows) p.open_rows = p.on->estimate(open);
+    if (!p.open_rows) p.open_rows = p.on->estimate(open, p.bounds);
     const double scan = *p.open_rows + (p.on->can_seek(open) ? seek_rows : 0);
     if (!connected) return {scan + *p.open_rows, false};
-    const double each = std::min(p.on->estimate(known), *p.open_rows);
+    const double each = std::min(p.on->estimate(known, p.bounds), *p.open_rows);
     const double seeks = rows * (seek_rows + each);
     const bool seek = p.on->can_seek(known) && seeks < scan + rows;
     return {(seek ? seeks : scan + rows) + rows * each, seek};

@@ -21,8 +21,11 @@ using source_map = std::map<std::string, const source*, std::less<>>;
 struct resolved_pattern {
     const source* on = nullptr;
     std::vector<term> terms;
-    std::optional<double>
-        open_rows;  ///< estimate with no variable bound, cached: it may have counted rows
+    value_bounds bounds;
+    /// Estimate with no variable bound, cached: it may have counted rows.
+    std::optional<double> open_rows;
+
+    void demand(const value_bounds& b);
 };
 
 /// What is bound at a moment, and how many rows the relation has that holds it.

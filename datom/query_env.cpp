@@ -124,6 +124,16 @@ bound_rows environment::bound() const {
     return all;
 }
 
+single_values environment::singles() const {
+    single_values all;
+    for (const relation& r : relations_) {
+        for (std::size_t i = 0; r.rows == 1 && i < r.vars.size(); ++i) {
+            all.emplace(r.vars[i], r.columns[i].front());
+        }
+    }
+    return all;
+}
+
 void environment::keep_only(const std::set<var_id>& live, bool distinct, stop_check& stop) {
     for (auto at = relations_.begin(); at != relations_.end();) {
         relation& r = *at;

@@ -1,6 +1,6 @@
 #include "tributary/datom/query_exec.hpp"
 
-#include "tributary/datom/query_match.hpp"
+#include "tributary/datom/query_push.hpp"
 
 #include <limits>
 
@@ -9,22 +9,6 @@ namespace tributary::datom::datalog {
 namespace {
 
 std::set<var_id> as_set(const std::vector<var_id>& vars) { return {vars.begin(), vars.end()}; }
-
-std::vector<var_id> argument_variables(const std::vector<term>& args) {
-    std::vector<var_id> vars;
-    for (const term& t : args) {
-        const var_id* v = std::get_if<var_id>(&t);
-        if (v != nullptr && std::find(vars.begin(), vars.end(), *v) == vars.end())
-            vars.push_back(*v);
-    }
-    return vars;
-}
-
-const builtin& function_of(const call& f, const std::string& text) {
-    const builtin* found = find_builtin(f.function);
-    if (found == nullptr) fail_clause(text, "there is no function named " + f.function);
-    return *found;
-}
 
 std::vector<term> value_arguments(const call& f) {
     std::vector<term> values;
@@ -66,46 +50,6 @@ const source* source_of(const call& f, const source_map& sources) {
     return s == nullptr ? nullptr : sources.find(s->text)->second;
 }
 
-/// Clauses among `waiting` that test only the pattern's own new variables.
-std::vector<const clause*> tests_on(const pattern& p,
-                                    const std::vector<const clause*>& waiting,
-                                    const bound_rows& bound) {
-    std::vector<const clause*> tests;
-    const std::vector<var_id> own = argument_variables(p.terms);
-    for (const clause* c : waiting) {
-        const call* f = std::get_if<call>(&c->what);
-        if (f == nullptr || f->result) continue;
-        const std::vector<var_id> vars = argument_variables(f->args);
-        const bool fits = !vars.empty() && std::all_of(vars.begin(), vars.end(), [&](var_id v) {
-            return !bound.contains(v) && std::find(own.begin(), own.end(), v) != own.end();
-        });
-        const bool pure = std::none_of(f->args.begin(), f->args.end(), [](const term& t) {
-            return std::holds_alternative<source_name>(t);
-        });
-        if (fits && pure) tests.push_back(c);
-    }
-    return tests;
-}
-
-inline_test inline_test_of(const clause& c, const pattern& p) {
-    const call& f = std::get<call>(c.what);
-    inline_test t;
-    t.function = &function_of(f, c.text);
-    t.text = &c.text;
-    for (const term& arg : f.args) {
-        if (const cell* constant = std::get_if<cell>(&arg)) {
-            t.args.emplace_back(*constant);
-            continue;
-        }
-        const auto place = std::find_if(p.terms.begin(), p.terms.end(), [&](const term& other) {
-            const var_id* v = std::get_if<var_id>(&other);
-            return v != nullptr && *v == std::get<var_id>(arg);
-        });
-        t.args.emplace_back(static_cast<std::size_t>(place - p.terms.begin()));
-    }
-    return t;
-}
-
 }  // namespace
 
 void evaluator::check(const clauses& body,
@@ -140,55 +84,78 @@ relation evaluator::evaluate(const clauses& body,
                              environment env,
                              const source_map& sources,
                              const std::vector<var_id>& wanted) {
+    const single_values singles = env.singles();
     std::vector<const clause*> waiting;
-    for (const clause& c : body) waiting.push_back(&c);
+    for (const clause& c : body) {
+        waiting.push_back(&c);
+        if (const pattern* p = std::get_if<pattern>(&c.what)) {
+            planner_.resolve(*p, sources, c.text).demand(bounds_on(*p, body, singles));
+        }
+    }
     while (!waiting.empty() && !env.failed()) {
         stop_.look();
-        const bound_rows bound = env.bound();
-        std::set<var_id> rest;
-        for (const clause* c : waiting) {
-            for (const var_id v : variables_bound_by(*c)) rest.insert(v);
-        }
-        std::size_t best = waiting.size();
-        double best_cost = 0;
-        for (std::size_t i = 0; i < waiting.size(); ++i) {
-            const std::optional<double> cost = planner_.cost(*waiting[i], bound, rest, sources);
-            if (cost && (best == waiting.size() || *cost < best_cost)) {
-                best = i;
-                best_cost = *cost;
-            }
-        }
+        const std::size_t best = cheapest(waiting, env, sources);
         if (best == waiting.size()) {
             planner_.check_runnable(body, {}, names_);
             fail_clause(waiting.front()->text, "a variable in it has no value when it is needed");
         }
         const clause& next = *waiting[best];
         waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(best));
-        const pattern* p = std::get_if<pattern>(&next.what);
-        std::vector<const clause*> tests;
-        if (p != nullptr) tests = tests_on(*p, waiting, bound);
-        std::erase_if(waiting, [&](const clause* c) {
-            return std::find(tests.begin(), tests.end(), c) != tests.end();
-        });
-        std::set<var_id> live = as_set(wanted);
-        for (const clause* c : waiting) {
-            for (const var_id v : variables_of(*c)) live.insert(v);
-        }
-        if (p != nullptr) match(next, *p, env, sources, tests, live);
-        if (const call* f = std::get_if<call>(&next.what)) run(next, *f, env, sources);
-        if (const negation* n = std::get_if<negation>(&next.what)) run(*n, env, sources);
-        if (const disjunction* d = std::get_if<disjunction>(&next.what)) run(*d, env, sources);
-        if (const rule_call* r = std::get_if<rule_call>(&next.what)) run(next, *r, env, sources);
-        env.keep_only(live, !waiting.empty(), stop_);
+        step(next, env, sources, waiting, as_set(wanted));
     }
     return env.result(wanted, stop_);
+}
+
+std::size_t evaluator::cheapest(const std::vector<const clause*>& waiting,
+                                const environment& env,
+                                const source_map& sources) {
+    const bound_rows bound = env.bound();
+    std::set<var_id> rest;
+    for (const clause* c : waiting) {
+        for (const var_id v : variables_bound_by(*c)) rest.insert(v);
+    }
+    std::size_t best = waiting.size();
+    double best_cost = 0;
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+        const std::optional<double> cost = planner_.cost(*waiting[i], bound, rest, sources);
+        if (cost && (best == waiting.size() || *cost < best_cost)) {
+            best = i;
+            best_cost = *cost;
+        }
+    }
+    return best;
+}
+
+void evaluator::step(const clause& c,
+                     environment& env,
+                     const source_map& sources,
+                     std::vector<const clause*>& waiting,
+                     std::set<var_id> live) {
+    const pattern* p = std::get_if<pattern>(&c.what);
+    const single_values singles = env.singles();
+    std::vector<inline_test> tests;
+    if (p != nullptr) {
+        for (const clause* test : tests_on(*p, waiting, env.bound(), singles)) {
+            tests.push_back(inline_test_of(*test, *p, singles));
+            std::erase(waiting, test);
+        }
+    }
+    for (const clause* other : waiting) {
+        for (const var_id v : variables_of(*other)) live.insert(v);
+    }
+    if (p != nullptr) match(c, *p, env, sources, std::move(tests), live);
+    if (const call* f = std::get_if<call>(&c.what)) run(c, *f, env, sources);
+    if (const negation* n = std::get_if<negation>(&c.what)) run(*n, env, sources);
+    if (const disjunction* d = std::get_if<disjunction>(&c.what)) run(*d, env, sources);
+    if (const rule_call* r = std::get_if<rule_call>(&c.what)) run(c, *r, env, sources);
+    env.keep_only(live, !waiting.empty(), stop_);
 }
 
 void evaluator::match(const clause& c,
                       const pattern& p,
                       environment& env,
                       const source_map& sources,
-                      const std::vector<const clause*>& tests,
+                      std::vector<inline_test> tests,
                       const std::set<var_id>& live) {
     resolved_pattern& resolved = planner_.resolve(p, sources, c.text);
     const std::vector<var_id> vars = argument_variables(p.terms);
@@ -209,7 +176,7 @@ void evaluator::match(const clause& c,
     }
     request.rows_expected = resolved.open_rows.value_or(0);
     request.live = &kept;
-    for (const clause* t : tests) request.tests.push_back(inline_test_of(*t, p));
+    request.tests = std::move(tests);
     env.add(match_pattern(request, memory_, stop_), stop_);
 }
 

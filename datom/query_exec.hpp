@@ -3,6 +3,7 @@
 
 #include "tributary/datom/builtins.hpp"
 #include "tributary/datom/plan.hpp"
+#include "tributary/datom/query_push.hpp"
 #include "tributary/datom/query_relation.hpp"
 
 #include <map>
@@ -18,6 +19,7 @@ public:
     /// Joins `r` with the relations it shares variables with.
     void add(relation r, stop_check& stop);
     bound_rows bound() const;
+    single_values singles() const;
     /// Drops other columns; where that may leave rows twice, they become one.
     void keep_only(const std::set<var_id>& live, bool make_distinct, stop_check& stop);
     /// The smallest relation that has one of `vars`; taken out.
@@ -72,12 +74,23 @@ private:
         bool changed = false;
     };
 
+    /// The index of the clause to run next; the number of clauses if none can run.
+    std::size_t cheapest(const std::vector<const clause*>& waiting,
+                         const environment& env,
+                         const source_map& sources);
+    /// Runs `c`, with those of `waiting` that can be part of it (they are taken out), and drops
+    /// what is not `live` or needed by the rest.
+    void step(const clause& c,
+              environment& env,
+              const source_map& sources,
+              std::vector<const clause*>& waiting,
+              std::set<var_id> live);
     void check_clause(const clause& c, const source_map& sources);
     void match(const clause& c,
                const pattern& p,
                environment& env,
                const source_map& sources,
-               const std::vector<const clause*>& tests,
+               std::vector<inline_test> tests,
                const std::set<var_id>& live);
     void run(const clause& c, const call& f, environment& env, const source_map& sources);
     void run(const negation& n, environment& env, const source_map& sources);

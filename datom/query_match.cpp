@@ -28,7 +28,9 @@ public:
     relation run() {
         if (request_.base == nullptr) {
             pattern_.on->scan(
-                fixed_, wanted_, [this](const cell* row, std::size_t) { return visit_alone(row); });
+                fixed_, wanted_, pattern_.bounds, [this](const cell* row, std::size_t) {
+                    return visit_alone(row);
+                });
         } else {
             join_with_base();
         }
@@ -116,7 +118,7 @@ private:
         const row_index index(key_columns_, request_.base->rows, stop_);
         std::vector<cell> key(keys_.size());
         if (!request_.seek) {
-            pattern_.on->scan(fixed_, wanted_, [&](const cell* row, std::size_t) {
+            pattern_.on->scan(fixed_, wanted_, pattern_.bounds, [&](const cell* row, std::size_t) {
                 stop_();
                 for (std::size_t k = 0; k < keys_.size(); ++k) key[k] = row[keys_[k]];
                 const row_id first = index.find(key.data());
@@ -133,7 +135,7 @@ private:
                 fixed[keys_[k]] = &key[k];
             }
             if (index.find(key.data()) != row) continue;
-            pattern_.on->scan(fixed, wanted_, [&](const cell* found, std::size_t) {
+            pattern_.on->scan(fixed, wanted_, pattern_.bounds, [&](const cell* found, std::size_t) {
                 stop_();
                 if (!passes(found)) return true;
                 pair_up(index, row, found);

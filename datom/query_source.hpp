@@ -18,6 +18,13 @@ struct position {
     const cell* value = nullptr;  ///< of a constant
 };
 
+/// What tests of the query demand of a pattern's value, both ends included: a scan may leave out
+/// what is beyond, but need not.
+struct value_bounds {
+    std::optional<cell> lo;
+    std::optional<cell> hi;
+};
+
 /// Places of a row of a database.
 enum : unsigned { at_e, at_a, at_v, at_tx, at_added, database_width };
 
@@ -48,9 +55,11 @@ public:
     /// place n; the others may be anything.
     virtual void scan(std::span<const cell* const> fixed,
                       unsigned wanted,
+                      const value_bounds& bounds,
                       const row_visitor& visit) const = 0;
     /// How many rows one scan with these positions would give, about.
-    virtual double estimate(std::span<const position> positions) const = 0;
+    virtual double estimate(std::span<const position> positions,
+                            const value_bounds& bounds) const = 0;
     /// True if a scan with these positions fixed would seek instead of looking at everything.
     virtual bool can_seek(std::span<const position> positions) const = 0;
     /// True if rows over these places (bit set: kept or fixed) never repeat.

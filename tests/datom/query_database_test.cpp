@@ -119,6 +119,26 @@ TEST_CASE("query on a database: get-else, get-some, missing?, ident", "[datom][q
                Contains("default that is not nil"));
 }
 
+TEST_CASE("query on a database: comparisons read only a part of the value index",
+          "[datom][query]") {
+    const people p;
+    CHECK(same(p.ask("[:find ?e :where [?e :age ?a] [(< 11 ?a)] [(<= ?a 33)]]"), "#{[2] [3]}"));
+    CHECK(same(p.ask("[:find ?e :where [?e :age ?a] [(<= 11 ?a 22)]]"), "#{[1] [2]}"));
+    CHECK(same(p.ask("[:find ?e :where [(> 33 ?a 11)] [?e :age ?a]]"), "#{[2]}"));
+    CHECK(same(p.ask("[:find ?e :where [?e :weight ?w] [(> ?w 60)]]"), "#{[3]}"));
+    CHECK(same(p.ask("[:find ?e :where [?e :age ?a] [(> ?a 21.5)]]"), "#{[2] [3]}"));
+    CHECK(same(p.ask("[:find ?e :where [?e :born ?b] [(< ?b #inst \"2001-02-04T00:00:00Z\")]]"),
+               "#{[2]}"));
+    CHECK(
+        same(p.ask("[:find ?e ?n :in $ ?least :where [?e :age ?a] [?e :name ?n] [(>= ?a ?least)]]",
+                   {value(22)}),
+             R"(#{[2 "Petr"] [3 "Oleg"]})"));
+    CHECK(same(p.ask("[:find ?e :in $ [?least ...] :where [?e :age ?a] [(> ?a ?least)]]",
+                     {edn::read("[11 22]")}),
+               "#{[2] [3]}"));
+    CHECK(same(p.ask("[:find ?e :where [?e :age ?a] [(< ?a 0)] [?e :name]]"), "#{}"));
+}
+
 TEST_CASE("query on a database: full text", "[datom][query]") {
     const people p;
     const std::string q = "[:find [?e ...] :in $ ?words :where [(fulltext $ :note ?words) [[?e]]]]";

@@ -1,0 +1,471 @@
+#include "tributary/datom/query_source.hpp"
+#include "tributary/datom/reader.hpp"
+#include "tributary/datom/words.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+namespace tributary::datom::datalog {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& problem) { throw error(errc::bad_input, problem); }
+
+/// As many rows as are counted before an estimate is good enough.
+constexpr std::size_t probe_rows_max = 512;
+
+cell cell_of(const value_view& v) {
+    switch (v.type) {
+        case value_type::boolean:
+            return cell::of(v.integer != 0);
+        case value_type::integer:
+        case value_type::ref:
+            return cell::of(v.integer);
+        case value_type::instant:
+            return cell::number(kind::inst, v.integer);
+        case value_type::real:
+            return cell::of(v.real);
+        case value_type::decimal:
+            return cell::of_text(kind::decimal, v.text);
+        case value_type::string:
+            return cell::of_text(kind::string, v.text);
+        case value_type::keyword:
+            return cell::of_text(kind::keyword, v.text);
+        case value_type::symbol:
+            return cell::of_text(kind::symbol, v.text);
+        case value_type::uuid:
+            return cell::of_text(kind::uuid, v.text);
+        case value_type::bytes:
+            return cell::of_text(kind::bytes, v.text);
+    }
+    return {};
+}
+
+kind kind_of(value_type t) {
+    switch (t) {
+        case value_type::boolean:
+            return kind::boolean;
+        case value_type::integer:
+        case value_type::ref:
+            return kind::integer;
+        case value_type::instant:
+            return kind::inst;
+        case value_type::real:
+            return kind::real;
+        case value_type::decimal:
+            return kind::decimal;
+        case value_type::string:
+            return kind::string;
+        case value_type::keyword:
+            return kind::keyword;
+        case value_type::symbol:
+            return kind::symbol;
+        case value_type::uuid:
+            return kind::uuid;
+        case value_type::bytes:
+            return kind::bytes;
+    }
+    return kind::nil;
+}
+
+/// Levenshtein's.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
+        }
+    }
+    return row.back();
+}
+
+/// "; did you mean :tweet/text?" or nothing.
+std::string suggestion(const schema& known, std::string_view ident) {
+    const attribute* best = nullptr;
+    std::size_t best_distance = std::max<std::size_t>(2, ident.size() / 3) + 1;
+    if (ident.size() > 256) return {};
+    for (const attribute* a : known.all()) {
+        if (a->ident.text.size() > 256) continue;
+        const std::size_t distance = edit_distance(ident, a->ident.text);
+        if (distance < best_distance) {
+            best = a;
+            best_distance = distance;
+        }
+    }
+    return best == nullptr ? std::string() : "; did you mean :" + best->ident.text + "?";
+}
+
+struct search_word {
+    std::string text;
+    bool prefix;
+};
+
+/// The words to look for: `wor*` stands for all that begin so.
+std::vector<search_word> search_words(std::string_view text) {
+    std::vector<search_word> all;
+    while (!text.empty()) {
+        const auto space = std::min(text.find_first_of(" \t\r\n"), text.size());
+        const std::string_view piece = text.substr(0, space);
+        text.remove_prefix(std::min(space + 1, text.size()));
+        const bool prefix = piece.ends_with('*');
+        for (std::string& word : words(piece)) all.push_back({std::move(word), prefix});
+    }
+    return all;
+}
+
+/// The part of an attribute's value index that can hold values within the bounds; nothing if there
+/// are none or the index cannot help.
+std::optional<value_range> range_of(const attribute& a, const value_bounds& bounds) {
+    const bool by_size = a.type == value_type::integer || a.type == value_type::real ||
+                         a.type == value_type::instant;
+    if (!a.indexed || !by_size) return std::nullopt;
+    const auto bound = [&](const std::optional<cell>& c) -> std::optional<value> {
+        if (!c) return std::nullopt;
+        if (c->is(kind::real) && std::isnan(c->real)) return std::nullopt;
+        // Adding 0.0 turns -0.0, which is never stored, into the 0.0 it equals.
+        if (a.type == value_type::real && c->is_number()) return value(as_double(*c) + 0.0);
+        if (c->type != kind_of(a.type)) return std::nullopt;
+        return to_value(*c);
+    };
+    value_range range{bound(bounds.lo), bound(bounds.hi)};
+    if (!range.lo && !range.hi) return std::nullopt;
+    return range;
+}
+
+class database_source : public source {
+public:
+    database_source(const db& database, arena& memory)
+        : db_(database), reader_(db_.get()), memory_(memory) {}
+
+    bool is_database() const override { return true; }
+    cell literal(std::size_t place, const cell& c, const cell* attribute_id) const override;
+    std::optional<cell> entity(const cell& c) const override;
+    cell ident(const cell& e) const override {
+        const std::optional<keyword> found = reader_.ident(e.integer);
+        return found ? cell::of_text(kind::keyword, memory_.copy(found->text)) : cell();
+    }
+    bool is_ref(const cell& a) const override {
+        const attribute* found = find(a);
+        return found != nullptr && found->is_ref();
+    }
+    void scan(std::span<const cell* const> fixed,
+              unsigned wanted,
+              const value_bounds& bounds,
+              const row_visitor& visit) const override;
+    double estimate(std::span<const position> positions, const value_bounds& bounds) const override;
+    bool can_seek(std::span<const position> positions) const override;
+    bool rows_differ(std::span<const position> positions, unsigned kept) const override;
+    void fulltext(const cell& attribute,
+                  std::string_view words,
+                  const row_visitor& visit) const override;
+
+private:
+    const attribute* find(const cell& a) const {
+        return a.is(kind::integer) ? reader_.find_attribute(entity_id{a.integer}) : nullptr;
+    }
+    cell entity_or_fail(const cell& c) const;
+    void scan_attribute(const attribute& a,
+                        std::span<const cell* const> fixed,
+                        unsigned wanted,
+                        const value_bounds& bounds,
+                        const row_visitor& visit) const;
+    void scan_value(const cell& v, const datom_visitor& visit) const;
+    double rows_with_value(const attribute& a, const cell& v) const;
+    double rows_within(const attribute& a, const value_range& range) const;
+    double total() const;
+
+    db db_;
+    const reader& reader_;
+    arena& memory_;
+};
+
+cell database_source::entity_or_fail(const cell& c) const {
+    const std::optional<cell> found = entity(c);
+    if (found) return *found;
+    if (c.is(kind::keyword)) {
+        fail("no entity is named " + describe(c) + suggestion(reader_.attributes(), c.view()));
+    }
+    fail("expected an entity (an id, an ident or a lookup ref [attribute value]), found " +
+         describe(c));
+}
+
+std::optional<cell> database_source::entity(const cell& c) const {
+    if (c.is(kind::integer)) return c;
+    const bool reference = c.is(kind::vector) && c.size == 2 && c.items[0].is(kind::keyword);
+    if (!c.is(kind::keyword) && !reference) return std::nullopt;
+    if (reference && reader_.find_attribute(c.items[0].view()) == nullptr) {
+        fail("no attribute is named " + describe(c.items[0]) +
+             suggestion(reader_.attributes(), c.items[0].view()));
+    }
+    const std::optional<entity_id> e = reader_.entid(to_value(c));
+    if (!e && reference) fail("nothing found for the lookup ref " + describe(c));
+    if (!e) return std::nullopt;
+    return cell::of(std::int64_t{*e});
+}
+
+cell database_source::literal(std::size_t place, const cell& c, const cell* attribute_id) const {
+    switch (place) {
+        case at_e:
+            return entity_or_fail(c);
+        case at_a:
+            if (c.is(kind::keyword) && reader_.find_attribute(c.view()) == nullptr) {
+                fail("no attribute is named " + describe(c) +
+                     suggestion(reader_.attributes(), c.view()));
+            }
+            if (c.is(kind::keyword))
+                return cell::of(std::int64_t{reader_.find_attribute(c.view())->id});
+            return entity_or_fail(c);
+        case at_v: {
+            const attribute* a = attribute_id == nullptr ? nullptr : find(*attribute_id);
+            if (a != nullptr && a->is_ref()) return entity_or_fail(c);
+            if (a != nullptr && a->type == value_type::real && c.is(kind::integer))
+                return cell::of(as_double(c));
+            return c;
+        }
+        case at_tx:
+            return c;
+        case at_added:
+            if (c.is(kind::boolean)) return c;
+            if (c.is(kind::keyword) && c.view() == "db/add") return cell::of(true);
+            if (c.is(kind::keyword) && c.view() == "db/retract") return cell::of(false);
+            fail("the fifth place of a pattern is true (asserted) or false (retracted), found " +
+                 describe(c));
+        default:
+            fail(
+                "a pattern on a database has at most five places: [entity attribute value "
+                "transaction added]");
+    }
+}
+
+void database_source::scan(std::span<const cell* const> fixed,
+                           unsigned wanted,
+                           const value_bounds& bounds,
+                           const row_visitor& visit) const {
+    const auto fixed_at = [&](unsigned place) {
+        return place < fixed.size() ? fixed[place] : nullptr;
+    };
+    const cell* a = fixed_at(at_a);
+    const cell* e = fixed_at(at_e);
+    const cell* v = fixed_at(at_v);
+    if (e != nullptr && !e->is(kind::integer)) return;
+    if (a != nullptr) {
+        if (const attribute* found = find(*a)) scan_attribute(*found, fixed, wanted, bounds, visit);
+        return;
+    }
+    const datom_visitor each = [&](const datom_ref& d) {
+        std::array<cell, database_width> row{cell::of(std::int64_t{d.e}),
+                                             cell::of(std::int64_t{d.a}),
+                                             cell_of(d.v),
+                                             cell::of(std::int64_t{d.tx}),
+                                             cell::of(d.added)};
+        for (unsigned place = 0; place < fixed.size(); ++place) {
+            if (fixed[place] != nullptr && !equal(row[place], *fixed[place])) return true;
+        }
+        return visit(row.data(), row.size());
+    };
+    if (e != nullptr) {
+        reader_.scan_eavt(e->integer, nullptr, each);
+    } else if (v != nullptr) {
+        scan_value(*v, each);
+    } else {
+        reader_.scan_all(each);
+    }
+}
+
+void database_source::scan_value(const cell& v, const datom_visitor& visit) const {
+    const value wanted = to_value(v);
+    bool more = true;
+    const datom_visitor each = [&](const datom_ref& d) { return more = visit(d); };
+    for (const attribute* a : reader_.attributes().all()) {
+        if (!more) return;
+        if (kind_of(a->type) == v.type) reader_.scan_avet(*a, wanted, each);
+    }
+}
+
+void database_source::scan_attribute(const attribute& a,
+                                     std::span<const cell* const> fixed,
+                                     unsigned wanted,
+                                     const value_bounds& bounds,
+                                     const row_visitor& visit) const {
+    const auto fixed_at = [&](unsigned place) {
+        return place < fixed.size() ? fixed[place] : nullptr;
+    };
+    const cell* e = fixed_at(at_e);
+    const cell* v = fixed_at(at_v);
+    const cell* tx = fixed_at(at_tx);
+    const cell* added = fixed_at(at_added);
+    if (v != nullptr && v->type != kind_of(a.type)) return;
+    std::array<cell, database_width> row;
+    row[at_a] = cell::of(std::int64_t{a.id});
+    constexpr unsigned beyond_column = 1U << at_tx | 1U << at_added;
+    const std::optional<value_range> range = range_of(a, bounds);
+    if (!range && e == nullptr && v == nullptr && tx == nullptr && added == nullptr &&
+        (wanted & beyond_column) == 0) {
+        reader_.scan_column(a, [&](entity_id entity, const value_view& found) {
+            row[at_e] = cell::of(std::int64_t{entity});
+            row[at_v] = cell_of(found);
+            return visit(row.data(), row.size());
+        });
+        return;
+    }
+    const datom_visitor each = [&](const datom_ref& d) {
+        row[at_e] = cell::of(std::int64_t{d.e});
+        row[at_v] = cell_of(d.v);
+        row[at_tx] = cell::of(std::int64_t{d.tx});
+        row[at_added] = cell::of(d.added);
+        if (tx != nullptr && !equal(row[at_tx], *tx)) return true;
+        if (added != nullptr && !equal(row[at_added], *added)) return true;
+        return visit(row.data(), row.size());
+    };
+    if (e != nullptr && v != nullptr) {
+        reader_.scan_fact(e->integer, a, to_value(*v), each);
+    } else if (e != nullptr) {
+        reader_.scan_aevt(a, e->integer, each);
+    } else if (v != nullptr && a.is_ref()) {
+        reader_.scan_vaet(v->integer, &a, each);
+    } else if (v != nullptr) {
+        reader_.scan_avet(a, to_value(*v), each);
+    } else if (range) {
+        reader_.scan_avet_range(a, *range, each);
+    } else {
+        reader_.scan_aevt(a, std::nullopt, each);
+    }
+}
+
+double database_source::rows_with_value(const attribute& a, const cell& v) const {
+    if (a.is_unique()) return 1;
+    const auto all = static_cast<double>(reader_.count(a));
+    if (v.type != kind_of(a.type)) return 0;
+    if (!a.indexed && !a.is_ref()) return all;
+    std::size_t seen = 0;
+    const datom_visitor count = [&](const datom_ref&) { return ++seen < probe_rows_max; };
+    if (a.is_ref()) {
+        reader_.scan_vaet(v.integer, &a, count);
+    } else {
+        reader_.scan_avet(a, to_value(v), count);
+    }
+    if (seen < probe_rows_max) return static_cast<double>(seen);
+    return std::max(static_cast<double>(seen), all / 10);
+}
+
+double database_source::total() const {
+    double all = 0;
+    for (const attribute* a : reader_.attributes().all())
+        all += static_cast<double>(reader_.count(*a));
+    return all;
+}
+
+double database_source::rows_within(const attribute& a, const value_range& range) const {
+    std::size_t seen = 0;
+    reader_.scan_avet_range(a, range, [&](const datom_ref&) { return ++seen < probe_rows_max; });
+    if (seen < probe_rows_max) return static_cast<double>(seen);
+    return std::max(static_cast<double>(seen), static_cast<double>(reader_.count(a)) / 3);
+}
+
+double database_source::estimate(std::span<const position> positions,
+                                 const value_bounds& bounds) const {
+    const auto at = [&](unsigned place) {
+        return place < positions.size() ? positions[place] : position{};
+    };
+    const bool e_known = at(at_e).is != position::state::open;
+    const bool v_known = at(at_v).is != position::state::open;
+    double rows = 0;
+    if (at(at_a).is == position::state::constant) {
+        const attribute* a = find(*at(at_a).value);
+        if (a == nullptr) return 0;
+        const auto all = static_cast<double>(reader_.count(*a));
+        if (e_known) {
+            rows = std::min(all, a->many ? 4.0 : 1.0);
+        } else if (at(at_v).is == position::state::constant) {
+            rows = rows_with_value(*a, *at(at_v).value);
+        } else {
+            rows = v_known ? (a->is_unique() ? 1 : std::sqrt(all)) : all;
+            const std::optional<value_range> range = range_of(*a, bounds);
+            if (!v_known && range) rows = std::min(rows, rows_within(*a, *range));
+        }
+    } else if (e_known) {
+        rows = v_known ? 1 : 10;
+    } else {
+        rows = v_known ? std::sqrt(total()) : total();
+    }
+    if (at(at_tx).is != position::state::open) rows = std::max(1.0, rows / 100);
+    return rows;
+}
+
+bool database_source::can_seek(std::span<const position> positions) const {
+    const auto known = [&](unsigned place) {
+        return place < positions.size() && positions[place].is != position::state::open;
+    };
+    if (known(at_e)) return true;
+    if (!known(at_v)) return known(at_a) && positions[at_a].is == position::state::bound;
+    if (!known(at_a) || positions[at_a].is == position::state::bound) return true;
+    const attribute* a = find(*positions[at_a].value);
+    return a != nullptr && (a->indexed || a->is_unique() || a->is_ref());
+}
+
+bool database_source::rows_differ(std::span<const position> positions, unsigned kept) const {
+    if (reader_.is_history()) return false;
+    const auto has = [&](unsigned place) { return (kept >> place & 1U) != 0; };
+    if (has(at_e) && has(at_a) && has(at_v)) return true;
+    if (!has(at_e) || !has(at_a) || positions[at_a].is != position::state::constant) return false;
+    const attribute* a = find(*positions[at_a].value);
+    return a != nullptr && !a->many;
+}
+
+void database_source::fulltext(const cell& attribute_name,
+                               std::string_view text,
+                               const row_visitor& visit) const {
+    const cell a_id = literal(at_a, attribute_name, nullptr);
+    const attribute* a = find(a_id);
+    if (a == nullptr || !a->fulltext) {
+        fail("the attribute " + describe(attribute_name) +
+             " is not full-text; give it :db/fulltext true in its schema");
+    }
+    struct hit {
+        cell v;
+        entity_id tx;
+        double score;
+    };
+    // By entity and value, so that a fact found by several words is one row. Rarer words score
+    // more.
+    const auto before = [](const std::pair<entity_id, cell>& x,
+                           const std::pair<entity_id, cell>& y) {
+        return x.first != y.first ? x.first < y.first : compare(x.second, y.second) < 0;
+    };
+    std::map<std::pair<entity_id, cell>, hit, decltype(before)> hits(before);
+    const auto all = static_cast<double>(reader_.count(*a));
+    for (const search_word& word : search_words(text)) {
+        std::vector<std::pair<entity_id, cell>> found;
+        reader_.scan_fulltext(*a, word.text, word.prefix, [&](const datom_ref& d) {
+            const std::pair<entity_id, cell> key{d.e, persist(cell_of(d.v), memory_)};
+            hits.try_emplace(key, hit{key.second, d.tx, 0.0});
+            found.push_back(key);
+            return true;
+        });
+        const double weight =
+            std::log1p(all / std::max<double>(1, static_cast<double>(found.size())));
+        for (const auto& key : found) hits.find(key)->second.score += weight;
+    }
+    for (const auto& [key, h] : hits) {
+        const std::array<cell, 4> row{cell::of(std::int64_t{key.first}),
+                                      h.v,
+                                      cell::of(std::int64_t{h.tx}),
+                                      cell::of(h.score)};
+        if (!visit(row.data(), row.size())) return;
+    }
+}
+
+}  // namespace
+
+std::unique_ptr<source> make_source(const db& database, arena& memory) {
+    return std::make_unique<database_source>(database, memory);
+}
+
+}  // namespace tributary::datom::datalog
