@@ -229,6 +229,17 @@ std::vector<stored_fact> staged::facts_about(entity_id target) const {
     return facts;
 }
 
+bool staged::has_had_facts(const attribute& a) const {
+    if (a.number() < state_.counts.size() && state_.counts[a.number()] > 0) return true;
+    const bytes past = keys::of_attribute(keys::past(keys::aevt), a.number());
+    const auto cursor = store_.cursor();
+    cursor->seek(past);
+    if (cursor->valid() && cursor->key().starts_with(past)) return true;
+    return std::any_of(changes_.begin(), changes_.end(), [&](const change& c) {
+        return c.first.starts_with(past);
+    });
+}
+
 std::optional<entity_id> staged::holder(const attribute& a, bytes_view raw) const {
     bytes key = keys::of_attribute(keys::avet, a.number());
     append_key(key, raw);

@@ -57,6 +57,8 @@ public:
     std::optional<stored_fact> fact(entity_id e, const attribute& a, bytes_view raw) const;
     std::vector<stored_fact> facts_of(entity_id e, const attribute* a) const;
     std::vector<stored_fact> facts_about(entity_id target) const;  ///< that refer to it
+    /// Whether there is, or ever was, a fact of `a`.
+    bool has_had_facts(const attribute& a) const;
     std::optional<entity_id> holder(const attribute& a,
                                     bytes_view raw) const;  ///< of a unique value
 

@@ -390,14 +390,14 @@ void transaction::check_attribute(const attribute* before,
                form,
                ":db/valueType and :db/fulltext of " + name_of(*after) +
                    " cannot be changed; make a new attribute");
-    const auto& counts = base_.state().counts;
-    const bool has_facts = before->number() < counts.size() && counts[before->number()] > 0;
-    if (has_facts && (before->many != after->many || before->unique != after->unique ||
-                      before->indexed != after->indexed))
+    const bool is_stored_otherwise = before->many != after->many ||
+                                     before->unique != after->unique ||
+                                     before->indexed != after->indexed;
+    if (is_stored_otherwise && base_.has_had_facts(*before))
         refuse(errc::bad_input,
                form,
                ":db/cardinality, :db/unique and :db/index of " + name_of(*after) +
-                   " can only be changed while it has no facts; make a new attribute");
+                   " can only be changed before it has facts; make a new attribute");
 }
 
 // -- The end

@@ -283,6 +283,19 @@ TEST_CASE("schema: what cannot be is refused", "[datom]") {
     CHECK(facts(d.now_db()) == std::vector<std::string>{"1 :n 1"});
 }
 
+TEST_CASE("schema: how an attribute is stored can change until it has had facts", "[datom]") {
+    scratch d;
+    d.tx(R"([{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}])");
+    d.tx("[{:db/id :n :db/cardinality :db.cardinality/many :db/unique :db.unique/value}]");
+    d.tx("[{:db/id 1 :n [1 2]}]");
+    CHECK(facts(d.now_db()) == std::vector<std::string>{"1 :n 1", "1 :n 2"});
+    d.tx("[[:db/retractEntity 1]]");
+    CHECK(code_of([&] { d.tx("[{:db/id :n :db/cardinality :db.cardinality/one}]"); }) ==
+          errc::bad_input);
+    d.tx(R"([{:db/id :n :db/noHistory true :db/doc "a number"}])");
+    CHECK(d.now_db().get().find_attribute("n")->no_history);
+}
+
 TEST_CASE("schema: a renamed attribute answers to both names", "[datom]") {
     scratch d;
     d.tx(
