@@ -1,11 +1,11 @@
 #include "tributary/peer/node.hpp"
 
+#include "tributary/store/leveldb_kv.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "tributary/store/leveldb_kv.hpp"
 
 namespace tributary {
 
@@ -16,10 +16,13 @@ constexpr mono_ms tick_ms = 500;
 constexpr std::size_t backlog_step_bytes = 64u << 10;
 
 mono_ms mono_now() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
 }
 
-/// An application that wants to read along registers a logger of this name; nothing is printed otherwise.
+/// An application that wants to read along registers a logger of this name; nothing is printed
+/// otherwise.
 template <class... A>
 void log(spdlog::level::level_enum level, fmt::format_string<A...> text, A&&... args) {
     if (auto logger = spdlog::get("tributary")) logger->log(level, text, std::forward<A>(args)...);
@@ -29,15 +32,18 @@ std::filesystem::path make_private(const std::filesystem::path& dir) {
     namespace fs = std::filesystem;
     std::error_code ec;
     if (fs::is_directory(dir, ec)) return dir;
-    if (fs::create_directories(dir, ec); ec) throw error(errc::io, "cannot make the directory " + dir.string() + ": " + ec.message());
+    if (fs::create_directories(dir, ec); ec)
+        throw error(errc::io, "cannot make the directory " + dir.string() + ": " + ec.message());
     fs::permissions(dir, fs::perms::owner_all, ec);
-    if (ec) throw error(errc::io, "cannot protect the directory " + dir.string() + ": " + ec.message());
+    if (ec)
+        throw error(errc::io, "cannot protect the directory " + dir.string() + ": " + ec.message());
     return dir;
 }
 
 }  // namespace
 
-// -- dialog ---------------------------------------------------------------------------------------------------------------------------
+// -- dialog
+// ---------------------------------------------------------------------------------------------------------------------------
 
 std::optional<hub_event> dialog::next(std::chrono::milliseconds wait) {
     std::unique_lock lock(mutex_);
@@ -53,7 +59,8 @@ connection_counters dialog::counters() const {
     return counters_;
 }
 
-// -- from any thread ------------------------------------------------------------------------------------------------------------------
+// -- from any thread
+// ------------------------------------------------------------------------------------------------------------------
 
 peer_node::peer_node(const std::filesystem::path& dir, node_options options)
     : dir_(make_private(dir)),
@@ -62,7 +69,8 @@ peer_node::peer_node(const std::filesystem::path& dir, node_options options)
       db_(open_leveldb(dir_ / "db")),
       self_(open_identity(dir_)),
       store_(std::make_unique<commit_store>(*db_)),
-      hub_(std::make_unique<hub>(*store_, self_, [] { return random_bytes(32); }, options_.hub)) {
+      hub_(std::make_unique<hub>(
+          *store_, self_, [] { return random_bytes(32); }, options_.hub)) {
     start();
 }
 
@@ -71,13 +79,16 @@ peer_node::peer_node(std::unique_ptr<kv> db, const identity& self, node_options 
       db_(std::move(db)),
       self_(self),
       store_(std::make_unique<commit_store>(*db_)),
-      hub_(std::make_unique<hub>(*store_, self_, [] { return random_bytes(32); }, options_.hub)) {
+      hub_(std::make_unique<hub>(
+          *store_, self_, [] { return random_bytes(32); }, options_.hub)) {
     start();
 }
 
 void peer_node::start() {
     websocket_handlers on;
-    on.opened = [this](connection_id c, bool accepted) { put({input::kind::opened, c, accepted}, true); };
+    on.opened = [this](connection_id c, bool accepted) {
+        put({input::kind::opened, c, accepted}, true);
+    };
     on.received = [this](connection_id c, bytes frame) {
         input in{input::kind::received, c};
         in.frame = std::move(frame);
@@ -133,7 +144,9 @@ void peer_node::put(input in, bool wake) {
     if (wake) posted_.notify_one();
 }
 
-std::uint64_t peer_node::wait_for_change(crdt_handle h, std::uint64_t commits, std::chrono::milliseconds wait) {
+std::uint64_t peer_node::wait_for_change(crdt_handle h,
+                                         std::uint64_t commits,
+                                         std::chrono::milliseconds wait) {
     const auto deadline = std::chrono::steady_clock::now() + wait;
     const std::uint64_t now = read([&](commit_store& s) {
         const std::uint64_t n = s.state(h).end.seq;
@@ -146,7 +159,9 @@ std::uint64_t peer_node::wait_for_change(crdt_handle h, std::uint64_t commits, s
     return commits_[h];
 }
 
-std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url& to, std::vector<want> wants, bool list) {
+std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url& to,
+                                                                  std::vector<want> wants,
+                                                                  bool list) {
     auto d = std::make_shared<dialog>();
     d->wants_ = std::move(wants);
     d->list_ = list;
@@ -168,7 +183,8 @@ void peer_node::hang_up(connection_id c) {
     shell_->send({}, {c});
 }
 
-// -- turns ----------------------------------------------------------------------------------------------------------------------------
+// -- turns
+// ----------------------------------------------------------------------------------------------------------------------------
 
 void peer_node::run() {
     for (;;) {
@@ -176,7 +192,8 @@ void peer_node::run() {
             std::unique_lock lock(mutex_);
             if (backlog_in_.empty())
                 posted_.wait_for(lock, std::chrono::milliseconds(tick_ms), [&] {
-                    return ended_ || !reads_.empty() || !writes_.empty() || !inputs_.empty() || !questions_.empty();
+                    return ended_ || !reads_.empty() || !writes_.empty() || !inputs_.empty() ||
+                           !questions_.empty();
                 });
             if (ended_) break;
         }
@@ -203,7 +220,8 @@ void peer_node::take_turn() {
     for (auto& [path, reply] : questions) answer_http(path, reply);
 
     const mono_ms now = mono_now();
-    for (std::size_t taken = 0; !backlog_in_.empty() && taken < options_.turn_bytes_max; backlog_in_.pop_front()) {
+    for (std::size_t taken = 0; !backlog_in_.empty() && taken < options_.turn_bytes_max;
+         backlog_in_.pop_front()) {
         taken += backlog_in_.front().frame.size();
         feed(backlog_in_.front(), now);
     }
@@ -245,9 +263,12 @@ void peer_node::settle(std::vector<job*>& jobs, std::exception_ptr failure) {
 
 void peer_node::feed(input& in, mono_ms now) {
     switch (in.what) {
-        case input::kind::opened: return feed_opened(in, now);
-        case input::kind::written: return note_written(in.connection, in.size);
-        case input::kind::closed: return feed_closed(in);
+        case input::kind::opened:
+            return feed_opened(in, now);
+        case input::kind::written:
+            return note_written(in.connection, in.size);
+        case input::kind::closed:
+            return feed_closed(in);
         case input::kind::received:
             consumed_.emplace_back(in.connection, in.frame.size());
             if (backlog_out_.contains(in.connection)) hub_->received(in.connection, in.frame, now);
@@ -292,7 +313,7 @@ std::exception_ptr peer_node::finish_turn(mono_ms now) {
     try {
         perform(hub_->end_turn(now));
         if (writes) flush_failure_.clear();
-    } catch (const error& e) {
+    } catch (const std::exception& e) {
         failure = std::current_exception();
         flush_failure_ = e.what();
         log(spdlog::level::err, "cannot write to {}: {}", dir_.string(), e.what());
@@ -301,7 +322,7 @@ std::exception_ptr peer_node::finish_turn(mono_ms now) {
         // What the failed turn closed is still to be done; nothing is staged any more.
         try {
             perform(hub_->end_turn(now));
-        } catch (const error& e) {
+        } catch (const std::exception& e) {
             log(spdlog::level::err, "cannot write to {}: {}", dir_.string(), e.what());
         }
     }

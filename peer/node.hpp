@@ -1,8 +1,13 @@
 /// One open replica: its store, the thread that owns it, and its sockets.
 ///
-/// Everything that touches the store runs in turns on the store thread: a turn answers the waiting reads, takes what the network brought, makes the waiting
-/// writes, and then flushes once. So reads see only what is durable, and however many writers wait, they share one sync. Thread rule: any thread.
+/// Everything that touches the store runs in turns on the store thread: a turn answers the waiting
+/// reads, takes what the network brought, makes the waiting writes, and then flushes once. So reads
+/// see only what is durable, and however many writers wait, they share one sync. Thread rule: any
+/// thread.
 #pragma once
+
+#include "tributary/peer/websocket.hpp"
+#include "tributary/store/kv.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -16,9 +21,6 @@
 #include <optional>
 #include <thread>
 #include <type_traits>
-
-#include "tributary/peer/websocket.hpp"
-#include "tributary/store/kv.hpp"
 
 namespace tributary {
 
@@ -51,7 +53,8 @@ private:
 
 class peer_node {
 public:
-    /// Opens what is in `dir`. Errors: locked (another process has it), newer_version, io, no_space.
+    /// Opens what is in `dir`. Errors: locked (another process has it), newer_version, io,
+    /// no_space.
     explicit peer_node(const std::filesystem::path& dir, node_options options = {});
     /// On a database of its own and without a directory: for asking peers, and for tests.
     peer_node(std::unique_ptr<kv> db, const identity& self, node_options options = {});
@@ -70,22 +73,31 @@ public:
         return run_as<std::invoke_result_t<F&, commit_store&>>(false, [&] { return f(*store_); });
     }
 
-    /// Runs f(commit_store&, hub&) on the store thread; returns when what it staged is durable. Errors: those of `f`; io, no_space if the flush failed, then nothing of
-    /// the whole turn happened.
+    /// Runs f(commit_store&, hub&) on the store thread; returns when what it staged is durable.
+    /// Errors: those of `f`; io, no_space if the flush failed, then nothing of the whole turn
+    /// happened.
     template <class F>
     std::invoke_result_t<F&, commit_store&, hub&> write(F f) {
-        return run_as<std::invoke_result_t<F&, commit_store&, hub&>>(true, [&] { return f(*store_, *hub_); });
+        return run_as<std::invoke_result_t<F&, commit_store&, hub&>>(
+            true, [&] { return f(*store_, *hub_); });
     }
 
-    /// Returns when CRDT `h` has other than `commits` durable commits, after `wait`, or when the replica is stopped; the number it has then.
-    std::uint64_t wait_for_change(crdt_handle h, std::uint64_t commits, std::chrono::milliseconds wait);
+    /// Returns when CRDT `h` has other than `commits` durable commits, after `wait`, or when the
+    /// replica is stopped; the number it has then.
+    std::uint64_t wait_for_change(crdt_handle h,
+                                  std::uint64_t commits,
+                                  std::chrono::milliseconds wait);
 
     /// A connection to `to`; let go of it with hang_up.
-    std::pair<connection_id, std::shared_ptr<dialog>> dial(const peer_url& to, std::vector<want> wants, bool list);
+    std::pair<connection_id, std::shared_ptr<dialog>> dial(const peer_url& to,
+                                                           std::vector<want> wants,
+                                                           bool list);
     void hang_up(connection_id c);
 
     /// As websocket_shell::listen.
-    websocket_shell::listening listen(const std::string& host, const std::string& port) { return shell_->listen(host, port); }
+    websocket_shell::listening listen(const std::string& host, const std::string& port) {
+        return shell_->listen(host, port);
+    }
     void stop_listening(std::uint64_t listener) { shell_->stop_listening(listener); }
 
     /// From now on whatever runs long in here ends soon.
@@ -153,11 +165,12 @@ private:
     std::unique_ptr<hub> hub_;
 
     // Of the store thread.
-    std::deque<input> backlog_in_;                       ///< taken from inputs_, not yet fed
-    std::map<connection_id, std::size_t> backlog_out_;   ///< bytes handed to the shell and not on the wire, of open connections
+    std::deque<input> backlog_in_;  ///< taken from inputs_, not yet fed
+    /// Bytes handed to the shell and not on the wire, of open connections.
+    std::map<connection_id, std::size_t> backlog_out_;
     std::vector<std::pair<connection_id, std::size_t>> consumed_;
     mono_ms next_tick_ = 0;
-    std::string flush_failure_;                          ///< of the last flush, if it failed
+    std::string flush_failure_;  ///< of the last flush, if it failed
 
     std::mutex mutex_;
     std::condition_variable posted_;
@@ -169,7 +182,8 @@ private:
 
     std::mutex changed_mutex_;
     std::condition_variable changed_;
-    std::map<crdt_handle, std::uint64_t> commits_;       ///< durable, of CRDTs that changed or were asked for
+    /// Durable ones, of CRDTs that changed or were asked for.
+    std::map<crdt_handle, std::uint64_t> commits_;
     std::atomic<bool> stopping_{false};
 
     std::unique_ptr<websocket_shell> shell_;

@@ -1,3 +1,5 @@
+#include "tributary/peer/node.hpp"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -8,8 +10,6 @@
 #include <fstream>
 #include <system_error>
 
-#include "tributary/peer/node.hpp"
-
 namespace tributary {
 
 namespace {
@@ -17,7 +17,8 @@ namespace {
 std::string read_text(const std::filesystem::path& file) {
     std::ifstream in(file);
     std::string text;
-    if (!std::getline(in, text)) throw error(errc::io, "cannot read the identity in " + file.string());
+    if (!std::getline(in, text))
+        throw error(errc::io, "cannot read the identity in " + file.string());
     return text;
 }
 
@@ -25,11 +26,14 @@ std::string read_text(const std::filesystem::path& file) {
 void write_private(const std::filesystem::path& file, const std::string& text) {
     const std::filesystem::path fresh = file.string() + ".new";
     const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+    bool ok = fd >= 0 &&
+              ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+              ::fsync(fd) == 0;
     const int failed = errno;
     if (fd >= 0) ::close(fd);
     if (!ok)
-        throw error(failed == ENOSPC ? errc::no_space : errc::io, "cannot write " + fresh.string() + ": " + std::strerror(failed));
+        throw error(failed == ENOSPC ? errc::no_space : errc::io,
+                    "cannot write " + fresh.string() + ": " + std::strerror(failed));
     std::filesystem::rename(fresh, file);
 }
 
@@ -42,7 +46,10 @@ identity open_identity(const std::filesystem::path& dir) {
             return identity::from_seed(from_hex(read_text(file)));
         } catch (const error& e) {
             if (e.code() != errc::bad_input) throw;
-            throw error(errc::bad_input, file.string() + " is damaged: it must hold 64 hexadecimal digits; restore it from a backup");
+            throw error(
+                errc::bad_input,
+                file.string() +
+                    " is damaged: it must hold 64 hexadecimal digits; restore it from a backup");
         }
     }
     const identity made = identity::generate();
@@ -50,16 +57,21 @@ identity open_identity(const std::filesystem::path& dir) {
     return made;
 }
 
-void peer_node::answer_http(const std::string& path, const std::function<void(http_answer)>& reply) {
+void peer_node::answer_http(const std::string& path,
+                            const std::function<void(http_answer)>& reply) {
     const std::string name = path.substr(0, path.find('?'));
     if (name == "/health") return reply(health());
     if (name == "/metrics") return reply({200, "text/plain; version=0.0.4", metrics()});
-    reply({404, "text/plain", "A tributary peer. It speaks WebSocket to peers, and answers GET /health and /metrics.\n"});
+    reply({404,
+           "text/plain",
+           "A tributary peer. It speaks WebSocket to peers, and answers GET /health and "
+           "/metrics.\n"});
 }
 
 http_answer peer_node::health() const {
     if (flush_failure_.empty()) return {200, "application/json", "{\"status\":\"ok\"}\n"};
-    return {503, "application/json", "{\"status\":\"failing\",\"reason\":\"the last write failed\"}\n"};
+    return {
+        503, "application/json", "{\"status\":\"failing\",\"reason\":\"the last write failed\"}\n"};
 }
 
 namespace {
@@ -69,8 +81,10 @@ std::string label(const std::string& text) {
     std::string out;
     for (char c : text) {
         if (c == '\\' || c == '"') out += '\\';
-        if (c == '\n') out += "\\n";
-        else out += c;
+        if (c == '\n')
+            out += "\\n";
+        else
+            out += c;
     }
     return out;
 }
@@ -78,10 +92,12 @@ std::string label(const std::string& text) {
 }  // namespace
 
 std::string peer_node::metrics() const {
-    std::string commits = "# TYPE tributary_commits gauge\n", ops = "# TYPE tributary_ops gauge\n", heads = "# TYPE tributary_heads gauge\n";
+    std::string commits = "# TYPE tributary_commits gauge\n", ops = "# TYPE tributary_ops gauge\n",
+                heads = "# TYPE tributary_heads gauge\n";
     for (crdt_handle h : store_->list()) {
         const crdt_state s = store_->state(h);
-        const std::string labels = fmt::format("{{name=\"{}\",id=\"{}\"}}", label(s.name), s.id.hex());
+        const std::string labels =
+            fmt::format("{{name=\"{}\",id=\"{}\"}}", label(s.name), s.id.hex());
         commits += fmt::format("tributary_commits{} {}\n", labels, s.end.seq);
         ops += fmt::format("tributary_ops{} {}\n", labels, s.ops);
         heads += fmt::format("tributary_heads{} {}\n", labels, s.heads.size());
@@ -96,10 +112,13 @@ std::string peer_node::metrics() const {
         }
     const auto space = std::filesystem::space(dir_, ec);
     return commits + ops + heads +
-           fmt::format("# TYPE tributary_connections gauge\ntributary_connections {}\n", hub_->connection_count()) +
+           fmt::format("# TYPE tributary_connections gauge\ntributary_connections {}\n",
+                       hub_->connection_count()) +
            fmt::format("# TYPE tributary_store_bytes gauge\ntributary_store_bytes {}\n", stored) +
-           fmt::format("# TYPE tributary_disk_free_bytes gauge\ntributary_disk_free_bytes {}\n", ec ? 0 : space.available) +
-           fmt::format("# TYPE tributary_write_failing gauge\ntributary_write_failing {}\n", flush_failure_.empty() ? 0 : 1);
+           fmt::format("# TYPE tributary_disk_free_bytes gauge\ntributary_disk_free_bytes {}\n",
+                       ec ? 0 : space.available) +
+           fmt::format("# TYPE tributary_write_failing gauge\ntributary_write_failing {}\n",
+                       flush_failure_.empty() ? 0 : 1);
 }
 
 }  // namespace tributary

@@ -31,7 +31,8 @@ crdt_summary summarize(const commit_store& store, crdt_handle h, const std::file
     out.commits = s.end.seq;
     out.ops = s.ops;
     out.linear_length = s.linear_length;
-    for (auto& [key, text] : store.marks(h, status_prefix)) out.status.emplace_back(key.substr(status_prefix.size()), text);
+    for (auto& [key, text] : store.marks(h, status_prefix))
+        out.status.emplace_back(key.substr(status_prefix.size()), text);
     std::error_code ec;
     const auto space = std::filesystem::space(dir, ec);
     if (!ec) out.status.emplace_back("disk free", size_text(space.available));
@@ -63,7 +64,8 @@ public:
 private:
     const std::string& name_of(const public_key& key) {
         auto at = names_.find(key);
-        if (at == names_.end()) at = names_.emplace(key, store_.author_name(handle_, key).value_or("")).first;
+        if (at == names_.end())
+            at = names_.emplace(key, store_.author_name(handle_, key).value_or("")).first;
         return at->second;
     }
 
@@ -75,7 +77,8 @@ private:
 /// Current first, then the others by id.
 std::vector<commit_id> heads_in_order(const crdt_state& s) {
     std::vector<commit_id> heads = s.heads;
-    std::stable_partition(heads.begin(), heads.end(), [&](const commit_id& h) { return h == s.current; });
+    std::stable_partition(
+        heads.begin(), heads.end(), [&](const commit_id& h) { return h == s.current; });
     return heads;
 }
 
@@ -109,7 +112,9 @@ public:
     explicit frozen_kv(const kv& of) : view_(of.snapshot()) {}
     std::optional<bytes> get(bytes_view key) const override { return view_->get(key); }
     std::unique_ptr<kv_cursor> cursor() const override { return view_->cursor(); }
-    void write(const kv_batch&, bool) override { throw error(errc::misuse, "a snapshot is only for reading"); }
+    void write(const kv_batch&, bool) override {
+        throw error(errc::misuse, "a snapshot is only for reading");
+    }
     kv_snapshot snapshot() const override { return view_; }
 
 private:
@@ -119,24 +124,35 @@ private:
 }  // namespace
 
 std::int64_t wall_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 crdt_handle require_crdt(const commit_store& store, const std::string& name) {
     if (auto h = store.find_name(name)) return *h;
     if (name.starts_with("trib:"))
         if (auto h = store.find_id(parse_address(name))) return *h;
-    throw error(errc::not_found, "there is no CRDT \"" + name + "\" in this store; create or clone it first");
+    throw error(errc::not_found,
+                "there is no CRDT \"" + name + "\" in this store; create or clone it first");
 }
 
 void require_new_name(const commit_store& store, const std::string& name) {
-    const bool control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-    if (name.empty() || name.size() > 200 || control || name.find('/') != std::string::npos || name.starts_with("trib:"))
-        throw error(errc::bad_input, "\"" + name + "\" is no name: 1 to 200 bytes without '/', control characters, or \"trib:\" at the front");
-    if (store.find_name(name)) throw error(errc::exists, "there is a CRDT named \"" + name + "\" already; choose another name");
+    const bool control = std::any_of(
+        name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+    if (name.empty() || name.size() > 200 || control || name.find('/') != std::string::npos ||
+        name.starts_with("trib:"))
+        throw error(errc::bad_input,
+                    "\"" + name +
+                        "\" is no name: 1 to 200 bytes without '/', control characters, or "
+                        "\"trib:\" at the front");
+    if (store.find_name(name))
+        throw error(errc::exists,
+                    "there is a CRDT named \"" + name + "\" already; choose another name");
 }
 
-// -- which there are ------------------------------------------------------------------------------------------------------------------
+// -- which there are
+// ------------------------------------------------------------------------------------------------------------------
 
 crdt_id node_stage::create(const std::string& name, const std::string& owner_name) {
     genesis g;
@@ -147,7 +163,9 @@ crdt_id node_stage::create(const std::string& name, const std::string& owner_nam
     node_.write([&](commit_store& store, hub& hub) {
         require_new_name(store, name);
         const crdt_handle h = store.add(s, name);
-        if (!owner_name.empty()) store.append(h, node_.self(), {}, wall_ms(), std::nullopt, grant_ext(node_.key(), owner_name));
+        if (!owner_name.empty())
+            store.append(
+                h, node_.self(), {}, wall_ms(), std::nullopt, grant_ext(node_.key(), owner_name));
         hub.staged(h);
     });
     return id_of_genesis(s.record);
@@ -162,27 +180,38 @@ std::vector<crdt_summary> node_stage::list() {
 }
 
 crdt_summary node_stage::summary(const std::string& name) {
-    return node_.read([&](commit_store& store) { return summarize(store, require_crdt(store, name), node_.dir()); });
+    return node_.read([&](commit_store& store) {
+        return summarize(store, require_crdt(store, name), node_.dir());
+    });
 }
 
-void node_stage::grant(const std::string& name, const public_key& key, const std::string& member_name) {
+void node_stage::grant(const std::string& name,
+                       const public_key& key,
+                       const std::string& member_name) {
     node_.write([&](commit_store& store, hub& hub) {
         const crdt_handle h = require_crdt(store, name);
         const auto& owners = store.genesis_of(h).owners;
         if (std::find(owners.begin(), owners.end(), node_.key()) == owners.end())
-            throw error(errc::unauthorized, "only an owner of \"" + name + "\" can grant; this identity is " + node_.key().hex());
+            throw error(errc::unauthorized,
+                        "only an owner of \"" + name + "\" can grant; this identity is " +
+                            node_.key().hex());
         store.append(h, node_.self(), {}, wall_ms(), std::nullopt, grant_ext(key, member_name));
         hub.staged(h);
     });
 }
 
-// -- writing --------------------------------------------------------------------------------------------------------------------------
+// -- writing
+// --------------------------------------------------------------------------------------------------------------------------
 
-commit_id node_stage::transact(const std::string& name, const std::vector<op>& ops, const std::vector<mark>& marks) {
+commit_id node_stage::transact(const std::string& name,
+                               const std::vector<op>& ops,
+                               const std::vector<mark>& marks) {
     return transact_encoded(name, encode_all(ops), marks);
 }
 
-commit_id node_stage::transact_encoded(const std::string& name, std::vector<bytes> ops, const std::vector<mark>& marks) {
+commit_id node_stage::transact_encoded(const std::string& name,
+                                       std::vector<bytes> ops,
+                                       const std::vector<mark>& marks) {
     if (ops.empty()) throw error(errc::misuse, "a commit needs at least one op");
     return node_.write([&](commit_store& store, hub& hub) {
         const crdt_handle h = require_crdt(store, name);
@@ -193,15 +222,20 @@ commit_id node_stage::transact_encoded(const std::string& name, std::vector<byte
     });
 }
 
-commit_id node_stage::merge(const std::string& name, const std::vector<commit_id>& order, const std::vector<op>& corrections) {
+commit_id node_stage::merge(const std::string& name,
+                            const std::vector<commit_id>& order,
+                            const std::vector<op>& corrections) {
     const std::vector<bytes> ops = encode_all(corrections);
     return node_.write([&](commit_store& store, hub& hub) {
         const crdt_handle h = require_crdt(store, name);
         const crdt_state s = store.state(h);
-        if (s.heads.size() < 2) throw error(errc::misuse, "\"" + name + "\" has one head; there is nothing to merge");
+        if (s.heads.size() < 2)
+            throw error(errc::misuse, "\"" + name + "\" has one head; there is nothing to merge");
         std::vector<commit_id> parents = order.empty() ? heads_in_order(s) : order;
         if (!std::is_permutation(parents.begin(), parents.end(), s.heads.begin(), s.heads.end()))
-            throw error(errc::conflict, "a merge joins all heads: the heads of \"" + name + "\" are " + join_ids(s.heads) + ", given were " + join_ids(order));
+            throw error(errc::conflict,
+                        "a merge joins all heads: the heads of \"" + name + "\" are " +
+                            join_ids(s.heads) + ", given were " + join_ids(order));
         const commit_id id = store.append(h, node_.self(), ops, wall_ms(), std::move(parents));
         hub.staged(h);
         return id;
@@ -215,10 +249,12 @@ void node_stage::put_marks(const std::string& name, const std::vector<mark>& mar
     });
 }
 
-// -- reading --------------------------------------------------------------------------------------------------------------------------
+// -- reading
+// --------------------------------------------------------------------------------------------------------------------------
 
 std::optional<bytes> node_stage::get_mark(const std::string& name, const std::string& key) {
-    return node_.read([&](commit_store& store) { return store.mark(require_crdt(store, name), key); });
+    return node_.read(
+        [&](commit_store& store) { return store.mark(require_crdt(store, name), key); });
 }
 
 conflict_summary node_stage::conflicts(const std::string& name) {
@@ -245,7 +281,10 @@ conflict_summary node_stage::conflicts(const std::string& name) {
     });
 }
 
-std::vector<commit_view> node_stage::read_arrival(const std::string& name, std::uint64_t number, std::size_t bytes_max, bool bodies) {
+std::vector<commit_view> node_stage::read_arrival(const std::string& name,
+                                                  std::uint64_t number,
+                                                  std::size_t bytes_max,
+                                                  bool bodies) {
     return node_.read([&](commit_store& store) {
         const crdt_handle h = require_crdt(store, name);
         std::vector<commit_view> out;
@@ -271,7 +310,10 @@ std::vector<commit_view> node_stage::read_arrival(const std::string& name, std::
     });
 }
 
-std::vector<commit_view> node_stage::read_linear(const std::string& name, std::uint64_t position, std::size_t bytes_max, bool bodies) {
+std::vector<commit_view> node_stage::read_linear(const std::string& name,
+                                                 std::uint64_t position,
+                                                 std::size_t bytes_max,
+                                                 bool bodies) {
     return node_.read([&](commit_store& store) {
         const crdt_handle h = require_crdt(store, name);
         const std::uint64_t length = store.state(h).linear_length;
@@ -285,11 +327,14 @@ std::vector<commit_view> node_stage::read_linear(const std::string& name, std::u
             out.back().mainline = store.linear_at(h, position++).mainline;
             return true;
         };
-        // Commits that are neighbours in the linear log mostly arrived one after another too, and reading those in one go is what is fast.
+        // Commits that are neighbours in the linear log mostly arrived one after another too, and
+        // reading those in one go is what is fast.
         for (bool more = true; more && position < length;) {
             const node first = store.linear_at(h, position).number;
             std::uint64_t run = 1;
-            while (bodies && run < run_commits_max && position + run < length && store.linear_at(h, position + run).number == first + run) ++run;
+            while (bodies && run < run_commits_max && position + run < length &&
+                   store.linear_at(h, position + run).number == first + run)
+                ++run;
             if (run == 1) {
                 more = take(store.entry(h, first), bodies ? store.body(h, first) : bytes());
                 continue;
@@ -303,7 +348,9 @@ std::vector<commit_view> node_stage::read_linear(const std::string& name, std::u
     });
 }
 
-std::optional<commit_view> node_stage::find(const std::string& name, const commit_id& id, bool body) {
+std::optional<commit_view> node_stage::find(const std::string& name,
+                                            const commit_id& id,
+                                            bool body) {
     return node_.read([&](commit_store& store) -> std::optional<commit_view> {
         const crdt_handle h = require_crdt(store, name);
         const auto n = store.find(h, id);
@@ -312,14 +359,18 @@ std::optional<commit_view> node_stage::find(const std::string& name, const commi
     });
 }
 
-std::uint64_t node_stage::wait_for_change(const std::string& name, std::uint64_t commits, std::chrono::milliseconds wait) {
-    const crdt_handle h = node_.read([&](commit_store& store) { return require_crdt(store, name); });
+std::uint64_t node_stage::wait_for_change(const std::string& name,
+                                          std::uint64_t commits,
+                                          std::chrono::milliseconds wait) {
+    const crdt_handle h =
+        node_.read([&](commit_store& store) { return require_crdt(store, name); });
     return node_.wait_for_change(h, commits, wait);
 }
 
-std::uint64_t node_stage::verify(const std::string& name,
-                                    const std::function<void(const std::string&)>& problem,
-                                    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+std::uint64_t node_stage::verify(
+    const std::string& name,
+    const std::function<void(const std::string&)>& problem,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
     frozen_kv frozen(node_.db());
     commit_store store(frozen);
     return store.verify(require_crdt(store, name), problem, progress);

@@ -18,30 +18,53 @@ public:
     commit_id pull(const std::string& name, const std::string& from) override;
     std::vector<crdt_summary> list() override;
     crdt_summary summary(const std::string& name) override;
-    void grant(const std::string& name, const public_key& key, const std::string& member_name) override;
+    void grant(const std::string& name,
+               const public_key& key,
+               const std::string& member_name) override;
 
-    commit_id transact(const std::string& name, const std::vector<op>& ops, const std::vector<mark>& marks) override;
-    commit_id transact_encoded(const std::string& name, std::vector<bytes> ops, const std::vector<mark>& marks) override;
-    commit_id merge(const std::string& name, const std::vector<commit_id>& order, const std::vector<op>& corrections) override;
+    commit_id transact(const std::string& name,
+                       const std::vector<op>& ops,
+                       const std::vector<mark>& marks) override;
+    commit_id transact_encoded(const std::string& name,
+                               std::vector<bytes> ops,
+                               const std::vector<mark>& marks) override;
+    commit_id merge(const std::string& name,
+                    const std::vector<commit_id>& order,
+                    const std::vector<op>& corrections) override;
     conflict_summary conflicts(const std::string& name) override;
 
     void put_marks(const std::string& name, const std::vector<mark>& marks) override;
     std::optional<bytes> get_mark(const std::string& name, const std::string& key) override;
 
-    std::vector<commit_view> read_arrival(const std::string& name, std::uint64_t number, std::size_t bytes_max, bool bodies) override;
-    std::vector<commit_view> read_linear(const std::string& name, std::uint64_t position, std::size_t bytes_max, bool bodies) override;
-    std::optional<commit_view> find(const std::string& name, const commit_id& id, bool body) override;
-    std::uint64_t wait_for_change(const std::string& name, std::uint64_t commits, std::chrono::milliseconds wait) override;
+    std::vector<commit_view> read_arrival(const std::string& name,
+                                          std::uint64_t number,
+                                          std::size_t bytes_max,
+                                          bool bodies) override;
+    std::vector<commit_view> read_linear(const std::string& name,
+                                         std::uint64_t position,
+                                         std::size_t bytes_max,
+                                         bool bodies) override;
+    std::optional<commit_view> find(const std::string& name,
+                                    const commit_id& id,
+                                    bool body) override;
+    std::uint64_t wait_for_change(const std::string& name,
+                                  std::uint64_t commits,
+                                  std::chrono::milliseconds wait) override;
 
-    sync_report connect(const std::string& name, const std::string& url, const connect_options& options) override;
-    sync_report clone(const std::string& url, const std::string& name, const connect_options& options) override;
+    sync_report connect(const std::string& name,
+                        const std::string& url,
+                        const connect_options& options) override;
+    sync_report clone(const std::string& url,
+                      const std::string& name,
+                      const connect_options& options) override;
     void serve(const std::string& listen,
                const std::function<void(const std::string& address)>& bound,
                const std::function<bool()>& keep_going) override;
 
-    std::uint64_t verify(const std::string& name,
-                         const std::function<void(const std::string& problem)>& problem,
-                         const std::function<void(std::uint64_t done, std::uint64_t all)>& progress) override;
+    std::uint64_t verify(
+        const std::string& name,
+        const std::function<void(const std::string& problem)>& problem,
+        const std::function<void(std::uint64_t done, std::uint64_t all)>& progress) override;
 
 private:
     peer_node& node_;

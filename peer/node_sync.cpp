@@ -1,13 +1,13 @@
 /// Connecting to peers and serving them, on the thread of the caller.
+#include "tributary/peer/node_stage.hpp"
+#include "tributary/store/memory_kv.hpp"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <random>
 #include <utility>
-
-#include "tributary/peer/node_stage.hpp"
-#include "tributary/store/memory_kv.hpp"
 
 namespace tributary {
 
@@ -18,22 +18,30 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds beat(100);
 constexpr double backoff_first_s = 0.5, backoff_max_s = 30;
-/// How often a sync that is not to follow takes up a connection that broke off while it was getting somewhere.
+/// How often a sync that is not to follow takes up a connection that broke off while it was getting
+/// somewhere.
 constexpr int resumes_max = 5;
 const std::string remote_mark = "remote";
 const std::string sync_mark = "status/last sync";
 
-std::string time_text() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
+std::string time_text() {
+    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
 
 /// Whether trying the same again later may go better.
-bool is_passing(errc code) { return code == errc::unavailable || code == errc::io || code == errc::no_space || code == errc::canceled; }
+bool is_passing(errc code) {
+    return code == errc::unavailable || code == errc::io || code == errc::no_space ||
+           code == errc::canceled;
+}
 
 /// Doubles from 0.5 s to 30 s; the jitter keeps many clients of a server that restarts apart.
 class backoff {
 public:
     milliseconds next() {
-        const double seconds = std::min(backoff_max_s, backoff_first_s * static_cast<double>(1u << std::min(failures_++, 10)));
-        return milliseconds(static_cast<int>(1000 * seconds * std::uniform_real_distribution(0.75, 1.25)(random_)));
+        const double seconds = std::min(
+            backoff_max_s, backoff_first_s * static_cast<double>(1u << std::min(failures_++, 10)));
+        return milliseconds(
+            static_cast<int>(1000 * seconds * std::uniform_real_distribution(0.75, 1.25)(random_)));
     }
     void reset() { failures_ = 0; }
 
@@ -50,7 +58,8 @@ public:
         want_.live = options_.follow;
     }
 
-    /// Errors: those of the peer and of the way there; canceled if `keep_going` said no before it was up to date.
+    /// Errors: those of the peer and of the way there; canceled if `keep_going` said no before it
+    /// was up to date.
     sync_report run() {
         const auto began = clock::now();
         while (!done_) {
@@ -60,11 +69,13 @@ public:
             const bool moved = total_.commits_in + total_.commits_out > before;
             if (moved || caught_up_) pause_.reset();
             note("failed: " + failure_.reason);
-            const bool again = is_passing(failure_.code) && (options_.follow || (moved && resumes_++ < resumes_max));
+            const bool again = is_passing(failure_.code) &&
+                               (options_.follow || (moved && resumes_++ < resumes_max));
             if (!again) throw error(failure_.code, failure_.reason);
             wait();
         }
-        if (!caught_up_ && !options_.follow) throw error(errc::canceled, "stopped before it was up to date; run it again to go on");
+        if (!caught_up_ && !options_.follow)
+            throw error(errc::canceled, "stopped before it was up to date; run it again to go on");
         return report(began);
     }
 
@@ -78,7 +89,10 @@ private:
         auto next_beat = clock::now() + beat;
         try {
             while (open && !done_) {
-                if (auto event = d->next(std::max(milliseconds(0), std::chrono::ceil<milliseconds>(next_beat - clock::now())))) open = take(*event);
+                if (auto event = d->next(
+                        std::max(milliseconds(0),
+                                 std::chrono::ceil<milliseconds>(next_beat - clock::now()))))
+                    open = take(*event);
                 now_ = d->counters();
                 if (clock::now() < next_beat) continue;
                 next_beat = clock::now() + beat;
@@ -97,17 +111,26 @@ private:
     /// False when the connection is over.
     bool take(hub_event& event) {
         switch (event.what) {
-            case hub_event::kind::authenticated: state_ = "fetching"; break;
-            case hub_event::kind::offers: break;
-            case hub_event::kind::cloned: want_.handle = event.handle; break;
+            case hub_event::kind::authenticated:
+                state_ = "fetching";
+                break;
+            case hub_event::kind::offers:
+                break;
+            case hub_event::kind::cloned:
+                want_.handle = event.handle;
+                break;
             case hub_event::kind::caught_up:
                 caught_up_ = true;
                 state_ = "live";
                 pause_.reset();
-                if (!options_.follow) done_ = true;
-                else note("live");
+                if (!options_.follow)
+                    done_ = true;
+                else
+                    note("live");
                 break;
-            case hub_event::kind::closed: failure_ = std::move(event); return false;
+            case hub_event::kind::closed:
+                failure_ = std::move(event);
+                return false;
         }
         return true;
     }
@@ -126,8 +149,10 @@ private:
         while (!done_ && clock::now() < until) {
             const auto left = std::chrono::ceil<std::chrono::seconds>(until - clock::now());
             state_ = fmt::format("waiting {} s: {}", left.count(), failure_.reason);
-            if (!going_on()) done_ = true;
-            else std::this_thread::sleep_for(beat);
+            if (!going_on())
+                done_ = true;
+            else
+                std::this_thread::sleep_for(beat);
         }
     }
 
@@ -170,7 +195,9 @@ private:
         r.control_bytes = total_.control_bytes;
         r.round_trips = total_.round_trips;
         r.seconds = std::chrono::duration<double>(clock::now() - began).count();
-        if (want_.handle) r.heads = node_.read([&](commit_store& store) { return store.state(*want_.handle).heads; });
+        if (want_.handle)
+            r.heads =
+                node_.read([&](commit_store& store) { return store.state(*want_.handle).heads; });
         return r;
     }
 
@@ -188,12 +215,21 @@ private:
 };
 
 /// What the peer offers. Errors: as the connection's.
-std::vector<hub_offer> ask_offers(peer_node& n, const peer_url& to, const std::function<bool()>& keep_going) {
+std::vector<hub_offer> ask_offers(peer_node& n,
+                                  const peer_url& to,
+                                  const std::function<bool()>& keep_going) {
     auto [c, d] = n.dial(to, {}, true);
     std::optional<hub_event> event;
     do {
         event = d->next(beat);
-        if (!event && !keep_going()) event = hub_event{hub_event::kind::closed, c, {}, 0, {}, errc::canceled, "stopped before the peer answered"};
+        if (!event && !keep_going())
+            event = hub_event{hub_event::kind::closed,
+                              c,
+                              {},
+                              0,
+                              {},
+                              errc::canceled,
+                              "stopped before the peer answered"};
     } while (!event || event->what == hub_event::kind::authenticated);
     n.hang_up(c);
     if (event->what != hub_event::kind::offers) throw error(event->code, event->reason);
@@ -206,31 +242,46 @@ crdt_id find_offer(const std::vector<hub_offer>& offers, const peer_url& at) {
         if (o.name == at.path) return o.id;
         names += (names.empty() ? "" : ", ") + o.name;
     }
-    const std::string offered = names.empty() ? "it offers nothing to this identity" : "it offers: " + names;
-    if (at.path.empty()) throw error(errc::bad_input, "which CRDT of " + at.origin() + "? Give " + at.origin() + "/NAME; " + offered);
+    const std::string offered =
+        names.empty() ? "it offers nothing to this identity" : "it offers: " + names;
+    if (at.path.empty())
+        throw error(errc::bad_input,
+                    "which CRDT of " + at.origin() + "? Give " + at.origin() + "/NAME; " + offered);
     throw error(errc::not_found, at.origin() + " has no CRDT \"" + at.path + "\"; " + offered);
 }
 
 }  // namespace
 
-sync_report node_stage::connect(const std::string& name, const std::string& url, const connect_options& options) {
+sync_report node_stage::connect(const std::string& name,
+                                const std::string& url,
+                                const connect_options& options) {
     want w;
     std::string address = url;
     node_.read([&](commit_store& store) {
         w.handle = require_crdt(store, name);
         if (address.empty()) address = store.mark(*w.handle, remote_mark).value_or("");
     });
-    if (address.empty()) throw error(errc::misuse, "\"" + name + "\" was not synced with a peer before; give the URL of one, ws://HOST:PORT");
+    if (address.empty())
+        throw error(
+            errc::misuse,
+            "\"" + name +
+                "\" was not synced with a peer before; give the URL of one, ws://HOST:PORT");
     peer_url to = parse_peer_url(address);
     w.remote = to.path;
     return sync_run(node_, std::move(to), std::move(w), options).run();
 }
 
-sync_report node_stage::clone(const std::string& url, const std::string& name, const connect_options& options) {
+sync_report node_stage::clone(const std::string& url,
+                              const std::string& name,
+                              const connect_options& options) {
     peer_url to = parse_peer_url(url);
     const bool by_address = to.path.starts_with("trib:");
-    auto keep_going = [&] { return !node_.stopping() && (!options.keep_going || options.keep_going({0, 0, 0, 0, "connecting"})); };
-    const crdt_id id = by_address ? parse_address(to.path) : find_offer(ask_offers(node_, to, keep_going), to);
+    auto keep_going = [&] {
+        return !node_.stopping() &&
+               (!options.keep_going || options.keep_going({0, 0, 0, 0, "connecting"}));
+    };
+    const crdt_id id =
+        by_address ? parse_address(to.path) : find_offer(ask_offers(node_, to, keep_going), to);
 
     want w;
     w.remote = address_of(id);
@@ -239,7 +290,9 @@ sync_report node_stage::clone(const std::string& url, const std::string& name, c
     node_.read([&](commit_store& store) {
         w.handle = store.find_id(id);
         if (!w.handle && !w.clone_as.empty() && store.find_name(w.clone_as))
-            throw error(errc::exists, "there is another CRDT named \"" + w.clone_as + "\" here; clone it under another name");
+            throw error(errc::exists,
+                        "there is another CRDT named \"" + w.clone_as +
+                            "\" here; clone it under another name");
     });
     return sync_run(node_, std::move(to), std::move(w), options).run();
 }
@@ -257,7 +310,8 @@ void node_stage::serve(const std::string& listen,
                        const std::function<bool()>& keep_going) {
     const auto [host, port] = parse_listen(listen);
     struct open_listener {
-        open_listener(peer_node& n, const std::string& h, const std::string& p) : node(n), at(n.listen(h, p)) {}
+        open_listener(peer_node& n, const std::string& h, const std::string& p)
+            : node(n), at(n.listen(h, p)) {}
         ~open_listener() { node.stop_listening(at.id); }
         peer_node& node;
         websocket_shell::listening at;

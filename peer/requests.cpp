@@ -1,8 +1,8 @@
 #include "tributary/peer/requests.hpp"
 
-#include <map>
-
 #include "tributary/peer/requests_codec.hpp"
+
+#include <map>
 
 namespace tributary {
 
@@ -35,17 +35,22 @@ answerer plain(R (stage::*method)(A...)) {
     };
 }
 
-using read_method = std::vector<commit_view> (stage::*)(const std::string&, std::uint64_t, std::size_t, bool);
+using read_method = std::vector<commit_view> (stage::*)(const std::string&,
+                                                        std::uint64_t,
+                                                        std::size_t,
+                                                        bool);
 
 answerer reading(read_method method) {
     return [method](stage& s, value args, const emitter&) -> value {
-        auto [name, at, bytes_max, bodies] = unpack_all<std::string, std::uint64_t, std::size_t, bool>(std::move(args));
+        auto [name, at, bytes_max, bodies] =
+            unpack_all<std::string, std::uint64_t, std::size_t, bool>(std::move(args));
         return pack((s.*method)(name, at, std::min(bytes_max, answer_bytes_max), bodies));
     };
 }
 
 value wait_for_change(stage& s, value args, const emitter& emit) {
-    auto [name, commits, wait] = unpack_all<std::string, std::uint64_t, std::chrono::milliseconds>(std::move(args));
+    auto [name, commits, wait] =
+        unpack_all<std::string, std::uint64_t, std::chrono::milliseconds>(std::move(args));
     for (;;) {
         const std::uint64_t now = s.wait_for_change(name, commits, std::min(wait, beat));
         wait -= std::min(wait, beat);
@@ -70,7 +75,10 @@ value clone(stage& s, value args, const emitter& emit) {
 value serve(stage& s, value args, const emitter& emit) {
     auto [listen] = unpack_all<std::string>(std::move(args));
     // The beats let the client say when to stop.
-    s.serve(listen, [&](const std::string& address) { emit(pack(address)); }, [&] { return emit(true); });
+    s.serve(
+        listen,
+        [&](const std::string& address) { emit(pack(address)); },
+        [&] { return emit(true); });
     return {};
 }
 
@@ -120,7 +128,9 @@ request_handler answer_requests(stage& s) {
         try {
             auto at = methods().find(method);
             if (at == methods().end())
-                throw error(errc::newer_version, "the process that has the store open does not know \"" + method + "\"; restart it with this version");
+                throw error(errc::newer_version,
+                            "the process that has the store open does not know \"" + method +
+                                "\"; restart it with this version");
             return vector{true, at->second(s, args, emit)};
         } catch (const error& e) {
             return vector{false, static_cast<int>(e.code()), blob{e.what()}};

@@ -1,9 +1,9 @@
+#include "tributary/peer/requests.hpp"
+#include "tributary/peer/requests_codec.hpp"
+
 #include <algorithm>
 #include <exception>
 #include <mutex>
-
-#include "tributary/peer/requests.hpp"
-#include "tributary/peer/requests_codec.hpp"
 
 namespace tributary {
 
@@ -20,51 +20,86 @@ constexpr std::size_t idle_max = 16;
 
 class remote_stage : public stage {
 public:
-    remote_stage(std::filesystem::path dir, std::unique_ptr<local_client> first) : dir_(std::move(dir)) {
+    remote_stage(std::filesystem::path dir, std::unique_ptr<local_client> first)
+        : dir_(std::move(dir)) {
         idle_.push_back({std::move(first), clock::now()});
     }
 
     public_key key() override { return read<public_key>("key"); }
-    crdt_id create(const std::string& name, const std::string& owner) override { return write<crdt_id>("create", name, owner); }
-    crdt_id fork(const std::string& name, const std::string& to) override { return write<crdt_id>("fork", name, to); }
-    commit_id pull(const std::string& name, const std::string& from) override { return write<commit_id>("pull", name, from); }
+    crdt_id create(const std::string& name, const std::string& owner) override {
+        return write<crdt_id>("create", name, owner);
+    }
+    crdt_id fork(const std::string& name, const std::string& to) override {
+        return write<crdt_id>("fork", name, to);
+    }
+    commit_id pull(const std::string& name, const std::string& from) override {
+        return write<commit_id>("pull", name, from);
+    }
     std::vector<crdt_summary> list() override { return read<std::vector<crdt_summary>>("list"); }
-    crdt_summary summary(const std::string& name) override { return read<crdt_summary>("summary", name); }
-    void grant(const std::string& name, const public_key& key, const std::string& member) override { write<void>("grant", name, key, member); }
+    crdt_summary summary(const std::string& name) override {
+        return read<crdt_summary>("summary", name);
+    }
+    void grant(const std::string& name, const public_key& key, const std::string& member) override {
+        write<void>("grant", name, key, member);
+    }
 
-    commit_id transact(const std::string& name, const std::vector<op>& ops, const std::vector<mark>& marks) override {
+    commit_id transact(const std::string& name,
+                       const std::vector<op>& ops,
+                       const std::vector<mark>& marks) override {
         return write<commit_id>("transact", name, ops, marks);
     }
-    commit_id transact_encoded(const std::string& name, std::vector<bytes> ops, const std::vector<mark>& marks) override {
+    commit_id transact_encoded(const std::string& name,
+                               std::vector<bytes> ops,
+                               const std::vector<mark>& marks) override {
         return write<commit_id>("transact", name, ops, marks);
     }
-    commit_id merge(const std::string& name, const std::vector<commit_id>& order, const std::vector<op>& corrections) override {
+    commit_id merge(const std::string& name,
+                    const std::vector<commit_id>& order,
+                    const std::vector<op>& corrections) override {
         return write<commit_id>("merge", name, order, corrections);
     }
-    conflict_summary conflicts(const std::string& name) override { return read<conflict_summary>("conflicts", name); }
+    conflict_summary conflicts(const std::string& name) override {
+        return read<conflict_summary>("conflicts", name);
+    }
 
-    void put_marks(const std::string& name, const std::vector<mark>& marks) override { write<void>("put-marks", name, marks); }
+    void put_marks(const std::string& name, const std::vector<mark>& marks) override {
+        write<void>("put-marks", name, marks);
+    }
     std::optional<bytes> get_mark(const std::string& name, const std::string& key) override {
         return read<std::optional<bytes>>("get-mark", name, key);
     }
 
-    std::vector<commit_view> read_arrival(const std::string& name, std::uint64_t number, std::size_t bytes_max, bool bodies) override {
+    std::vector<commit_view> read_arrival(const std::string& name,
+                                          std::uint64_t number,
+                                          std::size_t bytes_max,
+                                          bool bodies) override {
         return read<std::vector<commit_view>>("read-arrival", name, number, bytes_max, bodies);
     }
-    std::vector<commit_view> read_linear(const std::string& name, std::uint64_t position, std::size_t bytes_max, bool bodies) override {
+    std::vector<commit_view> read_linear(const std::string& name,
+                                         std::uint64_t position,
+                                         std::size_t bytes_max,
+                                         bool bodies) override {
         return read<std::vector<commit_view>>("read-linear", name, position, bytes_max, bodies);
     }
-    std::optional<commit_view> find(const std::string& name, const commit_id& id, bool body) override {
+    std::optional<commit_view> find(const std::string& name,
+                                    const commit_id& id,
+                                    bool body) override {
         return read<std::optional<commit_view>>("find", name, id, body);
     }
-    std::uint64_t wait_for_change(const std::string& name, std::uint64_t commits, std::chrono::milliseconds wait) override {
+    std::uint64_t wait_for_change(const std::string& name,
+                                  std::uint64_t commits,
+                                  std::chrono::milliseconds wait) override {
         return read<std::uint64_t>("wait-for-change", name, commits, wait);
     }
 
-    sync_report connect(const std::string& name, const std::string& url, const connect_options& options) override {
+    sync_report connect(const std::string& name,
+                        const std::string& url,
+                        const connect_options& options) override {
         return sync("connect", pack_all(name, url, options.follow), options);
     }
-    sync_report clone(const std::string& url, const std::string& name, const connect_options& options) override {
+    sync_report clone(const std::string& url,
+                      const std::string& name,
+                      const connect_options& options) override {
         return sync("clone", pack_all(url, name, options.follow), options);
     }
 
@@ -78,11 +113,13 @@ public:
         });
     }
 
-    std::uint64_t verify(const std::string& name,
-                         const std::function<void(const std::string&)>& problem,
-                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) override {
+    std::uint64_t verify(
+        const std::string& name,
+        const std::function<void(const std::string&)>& problem,
+        const std::function<void(std::uint64_t, std::uint64_t)>& progress) override {
         value result = ask("verify", pack_all(name), false, [&](value part) {
-            if (part.as<vector>().size() == 1) return problem(std::get<0>(unpack_all<std::string>(std::move(part))));
+            if (part.as<vector>().size() == 1)
+                return problem(std::get<0>(unpack_all<std::string>(std::move(part))));
             auto [done, all] = unpack_all<std::uint64_t, std::uint64_t>(std::move(part));
             progress(done, all);
         });
@@ -112,7 +149,8 @@ private:
             return !options.keep_going || options.keep_going(last);
         });
         if (result) return unpack<sync_report>(std::move(*result));
-        if (!options.follow) throw error(errc::canceled, "stopped before it was up to date; run it again to go on");
+        if (!options.follow)
+            throw error(errc::canceled, "stopped before it was up to date; run it again to go on");
         sync_report r;
         r.commits_in = last.commits_in;
         r.commits_out = last.commits_out;
@@ -120,8 +158,11 @@ private:
         return r;
     }
 
-    /// The result, or nothing once `part` said to stop: then the connection is cut, which stops the other side.
-    std::optional<value> ask_until(const std::string& method, value args, const std::function<bool(value)>& part) {
+    /// The result, or nothing once `part` said to stop: then the connection is cut, which stops the
+    /// other side.
+    std::optional<value> ask_until(const std::string& method,
+                                   value args,
+                                   const std::function<bool(value)>& part) {
         bool stopped = false;
         connection c = lease(true);
         auto on_part = [&](const value& v) {
@@ -149,7 +190,10 @@ private:
         return open_answer(std::move(answer));
     }
 
-    static value ask_on(connection& c, const std::string& method, const value& args, const std::function<void(const value&)>& part) {
+    static value ask_on(connection& c,
+                        const std::string& method,
+                        const value& args,
+                        const std::function<void(const value&)>& part) {
         try {
             return c.client->call(method, args, part);
         } catch (const error& e) {
@@ -200,7 +244,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<stage> make_remote_stage(const std::filesystem::path& dir, std::unique_ptr<local_client> first) {
+std::unique_ptr<stage> make_remote_stage(const std::filesystem::path& dir,
+                                         std::unique_ptr<local_client> first) {
     return std::make_unique<remote_stage>(dir, std::move(first));
 }
 

@@ -1,12 +1,13 @@
-/// Arguments and results of stage calls as values, for the local socket. Both ends are the same program, so this is no format that lasts.
+/// Arguments and results of stage calls as values, for the local socket. Both ends are the same
+/// program, so this is no format that lasts.
 #pragma once
+
+#include "tributary/peer/stage.hpp"
 
 #include <chrono>
 #include <concepts>
 #include <tuple>
 #include <utility>
-
-#include "tributary/peer/stage.hpp"
 
 namespace tributary::requests {
 
@@ -15,38 +16,46 @@ concept is_a = std::same_as<std::remove_const_t<S>, T>;
 
 // The fields of each struct that travels, in order.
 auto fields(is_a<crdt_summary> auto& s) {
-    return std::tie(s.name, s.id, s.type, s.heads, s.current, s.commits, s.ops, s.linear_length, s.status);
+    return std::tie(
+        s.name, s.id, s.type, s.heads, s.current, s.commits, s.ops, s.linear_length, s.status);
 }
 auto fields(is_a<commit_view> auto& s) {
-    return std::tie(s.at, s.id, s.header, s.author_name, s.body, s.is_signed, s.linearized, s.mainline);
+    return std::tie(
+        s.at, s.id, s.header, s.author_name, s.body, s.is_signed, s.linearized, s.mainline);
 }
 auto fields(is_a<sync_report> auto& s) {
-    return std::tie(s.commits_in, s.commits_out, s.payload_bytes, s.control_bytes, s.round_trips, s.seconds, s.heads);
+    return std::tie(s.commits_in,
+                    s.commits_out,
+                    s.payload_bytes,
+                    s.control_bytes,
+                    s.round_trips,
+                    s.seconds,
+                    s.heads);
 }
 auto fields(is_a<sync_progress> auto& s) {
     return std::tie(s.commits_in, s.commits_out, s.commits_in_expected, s.bytes, s.state);
 }
-auto fields(is_a<conflict_summary::side> auto& s) {
-    return std::tie(s.head, s.commits);
-}
-auto fields(is_a<conflict_summary> auto& s) {
-    return std::tie(s.fork_points, s.sides);
-}
-auto fields(is_a<mark> auto& s) {
-    return std::tie(s.key, s.val);
-}
+auto fields(is_a<conflict_summary::side> auto& s) { return std::tie(s.head, s.commits); }
+auto fields(is_a<conflict_summary> auto& s) { return std::tie(s.fork_points, s.sides); }
+auto fields(is_a<mark> auto& s) { return std::tie(s.key, s.val); }
 
 template <class T>
-concept fielded = requires(T& t) { fields(t); };
+concept fielded = requires(T& t) {
+    fields(t);
+};
 
 template <class T>
 struct codec;
 
 /// Consumes the value it reads from, so that bytes are moved and not copied.
 template <class T>
-T unpack(value v) { return codec<T>::unpack(std::move(v)); }
+T unpack(value v) {
+    return codec<T>::unpack(std::move(v));
+}
 template <class T>
-value pack(const T& t) { return codec<T>::pack(t); }
+value pack(const T& t) {
+    return codec<T>::pack(t);
+}
 
 template <class... T>
 value pack_all(const T&... t) {
@@ -58,10 +67,12 @@ value pack_all(const T&... t) {
 template <class... T>
 std::tuple<T...> unpack_all(value v) {
     vector& items = v.as<vector>();
-    if (items.size() != sizeof...(T)) throw error(errc::bad_input, "a request with another number of arguments than expected");
+    if (items.size() != sizeof...(T))
+        throw error(errc::bad_input, "a request with another number of arguments than expected");
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
         return std::tuple<T...>{unpack<T>(std::move(items[I]))...};
-    }(std::index_sequence_for<T...>{});
+    }
+    (std::index_sequence_for<T...>{});
 }
 
 template <>
@@ -103,11 +114,15 @@ struct codec<op> {
 template <>
 struct codec<std::chrono::milliseconds> {
     static value pack(std::chrono::milliseconds t) { return static_cast<std::int64_t>(t.count()); }
-    static std::chrono::milliseconds unpack(value v) { return std::chrono::milliseconds(v.as<std::int64_t>()); }
+    static std::chrono::milliseconds unpack(value v) {
+        return std::chrono::milliseconds(v.as<std::int64_t>());
+    }
 };
 template <class T>
 struct codec<std::optional<T>> {
-    static value pack(const std::optional<T>& t) { return t ? value(vector{requests::pack(*t)}) : value(); }
+    static value pack(const std::optional<T>& t) {
+        return t ? value(vector{requests::pack(*t)}) : value();
+    }
     static std::optional<T> unpack(value v) {
         if (v.is_nil()) return std::nullopt;
         return std::get<0>(unpack_all<T>(std::move(v)));
@@ -142,7 +157,8 @@ struct codec<T> {
     }
     static T unpack(value v) {
         T t{};
-        std::apply([&]<class... F>(F&... f) { std::tie(f...) = unpack_all<F...>(std::move(v)); }, fields(t));
+        std::apply([&]<class... F>(F&... f) { std::tie(f...) = unpack_all<F...>(std::move(v)); },
+                   fields(t));
         return t;
     }
 };

@@ -1,10 +1,10 @@
 #include "tributary/peer/stage.hpp"
 
-#include <mutex>
-#include <thread>
-
 #include "tributary/peer/node_stage.hpp"
 #include "tributary/peer/requests.hpp"
+
+#include <mutex>
+#include <thread>
 
 namespace tributary {
 
@@ -20,7 +20,9 @@ constexpr std::chrono::milliseconds listen_retry(50);
 class owner_stage : public node_stage {
 public:
     explicit owner_stage(std::unique_ptr<peer_node> n, const std::filesystem::path& dir)
-        : node_stage(*n), node_(std::move(n)), server_(std::make_unique<local_server>(dir, answer_requests(*this))) {}
+        : node_stage(*n),
+          node_(std::move(n)),
+          server_(std::make_unique<local_server>(dir, answer_requests(*this))) {}
     ~owner_stage() override {
         // Long calls of clients end first, else the server would wait for them.
         node_->stop();
@@ -32,7 +34,8 @@ private:
     std::unique_ptr<local_server> server_;
 };
 
-/// The owner's stage or a remote one, whichever there is; changes from one to another when an owner leaves.
+/// The owner's stage or a remote one, whichever there is; changes from one to another when an owner
+/// leaves.
 class shared_stage : public stage {
 public:
     explicit shared_stage(const std::filesystem::path& dir) : dir_(dir), now_(reopen()) {}
@@ -58,16 +61,23 @@ public:
     void grant(const std::string& name, const public_key& key, const std::string& member) override {
         writing([&](stage& s) { s.grant(name, key, member); });
     }
-    commit_id transact(const std::string& name, const std::vector<op>& ops, const std::vector<mark>& marks) override {
+    commit_id transact(const std::string& name,
+                       const std::vector<op>& ops,
+                       const std::vector<mark>& marks) override {
         return writing([&](stage& s) { return s.transact(name, ops, marks); });
     }
-    commit_id transact_encoded(const std::string& name, std::vector<bytes> ops, const std::vector<mark>& marks) override {
+    commit_id transact_encoded(const std::string& name,
+                               std::vector<bytes> ops,
+                               const std::vector<mark>& marks) override {
         auto s = current();
         // The owner takes the ops as they are; only a call that may have to be repeated keeps them.
-        if (dynamic_cast<owner_stage*>(s.get())) return s->transact_encoded(name, std::move(ops), marks);
+        if (dynamic_cast<owner_stage*>(s.get()))
+            return s->transact_encoded(name, std::move(ops), marks);
         return writing([&](stage& remote) { return remote.transact_encoded(name, ops, marks); });
     }
-    commit_id merge(const std::string& name, const std::vector<commit_id>& order, const std::vector<op>& corrections) override {
+    commit_id merge(const std::string& name,
+                    const std::vector<commit_id>& order,
+                    const std::vector<op>& corrections) override {
         return writing([&](stage& s) { return s.merge(name, order, corrections); });
     }
     conflict_summary conflicts(const std::string& name) override {
@@ -80,29 +90,44 @@ public:
     std::optional<bytes> get_mark(const std::string& name, const std::string& key) override {
         return reading([&](stage& s) { return s.get_mark(name, key); });
     }
-    std::vector<commit_view> read_arrival(const std::string& name, std::uint64_t number, std::size_t bytes_max, bool bodies) override {
+    std::vector<commit_view> read_arrival(const std::string& name,
+                                          std::uint64_t number,
+                                          std::size_t bytes_max,
+                                          bool bodies) override {
         return reading([&](stage& s) { return s.read_arrival(name, number, bytes_max, bodies); });
     }
-    std::vector<commit_view> read_linear(const std::string& name, std::uint64_t position, std::size_t bytes_max, bool bodies) override {
+    std::vector<commit_view> read_linear(const std::string& name,
+                                         std::uint64_t position,
+                                         std::size_t bytes_max,
+                                         bool bodies) override {
         return reading([&](stage& s) { return s.read_linear(name, position, bytes_max, bodies); });
     }
-    std::optional<commit_view> find(const std::string& name, const commit_id& id, bool body) override {
+    std::optional<commit_view> find(const std::string& name,
+                                    const commit_id& id,
+                                    bool body) override {
         return reading([&](stage& s) { return s.find(name, id, body); });
     }
-    std::uint64_t wait_for_change(const std::string& name, std::uint64_t commits, std::chrono::milliseconds wait) override {
+    std::uint64_t wait_for_change(const std::string& name,
+                                  std::uint64_t commits,
+                                  std::chrono::milliseconds wait) override {
         return reading([&](stage& s) { return s.wait_for_change(name, commits, wait); });
     }
-    std::uint64_t verify(const std::string& name,
-                         const std::function<void(const std::string&)>& problem,
-                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) override {
+    std::uint64_t verify(
+        const std::string& name,
+        const std::function<void(const std::string&)>& problem,
+        const std::function<void(std::uint64_t, std::uint64_t)>& progress) override {
         return reading([&](stage& s) { return s.verify(name, problem, progress); });
     }
 
     // What these do can be taken up where it was broken off.
-    sync_report connect(const std::string& name, const std::string& url, const connect_options& options) override {
+    sync_report connect(const std::string& name,
+                        const std::string& url,
+                        const connect_options& options) override {
         return reading([&](stage& s) { return s.connect(name, url, options); });
     }
-    sync_report clone(const std::string& url, const std::string& name, const connect_options& options) override {
+    sync_report clone(const std::string& url,
+                      const std::string& name,
+                      const connect_options& options) override {
         return reading([&](stage& s) { return s.clone(url, name, options); });
     }
 
@@ -124,7 +149,9 @@ public:
                     throw;
                 } catch (const error& e) {
                     // The owner that left had this address a moment ago.
-                    if (!known || e.code() != errc::unavailable || clock::now() > until || !keep_going()) throw;
+                    if (!known || e.code() != errc::unavailable || clock::now() > until ||
+                        !keep_going())
+                        throw;
                     std::this_thread::sleep_for(listen_retry);
                 }
             }
@@ -133,8 +160,9 @@ public:
 
 private:
     std::shared_ptr<stage> reopen() const {
-        auto [owner, client] = open_or_connect<stage>(
-            dir_, [&]() -> std::unique_ptr<stage> { return std::make_unique<owner_stage>(std::make_unique<peer_node>(dir_), dir_); });
+        auto [owner, client] = open_or_connect<stage>(dir_, [&]() -> std::unique_ptr<stage> {
+            return std::make_unique<owner_stage>(std::make_unique<peer_node>(dir_), dir_);
+        });
         if (owner) return std::move(owner);
         return make_remote_stage(dir_, std::move(client));
     }
@@ -151,9 +179,13 @@ private:
     }
 
     template <class F>
-    std::invoke_result_t<const F&, stage&> reading(const F& f) { return call(f, false); }
+    std::invoke_result_t<const F&, stage&> reading(const F& f) {
+        return call(f, false);
+    }
     template <class F>
-    std::invoke_result_t<const F&, stage&> writing(const F& f) { return call(f, true); }
+    std::invoke_result_t<const F&, stage&> writing(const F& f) {
+        return call(f, true);
+    }
 
     template <class F>
     std::invoke_result_t<const F&, stage&> call(const F& f, bool once) {
@@ -175,6 +207,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<stage> stage::open(const std::filesystem::path& dir) { return std::make_unique<shared_stage>(dir); }
+std::unique_ptr<stage> stage::open(const std::filesystem::path& dir) {
+    return std::make_unique<shared_stage>(dir);
+}
 
 }  // namespace tributary

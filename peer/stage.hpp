@@ -1,14 +1,20 @@
-/// The API an application writes through: a replica in a directory, opened in this process or reached in the one that has it.
+/// The API an application writes through: a replica in a directory, opened in this process or
+/// reached in the one that has it.
 ///
 ///     auto s = stage::open("/var/lib/tweets");
 ///     s->create("tweets");
 ///     s->transact("tweets", {{symbol{"add-tweet"}, tweet}});
 ///     s->connect("tweets", "ws://collector:9095", {.follow = true});
 ///
-/// Everything blocks until it is done (for writes: durable). A CRDT is named by its local name or its address. If the process that has the replica open goes away,
-/// the next call finds another or opens it here; calls that only read are repeated unseen, a write that was under way throws errc::unavailable: it may or may
-/// not have happened, and its marks tell. Log lines go to the spdlog logger "tributary" if the application registered one. Thread rule: any thread.
+/// Everything blocks until it is done (for writes: durable). A CRDT is named by its local name or
+/// its address. If the process that has the replica open goes away, the next call finds another or
+/// opens it here; calls that only read are repeated unseen, a write that was under way throws
+/// errc::unavailable: it may or may not have happened, and its marks tell. Log lines go to the
+/// spdlog logger "tributary" if the application registered one. Thread rule: any thread.
 #pragma once
+
+#include "tributary/crdt/commit.hpp"
+#include "tributary/store/commit_store.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -17,9 +23,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "tributary/crdt/commit.hpp"
-#include "tributary/store/commit_store.hpp"
 
 namespace tributary {
 
@@ -31,33 +34,37 @@ struct crdt_summary {
     std::vector<commit_id> heads;
     std::optional<commit_id> current;
     std::uint64_t commits = 0, ops = 0, linear_length = 0;
-    std::vector<std::pair<std::string, std::string>> status;  ///< last collect, last sync, ..., as texts by name
+    /// Last collect, last sync, ..., as texts by name.
+    std::vector<std::pair<std::string, std::string>> status;
 };
 
 /// A commit as readers see it.
 struct commit_view {
-    std::uint64_t at = 0;  ///< number in the arrival log (from 1), or position in the linear log (from 0)
+    /// Number in the arrival log (from 1), or position in the linear log (from 0).
+    std::uint64_t at = 0;
     commit_id id;
     commit_header header;
     std::string author_name;
-    bytes body;            ///< empty unless asked for
+    bytes body;  ///< empty unless asked for
     bool is_signed = false;
     bool linearized = true;
-    bool mainline = false; ///< of the linear log: the log up to here is what this commit alone decides
+    /// Of the linear log: the log up to here is what this commit alone decides.
+    bool mainline = false;
 };
 
 struct sync_report {
     std::uint64_t commits_in = 0, commits_out = 0;
-    std::uint64_t payload_bytes = 0;   ///< headers, signatures, bodies and blobs
-    std::uint64_t control_bytes = 0;   ///< all other bytes after authentication
-    std::uint64_t round_trips = 0;     ///< after authentication
+    std::uint64_t payload_bytes = 0;  ///< headers, signatures, bodies and blobs
+    std::uint64_t control_bytes = 0;  ///< all other bytes after authentication
+    std::uint64_t round_trips = 0;    ///< after authentication
     double seconds = 0;
-    std::vector<commit_id> heads;      ///< here, afterwards
+    std::vector<commit_id> heads;  ///< here, afterwards
 };
 
 struct sync_progress {
     std::uint64_t commits_in = 0, commits_out = 0, commits_in_expected = 0, bytes = 0;
-    std::string state;  ///< "connecting", "fetching", "live", "waiting 3 s: connection refused", ...
+    /// "connecting", "fetching", "live", "waiting 3 s: connection refused", ...
+    std::string state;
 };
 
 struct offer {
@@ -73,16 +80,17 @@ struct conflict_summary {
         commit_id head;
         std::vector<commit_view> commits;  ///< since the fork point, oldest first
     };
-    std::vector<commit_id> fork_points;    ///< lowest common ancestors of the heads
-    std::vector<side> sides;               ///< the current head's first
+    std::vector<commit_id> fork_points;  ///< lowest common ancestors of the heads
+    std::vector<side> sides;             ///< the current head's first
 };
 
 struct connect_options {
-    bool follow = false;                                           ///< stay live and reconnect, until `keep_going` says no
-    std::function<bool(const sync_progress&)> keep_going = {};     ///< called about ten times a second
+    bool follow = false;  ///< stay live and reconnect, until `keep_going` says no
+    std::function<bool(const sync_progress&)> keep_going = {};  ///< called about ten times a second
 };
 
-/// A record kept in the same batch as a commit: which part of a source it covers. What is under a key "status/WHAT" is shown by summaries as the text of WHAT.
+/// A record kept in the same batch as a commit: which part of a source it covers. What is under a
+/// key "status/WHAT" is shown by summaries as the text of WHAT.
 struct mark {
     std::string key;
     bytes val;
@@ -92,57 +100,89 @@ class stage {
 public:
     virtual ~stage() = default;
 
-    /// Opens `dir` (made on first use, with an identity), or connects to the process that has it. Errors: locked, newer_version, io.
+    /// Opens `dir` (made on first use, with an identity), or connects to the process that has it.
+    /// Errors: locked, newer_version, io.
     static std::unique_ptr<stage> open(const std::filesystem::path& dir);
 
     virtual public_key key() = 0;
 
-    /// A new CRDT of which this identity is the owner. With `owner_name` an opening commit gives the owner that name, which readers see where a key would be.
-    /// Errors: exists; bad_input (a name is 1 to 200 bytes without '/', control characters, or "trib:" at its front).
+    /// A new CRDT of which this identity is the owner. With `owner_name` an opening commit gives
+    /// the owner that name, which readers see where a key would be. Errors: exists; bad_input (a
+    /// name is 1 to 200 bytes without '/', control characters, or "trib:" at its front).
     virtual crdt_id create(const std::string& name, const std::string& owner_name = "") = 0;
-    /// A new CRDT with the history of `name`, which may then go its own way. Repeating one that was broken off finishes it.
+    /// A new CRDT with the history of `name`, which may then go its own way. Repeating one that was
+    /// broken off finishes it.
     virtual crdt_id fork(const std::string& name, const std::string& new_name) = 0;
-    /// Takes the commits of `from` (another CRDT here) up to its current head as a parent of a new commit on `name`'s current head.
-    /// Errors: misuse (`from` is empty or already part of `name`).
+    /// Takes the commits of `from` (another CRDT here) up to its current head as a parent of a new
+    /// commit on `name`'s current head. Errors: misuse (`from` is empty or already part of `name`).
     virtual commit_id pull(const std::string& name, const std::string& from) = 0;
     virtual std::vector<crdt_summary> list() = 0;
     virtual crdt_summary summary(const std::string& name) = 0;
-    virtual void grant(const std::string& name, const public_key& key, const std::string& member_name) = 0;
+    virtual void grant(const std::string& name,
+                       const public_key& key,
+                       const std::string& member_name) = 0;
 
     /// One commit of `ops` on the current head, durable when this returns; `marks` go down with it.
-    virtual commit_id transact(const std::string& name, const std::vector<op>& ops, const std::vector<mark>& marks = {}) = 0;
+    virtual commit_id transact(const std::string& name,
+                               const std::vector<op>& ops,
+                               const std::vector<mark>& marks = {}) = 0;
     /// The same for ops that are encoded already.
-    virtual commit_id transact_encoded(const std::string& name, std::vector<bytes> ops, const std::vector<mark>& marks = {}) = 0;
-    /// Joins heads: `order` gives the parents (all heads, current first, if empty); `corrections` are ops of the merge commit. Errors: conflict
+    virtual commit_id transact_encoded(const std::string& name,
+                                       std::vector<bytes> ops,
+                                       const std::vector<mark>& marks = {}) = 0;
+    /// Joins heads: `order` gives the parents (all heads, current first, if empty); `corrections`
+    /// are ops of the merge commit. Errors: conflict
     /// (`order` is not the set of heads), misuse (one head only).
-    virtual commit_id merge(const std::string& name, const std::vector<commit_id>& order = {}, const std::vector<op>& corrections = {}) = 0;
+    virtual commit_id merge(const std::string& name,
+                            const std::vector<commit_id>& order = {},
+                            const std::vector<op>& corrections = {}) = 0;
     virtual conflict_summary conflicts(const std::string& name) = 0;
 
     virtual void put_marks(const std::string& name, const std::vector<mark>& marks) = 0;
     virtual std::optional<bytes> get_mark(const std::string& name, const std::string& key) = 0;
 
-    /// Up to `bytes_max` of commits (at least one if there is one) of the arrival log from entry `number` (1 is the first), or the linear log from `position`.
-    virtual std::vector<commit_view> read_arrival(const std::string& name, std::uint64_t number, std::size_t bytes_max, bool bodies) = 0;
-    virtual std::vector<commit_view> read_linear(const std::string& name, std::uint64_t position, std::size_t bytes_max, bool bodies) = 0;
-    virtual std::optional<commit_view> find(const std::string& name, const commit_id& id, bool body) = 0;
-    /// Returns when `name` has other than `commits` commits or after `wait`; the number it has then.
-    virtual std::uint64_t wait_for_change(const std::string& name, std::uint64_t commits, std::chrono::milliseconds wait) = 0;
+    /// Up to `bytes_max` of commits (at least one if there is one) of the arrival log from entry
+    /// `number` (1 is the first), or the linear log from `position`.
+    virtual std::vector<commit_view> read_arrival(const std::string& name,
+                                                  std::uint64_t number,
+                                                  std::size_t bytes_max,
+                                                  bool bodies) = 0;
+    virtual std::vector<commit_view> read_linear(const std::string& name,
+                                                 std::uint64_t position,
+                                                 std::size_t bytes_max,
+                                                 bool bodies) = 0;
+    virtual std::optional<commit_view> find(const std::string& name,
+                                            const commit_id& id,
+                                            bool body) = 0;
+    /// Returns when `name` has other than `commits` commits or after `wait`; the number it has
+    /// then.
+    virtual std::uint64_t wait_for_change(const std::string& name,
+                                          std::uint64_t commits,
+                                          std::chrono::milliseconds wait) = 0;
 
-    /// Fetches and pushes what is new. `url`: ws://HOST:PORT; the last one used if empty. Resumes by itself; with follow it reconnects with back-off and jitter.
-    virtual sync_report connect(const std::string& name, const std::string& url, const connect_options& options = {}) = 0;
-    /// A new replica of ws://HOST:PORT/NAME-OR-ADDRESS under `name` (the peer's if empty), fetched up to now.
-    virtual sync_report clone(const std::string& url, const std::string& name, const connect_options& options = {}) = 0;
+    /// Fetches and pushes what is new. `url`: ws://HOST:PORT; the last one used if empty. Resumes
+    /// by itself; with follow it reconnects with back-off and jitter.
+    virtual sync_report connect(const std::string& name,
+                                const std::string& url,
+                                const connect_options& options = {}) = 0;
+    /// A new replica of ws://HOST:PORT/NAME-OR-ADDRESS under `name` (the peer's if empty), fetched
+    /// up to now.
+    virtual sync_report clone(const std::string& url,
+                              const std::string& name,
+                              const connect_options& options = {}) = 0;
     static std::vector<offer> offers(const std::string& url);
 
-    /// Serves peers on HOST:PORT until `keep_going` (called about ten times a second) says no; `bound` gets the real address first. One request thread serves
-    /// /health and /metrics on the same port.
+    /// Serves peers on HOST:PORT until `keep_going` (called about ten times a second) says no;
+    /// `bound` gets the real address first. One request thread serves /health and /metrics on the
+    /// same port.
     virtual void serve(const std::string& listen,
                        const std::function<void(const std::string& address)>& bound,
                        const std::function<bool()>& keep_going) = 0;
 
-    virtual std::uint64_t verify(const std::string& name,
-                                 const std::function<void(const std::string& problem)>& problem,
-                                 const std::function<void(std::uint64_t done, std::uint64_t all)>& progress) = 0;
+    virtual std::uint64_t verify(
+        const std::string& name,
+        const std::function<void(const std::string& problem)>& problem,
+        const std::function<void(std::uint64_t done, std::uint64_t all)>& progress) = 0;
 };
 
 }  // namespace tributary

@@ -1,8 +1,6 @@
-#include <utility>  // Boost 1.74 needs it first with g++ 12
-
+// This one first: it brings <utility>, which Boost 1.74 needs before its own headers.
 #include "tributary/peer/websocket.hpp"
 
-#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -11,10 +9,13 @@
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket.hpp>
 #include <boost/optional.hpp>
+
+#include <atomic>
 #include <deque>
 #include <map>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 
 namespace tributary {
 
@@ -29,7 +30,8 @@ namespace {
 
 /// Written bytes are reported in steps of at least this many, or when the outbox is empty.
 constexpr std::size_t report_step_bytes = 64u << 10;
-/// Beast masks what a client sends piece by piece in a buffer of this size; its default makes a system call every 4 KiB.
+/// Beast masks what a client sends piece by piece in a buffer of this size; its default makes a
+/// system call every 4 KiB.
 constexpr std::size_t mask_buffer_bytes = 128u << 10;
 constexpr auto accept_retry = std::chrono::milliseconds(100);
 
@@ -50,7 +52,8 @@ std::string why(const net_error& ec) { return ec.message(); }
 /// One connection, from the first connect or accept until it is gone.
 class link : public std::enable_shared_from_this<link> {
 public:
-    link(world& w, connection_id id, std::uint64_t listener) : world_(w), id_(id), listener_(listener), ws_(w.io), resolver_(w.io) {}
+    link(world& w, connection_id id, std::uint64_t listener)
+        : world_(w), id_(id), listener_(listener), ws_(w.io), resolver_(w.io) {}
     link(world& w, connection_id id, std::uint64_t listener, tcp::socket socket)
         : world_(w), id_(id), listener_(listener), ws_(std::move(socket)), resolver_(w.io) {}
 
@@ -59,11 +62,17 @@ public:
     void dial(const peer_url& to) {
         url_ = to;
         start_deadline();
-        resolver_.async_resolve(to.host, to.port, [self = shared_from_this()](net_error ec, tcp::resolver::results_type found) {
-            if (self->gone_) return;
-            if (ec) return self->fail(errc::unavailable, "cannot find the host of " + self->url_.origin() + ": " + why(ec));
-            self->connect(found);
-        });
+        resolver_.async_resolve(
+            to.host,
+            to.port,
+            [self = shared_from_this()](net_error ec, tcp::resolver::results_type found) {
+                if (self->gone_) return;
+                if (ec)
+                    return self->fail(
+                        errc::unavailable,
+                        "cannot find the host of " + self->url_.origin() + ": " + why(ec));
+                self->connect(found);
+            });
     }
 
     void accept() {
@@ -72,13 +81,15 @@ public:
         parser_.emplace();
         parser_->header_limit(8192);
         parser_->body_limit(64u << 10);
-        http::async_read(socket(), buffer_, *parser_, [self = shared_from_this()](net_error ec, std::size_t) {
-            if (self->gone_) return;
-            // Nobody was told of this connection yet, so nobody needs to be told that it was no HTTP.
-            if (ec) return self->drop();
-            if (ws::is_upgrade(self->parser_->get())) return self->upgrade();
-            self->serve_http();
-        });
+        http::async_read(
+            socket(), buffer_, *parser_, [self = shared_from_this()](net_error ec, std::size_t) {
+                if (self->gone_) return;
+                // Nobody was told of this connection yet, so nobody needs to be told that it was no
+                // HTTP.
+                if (ec) return self->drop();
+                if (ws::is_upgrade(self->parser_->get())) return self->upgrade();
+                self->serve_http();
+            });
     }
 
     void send(bytes frame) {
@@ -125,24 +136,30 @@ private:
         socket().socket().set_option(tcp::no_delay(true), ignored);
     }
 
-    void start_deadline() { socket().expires_after(std::chrono::milliseconds(world_.options.handshake_ms)); }
+    void start_deadline() {
+        socket().expires_after(std::chrono::milliseconds(world_.options.handshake_ms));
+    }
 
     void connect(const tcp::resolver::results_type& found) {
-        socket().async_connect(found, [self = shared_from_this()](net_error ec, const tcp::endpoint&) {
-            if (self->gone_) return;
-            if (ec) return self->fail(errc::unavailable, "cannot connect to " + self->url_.origin() + ": " + why(ec));
-            self->handshake();
-        });
+        socket().async_connect(
+            found, [self = shared_from_this()](net_error ec, const tcp::endpoint&) {
+                if (self->gone_) return;
+                if (ec)
+                    return self->fail(errc::unavailable,
+                                      "cannot connect to " + self->url_.origin() + ": " + why(ec));
+                self->handshake();
+            });
     }
 
     void handshake() {
         set_no_delay();
         prepare_stream();
-        ws_.async_handshake(response_, url_.host + ":" + url_.port, "/", [self = shared_from_this()](net_error ec) {
-            if (self->gone_) return;
-            if (!ec) return self->opened(false);
-            self->fail_handshake(ec);
-        });
+        ws_.async_handshake(
+            response_, url_.host + ":" + url_.port, "/", [self = shared_from_this()](net_error ec) {
+                if (self->gone_) return;
+                if (!ec) return self->opened(false);
+                self->fail_handshake(ec);
+            });
     }
 
     void fail_handshake(const net_error& ec) {
@@ -153,12 +170,15 @@ private:
             if (status >= 500) return fail(errc::unavailable, answer);
             return fail(errc::bad_input, answer + " but is no tributary peer");
         }
-        if (ec.category() == make_error_code(http::error::bad_version).category() || ec == ws::condition::handshake_failed)
+        if (ec.category() == make_error_code(http::error::bad_version).category() ||
+            ec == ws::condition::handshake_failed)
             return fail(errc::bad_input, who + " is no tributary peer: it does not answer in HTTP");
         if (ec == http::error::end_of_stream || ec == net::error::eof)
-            return fail(errc::unavailable, who + " closed the connection at once; is it a tributary peer?");
+            return fail(errc::unavailable,
+                        who + " closed the connection at once; is it a tributary peer?");
         if (ec == beast::error::timeout)
-            return fail(errc::unavailable, who + " accepts connections but does not answer; is it a tributary peer?");
+            return fail(errc::unavailable,
+                        who + " accepts connections but does not answer; is it a tributary peer?");
         fail(errc::unavailable, "cannot open a connection to " + who + ": " + why(ec));
     }
 
@@ -216,8 +236,10 @@ private:
         buffer_.clear();
         world_.handlers.opened(id_, accepted);
         read_next();
-        if (!outbox_.empty()) write_next();
-        else if (closing_) start_close();
+        if (!outbox_.empty())
+            write_next();
+        else if (closing_)
+            start_close();
     }
 
     void read_next() {
@@ -237,25 +259,35 @@ private:
 
     void fail_read(const net_error& ec) {
         if (ec == ws::error::message_too_big)
-            return fail(errc::limit, "the peer sent a message of more than " + std::to_string(world_.options.frame_bytes_max) + " bytes");
+            return fail(errc::limit,
+                        "the peer sent a message of more than " +
+                            std::to_string(world_.options.frame_bytes_max) + " bytes");
         if (ec == ws::error::closed || ec == net::error::eof || ec == net::error::connection_reset)
             return fail(errc::unavailable, "the peer closed the connection");
-        if (ec == ws::condition::protocol_violation) return fail(errc::bad_input, "the peer breaks the WebSocket protocol: " + why(ec));
+        if (ec == ws::condition::protocol_violation)
+            return fail(errc::bad_input, "the peer breaks the WebSocket protocol: " + why(ec));
         fail(errc::unavailable, "the connection broke: " + why(ec));
     }
 
     void write_next() {
         writing_ = true;
-        ws_.async_write(net::buffer(outbox_.front()), [self = shared_from_this()](net_error ec, std::size_t size) {
-            self->writing_ = false;
-            if (self->gone_) return;
-            // The read fails too, with the better reason, unless reading is paused.
-            if (ec) return self->paused_ ? self->fail(errc::unavailable, "the connection broke: " + why(ec)) : void();
-            self->outbox_.pop_front();
-            self->report_written(size);
-            if (!self->outbox_.empty()) self->write_next();
-            else if (self->closing_) self->start_close();
-        });
+        ws_.async_write(net::buffer(outbox_.front()),
+                        [self = shared_from_this()](net_error ec, std::size_t size) {
+                            self->writing_ = false;
+                            if (self->gone_) return;
+                            // The read fails too, with the better reason, unless reading is paused.
+                            if (ec)
+                                return self->paused_
+                                           ? self->fail(errc::unavailable,
+                                                        "the connection broke: " + why(ec))
+                                           : void();
+                            self->outbox_.pop_front();
+                            self->report_written(size);
+                            if (!self->outbox_.empty())
+                                self->write_next();
+                            else if (self->closing_)
+                                self->start_close();
+                        });
     }
 
     void report_written(std::size_t size) {
@@ -282,7 +314,8 @@ private:
     http::response<http::string_body> answer_;
     std::deque<bytes> outbox_;
     std::size_t unread_ = 0, written_ = 0;
-    bool open_ = false, told_ = false, gone_ = false, closing_ = false, writing_ = false, paused_ = false;
+    bool open_ = false, told_ = false, gone_ = false, closing_ = false, writing_ = false,
+         paused_ = false;
 };
 
 tcp::acceptor make_acceptor(net::io_context& io, const std::string& host, const std::string& port) {
@@ -296,7 +329,8 @@ tcp::acceptor make_acceptor(net::io_context& io, const std::string& host, const 
     if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
     if (!ec) acceptor.bind(at, ec);
     if (!ec) acceptor.listen(net::socket_base::max_listen_connections, ec);
-    if (ec) throw error(errc::unavailable, "cannot listen on " + host + ":" + port + ": " + why(ec));
+    if (ec)
+        throw error(errc::unavailable, "cannot listen on " + host + ":" + port + ": " + why(ec));
     return acceptor;
 }
 
@@ -318,7 +352,8 @@ struct websocket_shell::impl {
         from->acceptor.async_accept([this, id, from](net_error ec, tcp::socket socket) {
             if (!listeners.contains(id)) return;
             if (ec) {
-                // Out of descriptors, most likely: the rest of the process goes on, so wait and try again.
+                // Out of descriptors, most likely: the rest of the process goes on, so wait and try
+                // again.
                 from->pause.expires_after(accept_retry);
                 return from->pause.async_wait([this, id, from](net_error) {
                     if (listeners.contains(id)) accept_next(id, from);
@@ -343,7 +378,8 @@ struct websocket_shell::impl {
     }
 };
 
-websocket_shell::websocket_shell(websocket_handlers handlers, websocket_options options) : impl_(std::make_shared<impl>()) {
+websocket_shell::websocket_shell(websocket_handlers handlers, websocket_options options)
+    : impl_(std::make_shared<impl>()) {
     impl_->w.handlers = std::move(handlers);
     impl_->w.options = options;
     impl_->thread = std::thread([i = impl_.get()] { i->w.io.run(); });
@@ -368,7 +404,8 @@ void websocket_shell::dial(connection_id c, const peer_url& to) {
     });
 }
 
-websocket_shell::listening websocket_shell::listen(const std::string& host, const std::string& port) {
+websocket_shell::listening websocket_shell::listen(const std::string& host,
+                                                   const std::string& port) {
     auto made = std::make_shared<impl::listener>(make_acceptor(impl_->w.io, host, port));
     peer_url at{host, std::to_string(made->acceptor.local_endpoint().port()), ""};
     const std::uint64_t id = impl_->w.next++;
@@ -392,14 +429,18 @@ void websocket_shell::stop_listening(std::uint64_t listener) {
     });
 }
 
-void websocket_shell::send(std::vector<hub_effects::send> frames, std::vector<connection_id> closes) {
+void websocket_shell::send(std::vector<hub_effects::send> frames,
+                           std::vector<connection_id> closes) {
     if (frames.empty() && closes.empty()) return;
-    net::post(impl_->w.io, [i = impl_.get(), frames = std::move(frames), closes = std::move(closes)]() mutable {
-        for (auto& f : frames)
-            if (auto at = i->w.links.find(f.to); at != i->w.links.end()) at->second->send(std::move(f.frame));
-        for (auto c : closes)
-            if (auto at = i->w.links.find(c); at != i->w.links.end()) std::shared_ptr(at->second)->close();
-    });
+    net::post(impl_->w.io,
+              [i = impl_.get(), frames = std::move(frames), closes = std::move(closes)]() mutable {
+                  for (auto& f : frames)
+                      if (auto at = i->w.links.find(f.to); at != i->w.links.end())
+                          at->second->send(std::move(f.frame));
+                  for (auto c : closes)
+                      if (auto at = i->w.links.find(c); at != i->w.links.end())
+                          std::shared_ptr(at->second)->close();
+              });
 }
 
 void websocket_shell::consumed(std::vector<std::pair<connection_id, std::size_t>> sizes) {

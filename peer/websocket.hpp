@@ -1,16 +1,18 @@
-/// Sockets: WebSocket connections to and from peers, and plain HTTP on the same port. The only code that knows Asio and Beast.
+/// Sockets: WebSocket connections to and from peers, and plain HTTP on the same port. The only code
+/// that knows Asio and Beast.
 ///
-/// It moves frames and knows nothing of what is in them. One thread of its own calls the handlers; they must not block. What is received is counted until it is
-/// reported as consumed, and a connection with too much of it is not read from: that is how a busy reader slows a fast sender.
+/// It moves frames and knows nothing of what is in them. One thread of its own calls the handlers;
+/// they must not block. What is received is counted until it is reported as consumed, and a
+/// connection with too much of it is not read from: that is how a busy reader slows a fast sender.
 #pragma once
+
+#include "tributary/peer/hub.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "tributary/peer/hub.hpp"
 
 namespace tributary {
 
@@ -24,7 +26,8 @@ struct peer_url {
     std::string origin() const;
 };
 
-/// The port is 9095 if not given. Errors: bad_input, telling what a URL looks like; misuse for wss://.
+/// The port is 9095 if not given. Errors: bad_input, telling what a URL looks like; misuse for
+/// wss://.
 peer_url parse_peer_url(const std::string& text);
 
 /// HOST:PORT to listen on; an empty HOST is the loopback address. Errors: bad_input.
@@ -38,9 +41,10 @@ struct http_answer {
 
 struct websocket_options {
     std::size_t frame_bytes_max = 24u << 20;
-    std::size_t unread_bytes_max = 8u << 20;  ///< received and not consumed, per connection, before reading pauses
-    int handshake_ms = 10000;                 ///< for connecting, for the opening and for the closing handshake
-    std::size_t accepted_max = 4096;          ///< connections from outside at a time
+    std::size_t unread_bytes_max =
+        8u << 20;              ///< received and not consumed, per connection, before reading pauses
+    int handshake_ms = 10000;  ///< for connecting, for the opening and for the closing handshake
+    std::size_t accepted_max = 4096;  ///< connections from outside at a time
 };
 
 struct websocket_handlers {
@@ -49,8 +53,9 @@ struct websocket_handlers {
     std::function<void(connection_id, bytes frame)> received;
     /// `written` more bytes of it are on the wire; `outbox_empty`: all that was sent.
     std::function<void(connection_id, std::size_t written, bool outbox_empty)> written;
-    /// It is gone, or a dial failed; called once for each dial and each opened connection. Codes: unavailable (refused, unknown host, broken off; trying again may
-    /// help), bad_input (it answers, but is no tributary peer), limit (a frame too large).
+    /// It is gone, or a dial failed; called once for each dial and each opened connection. Codes:
+    /// unavailable (refused, unknown host, broken off; trying again may help), bad_input (it
+    /// answers, but is no tributary peer), limit (a frame too large).
     std::function<void(connection_id, errc, const std::string& reason)> closed;
     /// A plain HTTP GET: call `reply` once, from any thread, while the shell lives.
     std::function<void(const std::string& path, std::function<void(http_answer)> reply)> http;
@@ -71,12 +76,14 @@ public:
         std::uint64_t id = 0;
         std::string address;  ///< ws://HOST:PORT with the real port
     };
-    /// Accepts connections until stop_listening. Errors: unavailable (the address is in use or not ours), bad_input (no such host).
+    /// Accepts connections until stop_listening. Errors: unavailable (the address is in use or not
+    /// ours), bad_input (no such host).
     listening listen(const std::string& host, const std::string& port);
     /// Also drops what was accepted there.
     void stop_listening(std::uint64_t listener);
 
-    /// Frames of unknown connections are dropped. Connections in `closes` are closed once all sent to them is on the wire.
+    /// Frames of unknown connections are dropped. Connections in `closes` are closed once all sent
+    /// to them is on the wire.
     void send(std::vector<hub_effects::send> frames, std::vector<connection_id> closes);
     /// These many bytes of what was received on a connection are dealt with.
     void consumed(std::vector<std::pair<connection_id, std::size_t>> sizes);

@@ -1,7 +1,7 @@
+#include "tributary/peer/websocket.hpp"
+
 #include <charconv>
 #include <utility>
-
-#include "tributary/peer/websocket.hpp"
 
 namespace tributary {
 
@@ -44,22 +44,31 @@ std::string peer_url::origin() const {
 peer_url parse_peer_url(const std::string& text) {
     constexpr std::string_view scheme = "ws://";
     if (text.starts_with("wss://"))
-        throw error(errc::misuse, "\"" + text + "\": TLS is not built in; use ws://, over a tunnel where the network is not trusted");
+        throw error(errc::misuse,
+                    "\"" + text +
+                        "\": TLS is not built in; use ws://, over a tunnel where the network is "
+                        "not trusted");
     std::string_view rest = text;
     if (rest.starts_with(scheme)) {
         rest.remove_prefix(scheme.size());
         const std::size_t slash = rest.find('/');
         auto authority = split_authority(rest.substr(0, slash));
-        std::string path = slash == std::string_view::npos ? "" : std::string(rest.substr(slash + 1));
-        if (authority && !authority->first.empty()) return {authority->first, authority->second, std::move(path)};
+        std::string path =
+            slash == std::string_view::npos ? "" : std::string(rest.substr(slash + 1));
+        if (authority && !authority->first.empty())
+            return {authority->first, authority->second, std::move(path)};
     }
-    throw error(errc::bad_input, "\"" + text + "\" is no peer's URL; one looks like ws://HOST:PORT or ws://HOST:PORT/NAME");
+    throw error(
+        errc::bad_input,
+        "\"" + text + "\" is no peer's URL; one looks like ws://HOST:PORT or ws://HOST:PORT/NAME");
 }
 
 std::pair<std::string, std::string> parse_listen(const std::string& text) {
     auto authority = split_authority(text);
     if (!authority)
-        throw error(errc::bad_input, "cannot listen on \"" + text + "\"; give HOST:PORT, such as 127.0.0.1:9095 or [::]:9095");
+        throw error(errc::bad_input,
+                    "cannot listen on \"" + text +
+                        "\"; give HOST:PORT, such as 127.0.0.1:9095 or [::]:9095");
     if (authority->first.empty()) authority->first = "127.0.0.1";
     return *authority;
 }

@@ -1,11 +1,12 @@
 /// Turns: reads of durable state, shared syncs, failed flushes.
 #include "tributary/peer/node.hpp"
 
+#include "tributary/peer/node_stage.hpp"
+#include "tributary/store/memory_kv.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "peer/stage_support.hpp"
-#include "tributary/peer/node_stage.hpp"
-#include "tributary/store/memory_kv.hpp"
 
 using namespace tributary;
 using namespace tributary::testing;
@@ -13,7 +14,8 @@ using namespace tributary::testing;
 namespace {
 
 struct memory_node {
-    explicit memory_node(std::unique_ptr<memory_kv> made = make_memory_kv()) : disk(*made), node(std::move(made), identity::generate()) {}
+    explicit memory_node(std::unique_ptr<memory_kv> made = make_memory_kv())
+        : disk(*made), node(std::move(made), identity::generate()) {}
     memory_kv& disk;
     peer_node node;
     node_stage s{node};
@@ -26,9 +28,12 @@ TEST_CASE("node: writers that wait together share a write", "[peer]") {
     n.s.create("notes", "");
     // While the store thread is held up, the writers gather.
     std::promise<void> go;
-    auto held = std::async(std::launch::async, [&] { n.node.read([&](commit_store&) { go.get_future().wait(); }); });
+    auto held = std::async(std::launch::async,
+                           [&] { n.node.read([&](commit_store&) { go.get_future().wait(); }); });
     std::vector<std::future<commit_id>> writers;
-    for (int i = 0; i < 8; ++i) writers.push_back(std::async(std::launch::async, [&] { return n.s.transact("notes", {note("a")}, {}); }));
+    for (int i = 0; i < 8; ++i)
+        writers.push_back(
+            std::async(std::launch::async, [&] { return n.s.transact("notes", {note("a")}, {}); }));
     std::this_thread::sleep_for(100ms);
     const std::size_t before = n.disk.write_count();
     go.set_value();
@@ -67,7 +72,8 @@ TEST_CASE("node: a sync into a full disk fails, and goes through when there is s
     try {
         client.s.connect("notes", "", {});
     } catch (const error& e) {
-        CHECK((e.code() == errc::no_space || e.code() == errc::unavailable || e.code() == errc::io));
+        CHECK(
+            (e.code() == errc::no_space || e.code() == errc::unavailable || e.code() == errc::io));
     }
     client.disk.fail_at(0);
     client.s.connect("notes", "", {});
@@ -76,8 +82,10 @@ TEST_CASE("node: a sync into a full disk fails, and goes through when there is s
 
 TEST_CASE("node: what a call throws reaches its caller and stops nothing", "[peer]") {
     memory_node n;
-    CHECK_THROWS_AS(n.node.read([](commit_store&) { throw std::runtime_error("mine"); }), std::runtime_error);
-    CHECK_THROWS_AS(n.node.write([](commit_store&, hub&) { throw error(errc::misuse, "mine"); }), error);
+    CHECK_THROWS_AS(n.node.read([](commit_store&) { throw std::runtime_error("mine"); }),
+                    std::runtime_error);
+    CHECK_THROWS_AS(n.node.write([](commit_store&, hub&) { throw error(errc::misuse, "mine"); }),
+                    error);
     CHECK(n.node.read([](commit_store&) { return 7; }) == 7);
 }
 

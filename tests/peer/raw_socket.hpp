@@ -16,7 +16,8 @@ inline int connect_to(const std::string& address) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in to{};
     to.sin_family = AF_INET;
-    to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+    to.sin_port =
+        htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return -1;
     return fd;
@@ -37,10 +38,12 @@ inline std::string exchange(const std::string& address, const std::string& reque
     return answer;
 }
 
-/// Takes one connection, says `greeting` once something came (at once if it is no HTTP), and then nothing more.
+/// Takes one connection, says `greeting` once something came (at once if it is no HTTP), and then
+/// nothing more.
 class server {
 public:
-    explicit server(std::string greeting) : greeting_(std::move(greeting)), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    explicit server(std::string greeting)
+        : greeting_(std::move(greeting)), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
         sockaddr_in at{};
         at.sin_family = AF_INET;
         at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -65,7 +68,8 @@ private:
         char buffer[4096];
         (void)::recv(c, buffer, sizeof buffer, 0);
         (void)::send(c, greeting_.data(), greeting_.size(), MSG_NOSIGNAL);
-        while (::recv(c, buffer, sizeof buffer, 0) > 0) {}
+        while (::recv(c, buffer, sizeof buffer, 0) > 0) {
+        }
         ::close(c);
     }
 

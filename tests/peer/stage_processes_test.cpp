@@ -10,7 +10,8 @@ using namespace tributary::testing;
 
 namespace {
 
-/// Runs `work` in another process. Fork before the first thread of a test is made.
+/// Runs `work` in another process. Make it before the first thread of a test, and write little in
+/// it: LevelDB's compaction thread of this process is not there.
 class child_process {
 public:
     explicit child_process(const std::function<void()>& work) {
@@ -68,10 +69,13 @@ TEST_CASE("processes: a second one works on the store of the first", "[peer]") {
         auto s = stage::open(dir.path());
         add_notes(*s, "notes", 10, "second");
         if (s->summary("notes").commits < 10) throw std::runtime_error("not there");
-        if (s->read_linear("notes", 0, 1 << 20, true).size() < 10) throw std::runtime_error("not readable");
-        if (s->get_mark("notes", "k") != bytes("\xff\x00", 2)) throw std::runtime_error("another mark");
+        if (s->read_linear("notes", 0, 1 << 20, true).size() < 10)
+            throw std::runtime_error("not readable");
+        if (s->get_mark("notes", "k") != bytes("\xff\x00", 2))
+            throw std::runtime_error("another mark");
         std::uint64_t problems = 0;
-        s->verify("notes", [&](const std::string&) { ++problems; }, [](auto, auto) {});
+        s->verify(
+            "notes", [&](const std::string&) { ++problems; }, [](auto, auto) {});
         if (problems != 0) throw std::runtime_error("verify found problems");
         try {
             s->create("notes");
@@ -138,7 +142,8 @@ TEST_CASE("processes: a client's wait ends when the owner's store changes", "[pe
     auto owner = stage::open(dir.path());
     owner->create("notes");
     auto client = stage::open(dir.path());
-    auto waiting = std::async(std::launch::async, [&] { return client->wait_for_change("notes", 0, 10s); });
+    auto waiting =
+        std::async(std::launch::async, [&] { return client->wait_for_change("notes", 0, 10s); });
     owner->transact("notes", {note("a")});
     CHECK(waiting.get() == 1);
 }
@@ -160,7 +165,8 @@ TEST_CASE("processes: a clone that is killed is finished by the next", "[peer]")
     server->create("notes");
     for (int i = 0; i < 40; ++i) {
         std::vector<op> ops;
-        for (int k = 0; k < 20; ++k) ops.push_back(note(std::string(5000, static_cast<char>('a' + k))));
+        for (int k = 0; k < 20; ++k)
+            ops.push_back(note(std::string(5000, static_cast<char>('a' + k))));
         server->transact("notes", ops);
     }
     serving at(*server);

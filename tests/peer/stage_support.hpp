@@ -1,14 +1,15 @@
 /// Stages to play with over real sockets.
 #pragma once
 
-#include <atomic>
+#include "tributary/peer/stage.hpp"
+
 #include <catch2/catch.hpp>
+
+#include "store/temporary_directory.hpp"
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <thread>
-
-#include "store/temporary_directory.hpp"
-#include "tributary/peer/stage.hpp"
 
 namespace tributary::testing {
 
@@ -20,7 +21,8 @@ inline void add_notes(stage& s, const std::string& name, int count, const std::s
     for (int i = 0; i < count; ++i) s.transact(name, {note(text + std::to_string(i))});
 }
 
-inline bool eventually(const std::function<bool()>& holds, std::chrono::milliseconds patience = 10s) {
+inline bool eventually(const std::function<bool()>& holds,
+                       std::chrono::milliseconds patience = 10s) {
     const auto until = std::chrono::steady_clock::now() + patience;
     while (!holds()) {
         if (std::chrono::steady_clock::now() > until) return false;
@@ -37,7 +39,10 @@ public:
         auto address = bound.get_future();
         thread_ = std::thread([this, &s, listen, bound = std::move(bound)]() mutable {
             try {
-                s.serve(listen, [&](const std::string& at) { bound.set_value(at); }, [this] { return !stop_; });
+                s.serve(
+                    listen,
+                    [&](const std::string& at) { bound.set_value(at); },
+                    [this] { return !stop_; });
             } catch (...) {
                 try {
                     bound.set_exception(std::current_exception());

@@ -1,4 +1,7 @@
 /// Stages that replicate over real sockets.
+#include "tributary/peer/message.hpp"
+#include "tributary/peer/websocket.hpp"
+
 #include "peer/raw_socket.hpp"
 #include "peer/stage_support.hpp"
 
@@ -9,7 +12,8 @@ namespace {
 
 struct pair_of_peers {
     temporary_directory server_dir, client_dir;
-    std::unique_ptr<stage> server = stage::open(server_dir.path()), client = stage::open(client_dir.path());
+    std::unique_ptr<stage> server = stage::open(server_dir.path()),
+                           client = stage::open(client_dir.path());
 
     pair_of_peers() { server->create("notes", "server"); }
     bool same(const std::string& name = "notes") {
@@ -18,7 +22,58 @@ struct pair_of_peers {
     }
 };
 
+/// A WebSocket server that greets with `frame` and listens no more.
+class strange_peer {
+public:
+    explicit strange_peer(bytes frame) {
+        websocket_handlers on;
+        on.opened = [this, frame = std::move(frame)](connection_id c, bool) {
+            shell_->send({{c, frame}}, {});
+        };
+        on.received = [](connection_id, const bytes&) {};
+        on.written = [](connection_id, std::size_t, bool) {};
+        on.closed = [](connection_id, errc, const std::string&) {};
+        on.http = [](const std::string&, const std::function<void(http_answer)>& reply) {
+            reply({});
+        };
+        shell_ = std::make_unique<websocket_shell>(std::move(on));
+        address_ = shell_->listen("127.0.0.1", "0").address;
+    }
+    const std::string& address() const { return address_; }
+
+private:
+    std::unique_ptr<websocket_shell> shell_;
+    std::string address_;
+};
+
+errc code_of_sync(stage& s, const std::string& url) {
+    try {
+        s.connect("notes", url);
+    } catch (const error& e) {
+        CHECK(std::string(e.what()).size() > 20);
+        return e.code();
+    }
+    FAIL("synced with a stranger");
+    return {};
+}
+
 }  // namespace
+
+TEST_CASE("sync: peers that are none or of another time are told apart", "[peer]") {
+    temporary_directory dir;
+    auto s = stage::open(dir.path());
+    s->create("notes");
+    strange_peer chat("hello, is there anybody?");
+    CHECK(code_of_sync(*s, chat.address()) == errc::bad_input);
+    wire::hello future;
+    future.version_min = 98;
+    future.version_max = 99;
+    strange_peer newer(wire::encode(future));
+    CHECK(code_of_sync(*s, newer.address()) == errc::newer_version);
+    raw::server web("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    CHECK(code_of_sync(*s, web.address()) == errc::bad_input);
+    CHECK(code_of_sync(*s, "ws://127.0.0.1:1") == errc::unavailable);
+}
 
 TEST_CASE("sync: clone, then both directions", "[peer]") {
     pair_of_peers p;
@@ -67,9 +122,11 @@ TEST_CASE("sync: a clone that cannot be says why", "[peer]") {
     pair_of_peers p;
     serving at(*p.server);
     p.client->create("taken");
-    CHECK_THROWS_WITH(p.client->clone(at.address() + "/other", ""), Catch::Contains("it offers: notes"));
+    CHECK_THROWS_WITH(p.client->clone(at.address() + "/other", ""),
+                      Catch::Contains("it offers: notes"));
     CHECK_THROWS_WITH(p.client->clone(at.address(), ""), Catch::Contains("/NAME"));
-    CHECK_THROWS_WITH(p.client->clone(at.address() + "/notes", "taken"), Catch::Contains("another CRDT"));
+    CHECK_THROWS_WITH(p.client->clone(at.address() + "/notes", "taken"),
+                      Catch::Contains("another CRDT"));
     CHECK_THROWS_WITH(p.client->clone("http://x/notes", ""), Catch::Contains("ws://HOST:PORT"));
     CHECK_THROWS_WITH(p.client->connect("taken", ""), Catch::Contains("give the URL"));
     CHECK_THROWS_WITH(p.client->connect("taken", "ws://127.0.0.1:1"), Catch::Contains("refused"));
@@ -97,11 +154,14 @@ TEST_CASE("sync: followers get what is written at once, and pass it on", "[peer]
     serving relay(*p.client);
     last->clone(relay.address() + "/notes", "");
 
-    following first_hop(*p.client, "notes", at.address()), second_hop(*last, "notes", relay.address());
-    REQUIRE(eventually([&] { return first_hop.state() == "live" && second_hop.state() == "live"; }));
+    following first_hop(*p.client, "notes", at.address()),
+        second_hop(*last, "notes", relay.address());
+    REQUIRE(
+        eventually([&] { return first_hop.state() == "live" && second_hop.state() == "live"; }));
     for (int i = 1; i <= 5; ++i) {
         p.server->transact("notes", {note("live")});
-        REQUIRE(eventually([&] { return last->summary("notes").heads == p.server->summary("notes").heads; }, 5s));
+        REQUIRE(eventually(
+            [&] { return last->summary("notes").heads == p.server->summary("notes").heads; }, 5s));
     }
 }
 
@@ -130,10 +190,13 @@ TEST_CASE("sync: strangers on the port disturb nobody, health and metrics answer
     serving at(*p.server);
     raw::exchange(at.address(), "\x01\x02garbage\r\n\r\n");
     raw::exchange(at.address(), "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
-    const std::string health = raw::exchange(at.address(), "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::string health =
+        raw::exchange(at.address(), "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     CHECK_THAT(health, Catch::Contains("200 OK") && Catch::Contains("{\"status\":\"ok\"}"));
-    const std::string metrics = raw::exchange(at.address(), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-    CHECK_THAT(metrics, Catch::Contains("tributary_commits{name=\"notes\"") && Catch::Contains("} 3\n"));
+    const std::string metrics =
+        raw::exchange(at.address(), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK_THAT(metrics,
+               Catch::Contains("tributary_commits{name=\"notes\"") && Catch::Contains("} 3\n"));
     p.client->clone(at.address() + "/notes", "");
     CHECK(p.same());
 }
@@ -145,7 +208,9 @@ TEST_CASE("sync: many at a time", "[peer]") {
     std::vector<std::future<std::uint64_t>> clones;
     std::vector<temporary_directory> dirs(4);
     for (auto& dir : dirs)
-        clones.push_back(std::async(std::launch::async, [&] { return stage::open(dir.path())->clone(at.address() + "/notes", "").commits_in; }));
+        clones.push_back(std::async(std::launch::async, [&] {
+            return stage::open(dir.path())->clone(at.address() + "/notes", "").commits_in;
+        }));
     add_notes(*p.server, "notes", 20);
     for (auto& c : clones) CHECK(c.get() >= 21);
 }

@@ -30,7 +30,8 @@ TEST_CASE("stage: the identity is made once and is private", "[peer]") {
     CHECK(stage::open(store)->key() == key);
     using std::filesystem::perms;
     CHECK(std::filesystem::status(store).permissions() == perms::owner_all);
-    CHECK(std::filesystem::status(store / "identity").permissions() == (perms::owner_read | perms::owner_write));
+    CHECK(std::filesystem::status(store / "identity").permissions() ==
+          (perms::owner_read | perms::owner_write));
 }
 
 TEST_CASE("stage: what was written is there after opening again", "[peer]") {
@@ -40,7 +41,8 @@ TEST_CASE("stage: what was written is there after opening again", "[peer]") {
         auto s = stage::open(dir.path());
         s->create("notes", "me");
         s->transact("notes", {note("a"), note("b")}, {{"source", "12"}});
-        last = s->transact("notes", {note("c")}, {{"source", "20"}, {"status/last collect", "today"}});
+        last =
+            s->transact("notes", {note("c")}, {{"source", "20"}, {"status/last collect", "today"}});
     }
     auto s = stage::open(dir.path());
     const crdt_summary summary = s->summary("notes");
@@ -50,7 +52,9 @@ TEST_CASE("stage: what was written is there after opening again", "[peer]") {
     CHECK(summary.current == last);
     CHECK(s->summary(address_of(summary.id)).name == "notes");
     CHECK(s->get_mark("notes", "source") == "20");
-    CHECK(std::find(summary.status.begin(), summary.status.end(), std::pair<std::string, std::string>{"last collect", "today"}) !=
+    CHECK(std::find(summary.status.begin(),
+                    summary.status.end(),
+                    std::pair<std::string, std::string>{"last collect", "today"}) !=
           summary.status.end());
 
     const auto linear = s->read_linear("notes", 0, 1 << 20, true);
@@ -67,7 +71,9 @@ TEST_CASE("stage: what was written is there after opening again", "[peer]") {
     CHECK_FALSE(s->find("notes", commit_id{}, true));
 
     std::vector<std::string> problems;
-    CHECK(s->verify("notes", [&](const std::string& p) { problems.push_back(p); }, [](auto, auto) {}) == 3);
+    CHECK(s->verify(
+              "notes", [&](const std::string& p) { problems.push_back(p); }, [](auto, auto) {}) ==
+          3);
     CHECK(problems.empty());
 }
 
@@ -88,7 +94,8 @@ TEST_CASE("stage: waiting for a change ends with it", "[peer]") {
     auto s = stage::open(dir.path());
     s->create("notes");
     CHECK(s->wait_for_change("notes", 0, 20ms) == 0);
-    auto waiting = std::async(std::launch::async, [&] { return s->wait_for_change("notes", 0, 10s); });
+    auto waiting =
+        std::async(std::launch::async, [&] { return s->wait_for_change("notes", 0, 10s); });
     s->transact("notes", {note("a")});
     CHECK(waiting.get() == 1);
     CHECK(s->wait_for_change("notes", 0, 10s) == 1);
@@ -100,7 +107,8 @@ TEST_CASE("stage: concurrent writers all get their commits in", "[peer]") {
     s->create("notes");
     std::vector<std::future<void>> writers;
     for (int w = 0; w < 4; ++w)
-        writers.push_back(std::async(std::launch::async, [&, w] { add_notes(*s, "notes", 25, std::to_string(w) + "-"); }));
+        writers.push_back(std::async(
+            std::launch::async, [&, w] { add_notes(*s, "notes", 25, std::to_string(w) + "-"); }));
     for (auto& w : writers) w.get();
     const crdt_summary summary = s->summary("notes");
     CHECK(summary.commits == 100);
@@ -137,7 +145,8 @@ TEST_CASE("stage: a conflict is shown and merged in the chosen order", "[peer]")
     serving server(*ours);
     theirs->connect("notes", server.address());
     CHECK(theirs->summary("notes").heads == std::vector{merged});
-    const auto a = ours->read_linear("notes", 0, 1 << 20, false), b = theirs->read_linear("notes", 0, 1 << 20, false);
+    const auto a = ours->read_linear("notes", 0, 1 << 20, false),
+               b = theirs->read_linear("notes", 0, 1 << 20, false);
     REQUIRE(a.size() == b.size());
     for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i].id == b[i].id);
 }

@@ -1,12 +1,13 @@
 /// The socket shell without the protocol: frames, limits, HTTP, and peers that are none.
+#include "tributary/peer/websocket.hpp"
+
 #include <catch2/catch.hpp>
+
+#include "peer/raw_socket.hpp"
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-
-#include "peer/raw_socket.hpp"
-#include "tributary/peer/websocket.hpp"
 
 using namespace tributary;
 using namespace std::chrono_literals;
@@ -34,8 +35,12 @@ public:
             push({"received", c, std::move(frame)});
         };
         on.written = [](connection_id, std::size_t, bool) {};
-        on.closed = [this](connection_id c, errc code, const std::string& reason) { push({"closed", c, {}, code, reason}); };
-        on.http = [](const std::string& path, const std::function<void(http_answer)>& reply) { reply({200, "text/plain", "you asked for " + path}); };
+        on.closed = [this](connection_id c, errc code, const std::string& reason) {
+            push({"closed", c, {}, code, reason});
+        };
+        on.http = [](const std::string& path, const std::function<void(http_answer)>& reply) {
+            reply({200, "text/plain", "you asked for " + path});
+        };
         shell_ = std::make_unique<websocket_shell>(std::move(on), options);
     }
 
@@ -84,7 +89,14 @@ TEST_CASE("peer_url: names, ports, paths and IPv6 literals", "[peer]") {
     CHECK(parse_peer_url("ws://[::1]:7/x").host == "::1");
     CHECK(parse_peer_url("ws://[::1]:7/x").origin() == "ws://[::1]:7");
     CHECK(parse_listen(":7").first == "127.0.0.1");
-    for (const char* bad : {"", "host:80", "http://host", "ws://", "ws://:80", "ws://host:x", "ws://host:70000", "ws://[::1"})
+    for (const char* bad : {"",
+                            "host:80",
+                            "http://host",
+                            "ws://",
+                            "ws://:80",
+                            "ws://host:x",
+                            "ws://host:70000",
+                            "ws://[::1"})
         CHECK_THROWS_AS(parse_peer_url(bad), error);
     CHECK_THROWS_AS(parse_listen("127.0.0.1:http"), error);
 }
@@ -163,7 +175,8 @@ TEST_CASE("websocket: plain HTTP is answered on the same port", "[peer]") {
     const std::string answer = raw::exchange(at.address, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     CHECK(answer.starts_with("HTTP/1.1 200 OK"));
     CHECK(answer.ends_with("you asked for /health"));
-    CHECK(raw::exchange(at.address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").starts_with("HTTP/1.1 405"));
+    CHECK(raw::exchange(at.address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+              .starts_with("HTTP/1.1 405"));
 }
 
 TEST_CASE("websocket: garbage from outside disturbs nobody", "[peer]") {
@@ -171,7 +184,8 @@ TEST_CASE("websocket: garbage from outside disturbs nobody", "[peer]") {
     const auto at = server->listen("127.0.0.1", "0");
     raw::exchange(at.address, "\x16\x03\x01 what is this\r\n\r\n");
     raw::exchange(at.address, std::string(100'000, 'a'));
-    raw::exchange(at.address, "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
+    raw::exchange(at.address,
+                  "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
     CHECK(server.pending() == 0);
     const connection_id c = client.dial(at.address, "opened").connection;
     client->send({{c, "hello"}}, {});
