@@ -41,6 +41,11 @@ int main(int argc, char** argv) {
     add_datom_commands(app, s);
     try {
         app.parse(argc, argv);
+    } catch (const CLI::RequiredError& e) {
+        const std::vector<std::string> unknown = app.remaining();
+        if (!app.get_subcommands().empty() || unknown.empty()) return app.exit(e) == 0 ? ok : wrong_usage;
+        std::cerr << "trib: there is no command \"" << unknown.front() << "\"; trib --help lists them\n";
+        return wrong_usage;
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? ok : wrong_usage;
     }

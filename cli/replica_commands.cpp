@@ -316,7 +316,9 @@ void add_status(CLI::App& app, session& s) {
                      "heads",
                      std::to_string(c.heads.size()) +
                          (c.heads.size() > 1 ? " (a conflict; see trib conflicts)" : "")});
-                for (const auto& [what, text] : c.status) rows.push_back({c.name, what, text});
+                for (const auto& [what, text] : c.status) {
+                    if (what != "disk free") rows.push_back({c.name, what, text});
+                }
             }
             const auto space = std::filesystem::space(s.store_dir());
             rows.push_back({"", "store", std::filesystem::absolute(s.store_dir()).string()});

@@ -1,0 +1,76 @@
+# Bad input of users and files: a clear message, the right exit code, nothing lost.
+source "$(dirname "$0")/lib.sh" "$@"
+
+at me create tweets --as me
+
+# JSON lines
+{ tweets 1 3; echo '{"id":4,'; printf '{"id":"\xff"}\n'; tweets 6 8; printf '{"cut": '; } >bad.jsonl
+expect_error 3 'bad.jsonl: line 4, at byte [0-9]+: .*JSON' at me collect tweets --op add-tweet bad.jsonl
+expect "the stream went on" 6 "$(ops_of me tweets)"
+expect "the rejects are kept" 2 "$(wc -l <me/rejects-tweets.jsonl)"
+grep -q '"line":4' me/rejects-tweets.jsonl || fail "no position in the rejects"
+printf '"end"}\n' >>bad.jsonl
+expect "a line that was cut off is read when it is whole" "1 ops collected" "$(at me collect tweets --op add-tweet bad.jsonl)"
+expect_error 1 'No such file' at me collect tweets --op add-tweet nowhere.jsonl
+expect_error 1 'no CRDT "nothing"' at me collect nothing --op add-tweet bad.jsonl
+
+# Addresses and usage
+expect_error 1 'ws://' at me sync tweets localhost:9095
+expect_error 1 'cannot connect|refused' at me sync tweets ws://127.0.0.1:1
+expect_error 1 'hex digits' at me grant tweets abc --name ann
+expect_error 2 'no command "frobnicate"' at me frobnicate
+expect_error 2 'required' at me create
+serve me
+expect_error 1 'nothing|no CRDT|not' at you clone "$url/nothing"
+expect_error 1 '' at you clone "$url/trib:2$(printf '0%.0s' {1..64})"
+
+# A peer without a grant: its commits are refused with a reason, here and there nothing is lost
+at stranger clone "$url/tweets" >/dev/null 2>&1
+tweets 20 21 >stranger.jsonl
+expect_error 1 'grant|right|may not write|unauthorized' at stranger collect tweets --op add-tweet stranger.jsonl
+expect "the server has what it had" 7 "$(ops_of me tweets)"
+
+# Dispatch maps
+bad_map() { printf '%s' "$2" >map.edn; expect_error 1 "$1" at me realize tweets --with map.edn --into bad.datom; }
+bad_map 'map.edn: line 1, column [0-9]+: expected' '{:schema [ :ops {}}'
+bad_map 'expected :schema and :ops' '{:shema []}'
+bad_map 'expected one of :path' '{:ops {add-tweet [{:a [:lnog [:path "x"]]}]}}'
+bad_map 'no attribute|:tweet/oops|attribute' '{:ops {add-tweet [{:tweet/oops [:path "id"]}]}}'
+expect_error 1 'No such file' at me realize tweets --with nowhere.edn --into bad.datom
+printf '{:schema [] :ops {}}' >map.edn
+expect_error 1 'op 0 \(add-tweet\) of commit [0-9a-f]{12} by me failed: .*no entry' at me realize tweets --with map.edn --into unknown.datom
+
+# A changed dispatch map
+realize me tweets.datom >/dev/null
+sed 's/:tweet\/text \[:path/:tweet\/text [:string [:path/; s/"text"\]/"text"]]/' "$examples/tweets.edn" >changed.edn
+expect_error 1 'dispatch map.*--rebuild.*--from-here' at me realize tweets --with changed.edn --into tweets.datom
+at me realize tweets --with changed.edn --into tweets.datom --rebuild >/dev/null
+expect "rebuilt" 6 "$(ask tweets.datom "$distinct_ids")"
+at me realize tweets --with "$examples/tweets.edn" --into tweets.datom --from-here >/dev/null
+
+# Queries
+expect_error 1 'line 1, column [0-9]+: expected' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y]'
+expect_error 1 ':tweet/txt.*did you mean :tweet/text' ask tweets.datom '[:find ?x :where [?x :tweet/txt ?y]]'
+expect_error 1 '\?z' ask tweets.datom '[:find ?z :where [?x :tweet/id ?y]]'
+expect_error 1 'frob' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y] [(frob ?y)]]'
+expect_error 1 'no datom database' ask nowhere.datom '[:find ?x :where [?x :tweet/id]]'
+expect_error 1 'at:N' at me tail tweets --from yesterday
+
+# A store of a newer format, and a damaged one
+kill "$server"; wait "$server" || true
+
+# A full disk: an error, then everything that was acknowledged is there, and writing goes on once there is room
+if mkdir disk && mount -t tmpfs -o size=3m tmpfs disk 2>/dev/null; then
+  at disk/store create tweets --as full >/dev/null
+  tweets 1 20000 >many.jsonl
+  expect_error 1 '[Nn]o space|disk is full|full' at disk/store collect tweets --op add-tweet many.jsonl --batch 50
+  kept=$(at disk/store log tweets --format csv | tail -n +2 | awk -F, '{ ops += $4 } END { print ops + 0 }')
+  mount -o remount,size=64m disk
+  expect "acknowledged ops are there after the disk was full" "$kept" "$(ops_of disk/store tweets)"
+  at disk/store collect tweets --op add-tweet many.jsonl >/dev/null
+  expect "and collecting goes on where it was" 20000 "$(ops_of disk/store tweets)"
+  expect "without a fault" 0 "$(at disk/store verify >/dev/null; echo $?)"
+  umount disk
+else
+  echo "skipped: a full disk (no right to mount a tmpfs here)"
+fi

@@ -1,0 +1,82 @@
+# The main job: collect, replicate, realize, query; an offline laptop; a second writer, a fork and a merge.
+source "$(dirname "$0")/lib.sh" "$@"
+
+expect "an identity is stable" "$(at collector id)" "$(at collector id)"
+address=$(at collector create tweets --as collector)
+[[ $address =~ ^trib:1[0-9a-f]{64}$ ]] || fail "no address: $address"
+expect_error 1 'exists|already' at collector create tweets
+at collector grant tweets "$(at laptop id)" --name ann
+
+tweets 1 700 >tweets.jsonl
+expect "collected" "700 ops collected" "$(at collector collect tweets --op add-tweet tweets.jsonl)"
+expect "collecting again goes on where it was" "0 ops collected" "$(at collector collect tweets --op add-tweet tweets.jsonl)"
+tweets 701 800 >>tweets.jsonl
+expect "and takes what was added" "100 ops collected" "$(at collector collect tweets --op add-tweet tweets.jsonl)"
+by_key() { tweets 901 "$1" | at collector collect tweets --op add-tweet - --key id 2>/dev/null; }
+expect "from stdin" "10 ops collected" "$(by_key 910)"
+expect "by key, again only what is new" "5 ops collected, 10 known ones skipped" "$(by_key 915)"
+
+serve collector
+at laptop clone "$url/tweets" 2>/dev/null
+before=$(ops_of laptop tweets)
+report=$(at laptop sync tweets --format json)
+for field in commits payload_bytes control_bytes round_trips seconds; do
+  grep -q "\"$field\":" <<<"$report" || fail "no $field in $report"
+done
+expect "nothing new takes one round trip" 1 "$(grep -o '"round_trips":[0-9]*' <<<"$report" | cut -d: -f2)"
+
+realize laptop tweets.datom
+expect "every op realized" "$before" "$(ask tweets.datom "$applied" add-tweet)"
+expect "distinct ids" "$before" "$(ask tweets.datom "$distinct_ids")"
+expect "ids are exact" 4600000000000000007 "$(ask tweets.datom '[:find ?id . :where [?t :tweet/retweet-count 7] [?t :tweet/id ?id]]')"
+expect "full text: words, case-folded" $((800 / 7 + 2)) "$(ask tweets.datom '[:find (count ?t) . :where [(fulltext $ :tweet/text "node") [[?t]]]]')"
+expect "a missing or null field is no fact" "nil" "$(ask tweets.datom '[:find ?c . :where [_ :tweet/favourite-count ?c]]')"
+expect "realizing again changes nothing" "$before" "$(realize laptop tweets.datom >/dev/null && ask tweets.datom "$applied" add-tweet)"
+
+# Offline, both write; then a fork, a report, a merge.
+kill "$server"; wait "$server" || true
+tweets 1001 1010 >laptop.jsonl
+at laptop collect tweets --op add-tweet laptop.jsonl
+tweets 2001 2020 >>tweets.jsonl
+at collector collect tweets --op add-tweet tweets.jsonl
+serve collector
+at laptop sync tweets "$url" 2>/dev/null
+expect "a fork has two heads" 2 "$(at laptop heads tweets --format csv | grep -c ,)" || true
+expect_error 4 '2 heads' realize laptop tweets.datom
+code=0; at laptop conflicts tweets >conflicts || code=$?
+expect "conflicts exits with" 4 "$code"
+grep -q ann conflicts || fail "conflicts does not name the author ann"
+grep -q collector conflicts || fail "conflicts does not name the author collector"
+at laptop merge tweets >/dev/null
+at laptop sync tweets >/dev/null
+expect "one head everywhere" "$(at laptop heads tweets --format edn)" "$(at collector heads tweets --format edn)"
+realize laptop tweets.datom
+expect "merged: every op once" $((before + 30)) "$(ask tweets.datom "$applied" add-tweet)"
+realize collector other.datom
+expect "the same at the other peer" "$(ask tweets.datom '[:find ?id ?text :where [?t :tweet/id ?id] [?t :tweet/text ?text]]' --format edn | cksum)" \
+  "$(ask other.datom '[:find ?id ?text :where [?t :tweet/id ?id] [?t :tweet/text ?text]]' --format edn | cksum)"
+
+# A merge that puts the other side first rewinds what was applied, and only that.
+kill "$server"; wait "$server" || true
+tweets 3001 3003 >>laptop.jsonl
+at laptop collect tweets --op add-tweet laptop.jsonl
+realize laptop tweets.datom
+tweets 4001 4004 >>tweets.jsonl
+at collector collect tweets --op add-tweet tweets.jsonl
+serve collector
+at laptop sync tweets "$url" 2>/dev/null
+mine=$(at laptop heads tweets --format csv | awk -F, 'NR == 2 { print $1 }')
+theirs=$(at laptop heads tweets --format csv | awk -F, 'NR == 3 { print $1 }')
+at laptop merge tweets --order "$theirs,$mine" >/dev/null
+realize laptop tweets.datom >realized
+grep -q '1 commits undone' realized || fail "no rewind reported: $(cat realized)"
+expect "after a rewind: the facts of every op once" $((before + 37)) "$(ask tweets.datom "$distinct_ids")"
+expect "after a rewind: every op once" $((before + 37)) "$(ask tweets.datom "$applied" add-tweet)"
+
+expect "verify finds no fault" 0 "$(at laptop verify >/dev/null; echo $?)"
+at laptop log tweets --graph --ops >/dev/null
+expect "tail sees every op" $((before + 37)) "$(at laptop tail tweets --ops --format json | wc -l)"
+expect "tail after the last is empty" 0 "$(at laptop tail tweets --from latest --ops | wc -l)"
+expect "csv" "(count ?id)" "$(ask tweets.datom '[:find (count ?id) :where [_ :tweet/id ?id]]' --format csv | head -n 1 | tr -d '\r')"
+expect "arguments" "tweet 5 über nodes" "$(ask tweets.datom '[:find ?x . :in $ ?id :where [?t :tweet/id ?id] [?t :tweet/text ?x]]' 4600000000000000005)"
+expect "as of a past transaction" 10 "$(ask other.datom '[:find (count ?id) . :where [_ :tweet/id ?id]]' --as-of "$(ask other.datom '[:find (min ?tx) . :where [?t :tweet/retweet-count 10 ?tx]]' | awk '{ print $1 }')")"

@@ -1,0 +1,56 @@
+# A second process never meets a locked store; servers stop cleanly; health, metrics, logs.
+source "$(dirname "$0")/lib.sh" "$@"
+
+at peer create tweets --as peer
+tweets 1 50 >tweets.jsonl
+serve peer
+port=${url##*:}
+at peer collect tweets --op add-tweet tweets.jsonl
+expect "log while serving" 1 "$(at peer log tweets -n 1 | wc -l)"
+expect "ls of a peer" 1 "$(at peer ls "$url" --format csv | grep -c '^tweets,cdvcs')"
+
+http() { exec 3<>"/dev/tcp/127.0.0.1/$port"; printf 'GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' "$1" >&3; cat <&3; exec 3<&- 3>&-; }
+http /health | grep -q '200' || fail "no /health"
+http /metrics | grep -q '^tributary_' || fail "no /metrics"
+echo "ok: /health and /metrics on the same port"
+
+start peer realize tweets --with "$examples/tweets.edn" --into "$work/tweets.datom" --follow >realize.log 2>&1 &
+realizer=$!
+until_prints 50 ask tweets.datom "$distinct_ids"
+tweets 51 60 >>tweets.jsonl
+at peer collect tweets --op add-tweet tweets.jsonl
+until_prints 60 ask tweets.datom "$distinct_ids"
+echo "ok: queries while realize --follow writes"
+expect_error 1 'being written by' realize peer tweets.datom
+
+kill -TERM "$realizer"; code=0; wait "$realizer" || code=$?
+expect "SIGTERM ends realize --follow with" 0 "$code"
+
+# The owner leaves; the collector that was its client goes on as the owner.
+: >more.jsonl
+start peer collect tweets --op add-tweet more.jsonl --follow --every 50ms >collect.log 2>&1 &
+collector=$!
+tweets 101 110 >>more.jsonl
+until_prints 70 ops_of peer tweets
+kill -TERM "$server"; code=0; wait "$server" || code=$?
+expect "SIGTERM ends serve with" 0 "$code"
+tweets 111 120 >>more.jsonl
+until_prints 80 ops_of peer tweets
+mv more.jsonl more.jsonl.1
+tweets 121 125 >more.jsonl
+until_prints 85 ops_of peer tweets
+echo "ok: collect --follow survives its owner and a rotation"
+serve peer "$port"
+expect "serve while another process has the store" "$port" "${url##*:}"
+expect "its peers see everything" 1 "$(at other clone "$url/tweets" 2>/dev/null | grep -c 'commits in')"
+expect "ops at the other peer" 85 "$(ops_of other tweets)"
+kill -INT "$collector" 2>/dev/null || true
+kill -TERM "$collector"; wait "$collector" || true
+kill -9 "$server"; wait "$server" 2>/dev/null || true
+expect "after kill -9 the store opens" 85 "$(ops_of peer tweets)"
+
+start peer --log json serve --listen 127.0.0.1:0 >/dev/null 2>json.log &
+server=$!
+expect_error 1 'refused|cannot' at other --log json sync tweets ws://127.0.0.1:1
+grep -q '^{"time":' err || fail "no JSON log line: $(cat err)"
+echo "ok: errors as JSON log lines"
