@@ -7,7 +7,7 @@
 #include "tributary/value/msgpack.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <array>
 
 namespace tributary::datom {
 
@@ -428,17 +428,19 @@ void staged::end_transaction(const log_entry& entry,
 
 namespace {
 
-/// A change by the first 16 bytes of its key, which most often tell it from every other.
+/// A change by the first 24 bytes of its key, which most often tell it from every other.
 struct key_order {
-    std::uint64_t first, second;
+    std::array<std::uint64_t, 3> head;
     std::uint32_t index;
 };
 
-std::uint64_t big_endian(const char* at, std::size_t n) {
-    std::uint64_t v = 0;
-    for (std::size_t i = 0; i < 8; ++i)
-        v = v << 8 | (i < n ? static_cast<unsigned char>(at[i]) : 0);
-    return v;
+key_order order_of(bytes_view key, std::uint32_t index) {
+    std::array<unsigned char, 24> padded{};
+    std::copy_n(key.data(), std::min(key.size(), padded.size()), padded.data());
+    key_order order{{}, index};
+    for (std::size_t i = 0; i < padded.size(); ++i)
+        order.head[i / 8] = order.head[i / 8] << 8 | padded[i];
+    return order;
 }
 
 }  // namespace
@@ -455,15 +457,10 @@ kv_batch staged::take_batch() {
     // LevelDB takes keys faster in their order.
     std::vector<key_order> order;
     order.reserve(changes_.size());
-    for (std::uint32_t i = 0; i < changes_.size(); ++i) {
-        const bytes& k = changes_[i].first;
-        order.push_back({big_endian(k.data(), k.size()),
-                         k.size() > 8 ? big_endian(k.data() + 8, k.size() - 8) : 0,
-                         i});
-    }
+    for (std::uint32_t i = 0; i < changes_.size(); ++i)
+        order.push_back(order_of(changes_[i].first, i));
     std::sort(order.begin(), order.end(), [&](const key_order& x, const key_order& y) {
-        if (x.first != y.first) return x.first < y.first;
-        if (x.second != y.second) return x.second < y.second;
+        if (x.head != y.head) return x.head < y.head;
         const int c = changes_[x.index].first.compare(changes_[y.index].first);
         return c != 0 ? c < 0 : x.index < y.index;
     });

@@ -93,8 +93,13 @@ public:
     bool is_fresh() const;
 
 private:
-    struct bytes_hash : std::hash<std::string_view> {
+    /// Not noexcept, so that libstdc++'s tables keep the hashes instead of computing them again
+    /// along a chain.
+    struct bytes_hash {
         using is_transparent = void;
+        std::size_t operator()(std::string_view b) const {
+            return std::hash<std::string_view>()(b);
+        }
     };
     template <class Compare>
     struct compare_bytes {
