@@ -34,6 +34,14 @@ void check_size(std::size_t rows) {
     }
 }
 
+bool is_ascending(const column& keys) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (!keys[i].is(kind::integer)) return false;
+        if (i > 0 && keys[i].integer < keys[i - 1].integer) return false;
+    }
+    return true;
+}
+
 /// A power of two with at least half of it free.
 std::size_t table_size(std::size_t rows) {
     return std::bit_ceil(std::max<std::size_t>(rows * 2, 8));
@@ -163,14 +171,41 @@ void stop_check::look() const {
 }
 
 row_index::row_index(std::vector<const column*> keys, std::size_t rows, stop_check& stop)
-    : keys_(std::move(keys)), slots_(table_size(rows)), next_(rows, no_row) {
+    : keys_(std::move(keys)), rows_(rows) {
     check_size(rows);
+    ascending_ = keys_.size() == 1 && is_ascending(*keys_[0]);
+    if (ascending_) return;
+    slots_.resize(table_size(rows));
+    next_.assign(rows, no_row);
     mask_ = static_cast<std::uint32_t>(slots_.size() - 1);
     // Backwards, so that chains run forwards.
     for (std::size_t row = rows; row-- > 0;) {
         stop();
         insert(static_cast<row_id>(row));
     }
+}
+
+row_id row_index::find_ascending(const cell& key) const {
+    if (!key.is(kind::integer)) return no_row;
+    const column& all = *keys_[0];
+    const auto before = [](const cell& c, std::int64_t wanted) { return c.integer < wanted; };
+    std::size_t from = 0;
+    std::size_t to = std::min(near_, rows_);
+    // Doubling steps forward: a search costs the logarithm of the distance.
+    for (std::size_t step = 1; to < rows_ && all[to].integer < key.integer; step *= 2) {
+        from = to + 1;
+        to = std::min(to + step, rows_);
+    }
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(from);
+    const auto end = all.begin() + static_cast<std::ptrdiff_t>(std::max(from, to));
+    near_ =
+        static_cast<std::size_t>(std::lower_bound(begin, end, key.integer, before) - all.begin());
+    return near_ < rows_ && all[near_].integer == key.integer ? static_cast<row_id>(near_) : no_row;
+}
+
+row_id row_index::next_ascending(row_id row) const {
+    const column& all = *keys_[0];
+    return row + 1 < rows_ && all[row + 1].integer == all[row].integer ? row + 1 : no_row;
 }
 
 void row_index::insert(row_id row) {
@@ -184,7 +219,7 @@ void row_index::insert(row_id row) {
     slots_[at] = {h, row};
 }
 
-row_id row_index::find(const cell* keys) const {
+row_id row_index::find_hashed(const cell* keys) const {
     const std::uint32_t h = hash_cells(keys, keys_.size());
     for (std::uint32_t at = h & mask_; slots_[at].row != no_row; at = (at + 1) & mask_) {
         if (slots_[at].hash != h) continue;

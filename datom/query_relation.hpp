@@ -53,16 +53,20 @@ struct relation {
 using row_id = std::uint32_t;
 inline constexpr row_id no_row = UINT32_MAX;
 
-/// Rows of a relation by the hash of some columns. A view: the columns must outlive it and stay as
-/// they are.
+/// Rows of a relation by some columns: by hash, or, where one column of ascending integers
+/// (entities as indexes give them) is the key, by searching from where the last search ended, so
+/// that joining two scans is a merge. A view: the columns must outlive it and stay as they are. Not
+/// thread-safe.
 class row_index {
 public:
     /// Errors: limit beyond 2^31 rows.
     row_index(std::vector<const column*> keys, std::size_t rows, stop_check& stop);
 
     /// The first row with these keys (one cell a key column); `next` gives the others.
-    row_id find(const cell* keys) const;
-    row_id next(row_id row) const { return next_[row]; }
+    row_id find(const cell* keys) const {
+        return ascending_ ? find_ascending(keys[0]) : find_hashed(keys);
+    }
+    row_id next(row_id row) const { return ascending_ ? next_ascending(row) : next_[row]; }
 
 private:
     struct slot {
@@ -70,8 +74,14 @@ private:
         row_id row = no_row;
     };
     void insert(row_id row);
+    row_id find_hashed(const cell* keys) const;
+    row_id find_ascending(const cell& key) const;
+    row_id next_ascending(row_id row) const;
 
     std::vector<const column*> keys_;
+    std::size_t rows_;
+    bool ascending_ = false;
+    mutable std::size_t near_ = 0;  ///< where the last search ended
     std::vector<slot> slots_;
     std::vector<row_id> next_;
     std::uint32_t mask_ = 0;
