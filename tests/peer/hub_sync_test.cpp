@@ -165,6 +165,76 @@ TEST_CASE("hub: a chunk from a relay still carries a signature for each author",
     REQUIRE(third.commits() == p.server.commits());
 }
 
+TEST_CASE("hub: a fork travels with the commits of the original beneath it", "[peer]") {
+    hub_options small;
+    small.chunk_commits = 7;
+    met_pair p(40, small);
+    p.laptop.write_many(1, 5, "laptop ");
+    sync(p.net, p.laptop, p.server);
+    // The laptop has most of the original without signatures; it forks all the same.
+    genesis g;
+    g.name = "fork";
+    g.owners = {p.laptop.self.key()};
+    g.nonce = bytes(16, 'f');
+    const crdt_handle fork = p.laptop.store->add(sign(g, p.laptop.self), "fork");
+    std::vector<commit> all;
+    p.laptop.store->scan(1, 1, [&](const arrival_entry& e, bytes_view body) {
+        all.push_back({e.header, e.sig, bytes(body)});
+        return true;
+    });
+    p.laptop.store->ingest(fork, all);
+    p.laptop.write_on(fork, p.laptop.heads(1), "first of the fork");
+    p.laptop.store->flush();
+    REQUIRE(p.laptop.heads(fork).size() == 1);
+
+    replica_peer reader(5, small), relayed(6, small);
+    sync(p.net, reader, p.laptop, {.remote = "fork"});
+    sync(p.net, relayed, reader, {.remote = "fork"});
+    REQUIRE(relayed.commits() == 46);
+    REQUIRE(relayed.heads() == p.laptop.heads(fork));
+    p.laptop.write(fork, "second of the fork");
+    sync(p.net, reader, p.laptop);
+    const connection_counters c = sync(p.net, relayed, reader);
+    REQUIRE(c.commits_in == 1);
+    REQUIRE(relayed.heads() == p.laptop.heads(fork));
+}
+
+TEST_CASE("hub: commits of who may not write go no further", "[peer]") {
+    replica_peer owner(1), stranger(2), friendly(3);
+    const crdt_handle h = owner.store->add(genesis_by(owner.self, "closed", false), "closed");
+    owner.write_many(h, 3, "c ");
+    const std::vector<bytes> nothing;
+    owner.store->append(
+        h, owner.self, nothing, 1, std::nullopt, grant_ext(friendly.self.key(), "ann"));
+    owner.talk->staged(h);
+    owner.store->flush();
+    wires net;
+    sync(net, friendly, owner, {.remote = "closed"});
+    friendly.write(h, "granted");
+    sync(net, friendly, owner);
+    REQUIRE(owner.heads() == friendly.heads());
+
+    sync(net, stranger, owner, {.remote = "closed"});
+    REQUIRE_THROWS_AS(stranger.write(h, "not granted"), error);
+    // One that is forged all the same.
+    commit_header header;
+    header.crdt = owner.store->state(h).id;
+    header.author = stranger.self.key();
+    header.parents = owner.heads();
+    header.gen = owner.commits() + 1;
+    const std::vector<bytes> ops{op_of("forged")};
+    const commit forged = make_commit(header, ops, stranger.self);
+    const connection_id c = net.dial(stranger, owner, {{.handle = h, .live = true}});
+    net.run();
+    wire::chunk_writer w;
+    w.add(forged.header, forged.body);
+    const bytes frame = w.finish({1, 0, std::nullopt, false}, {{0, *forged.sig}});
+    owner.talk->received(c, frame, net.now);
+    net.turn(owner);
+    REQUIRE(net.last(owner, hub_event::kind::closed)->code == errc::unauthorized);
+    REQUIRE(owner.commits() == 5);
+}
+
 TEST_CASE("hub: the server restored from a backup", "[peer]") {
     met_pair p(20);
     auto backup = make_memory_kv();
