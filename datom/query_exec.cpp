@@ -220,6 +220,7 @@ void evaluator::run(const clause& c, const call& f, environment& env, const sour
             results.push_back(result);
         } else {
             const relation some = bind_cells(*f.result, result, c.text, stop_);
+            check_rows(rows.size() + some.rows);
             rows.insert(rows.end(), some.rows, row);
             for (std::size_t i = 0; i < some.columns.size(); ++i) {
                 bound.columns[i].insert(

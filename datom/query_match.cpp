@@ -111,6 +111,7 @@ private:
         if (!passes(row)) return true;
         found_ = true;
         keep(row);
+        if (!only_exists_) check_rows(fresh_.front().second.size());
         return !only_exists_;
     }
 
@@ -162,10 +163,7 @@ private:
                 for (auto& [place, column] : fresh_) column.push_back(cell(column[made]));
             }
         }
-        if (left_.size() >= (std::size_t{1} << 31)) {
-            throw error(errc::limit,
-                        "query: more than 2^31 rows in a step; add clauses that select less");
-        }
+        check_rows(left_.size());
     }
 
     relation result() {

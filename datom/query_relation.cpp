@@ -27,13 +27,6 @@ bool same_row(const std::vector<const column*>& keys, row_id a, row_id b) {
         keys.begin(), keys.end(), [&](const column* key) { return equal((*key)[a], (*key)[b]); });
 }
 
-void check_size(std::size_t rows) {
-    if (rows >= (std::size_t{1} << 31)) {
-        throw error(errc::limit,
-                    "query: more than 2^31 rows in a step; add clauses that select less");
-    }
-}
-
 bool is_ascending(const column& keys) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
         if (!keys[i].is(kind::integer)) return false;
@@ -54,7 +47,7 @@ void visit_equal_rows(const std::vector<const column*>& keys,
                       stop_check& stop,
                       New new_row,
                       Old old_row) {
-    check_size(rows);
+    check_rows(rows);
     struct slot {
         std::uint32_t hash = 0;
         row_id row = no_row;
@@ -114,9 +107,7 @@ struct pairs {
 };
 
 pairs product_pairs(std::size_t a, std::size_t b, stop_check& stop) {
-    check_size(a);
-    check_size(b);
-    if (b != 0 && a > (std::size_t{1} << 31) / b) check_size(SIZE_MAX);
+    if (b != 0 && a > rows_max / b) fail_too_many_rows();
     pairs p;
     p.left.reserve(a * b);
     p.right.reserve(a * b);
@@ -138,20 +129,25 @@ pairs matching_pairs(const relation& probe,
     const std::vector<const column*> keys = columns_of(probe, on);
     std::vector<cell> key(keys.size());
     pairs p;
-    check_size(probe.rows);
     for (row_id row = 0; row < probe.rows; ++row) {
         for (std::size_t k = 0; k < keys.size(); ++k) key[k] = (*keys[k])[row];
         for (row_id match = index.find(key.data()); match != no_row; match = index.next(match)) {
             stop();
+            check_rows(p.left.size());
             p.add(row, match);
         }
         stop();
     }
-    check_size(p.left.size());
     return p;
 }
 
 }  // namespace
+
+void fail_too_many_rows() {
+    throw error(errc::limit,
+                "query: a step has more than " + std::to_string(rows_max) +
+                    " rows; join its clauses by a shared variable or select less");
+}
 
 stop_check::stop_check(std::optional<std::chrono::milliseconds> timeout,
                        const std::atomic<bool>* cancel)
@@ -172,7 +168,7 @@ void stop_check::look() const {
 
 row_index::row_index(std::vector<const column*> keys, std::size_t rows, stop_check& stop)
     : keys_(std::move(keys)), rows_(rows) {
-    check_size(rows);
+    check_rows(rows);
     ascending_ = keys_.size() == 1 && is_ascending(*keys_[0]);
     if (ascending_) return;
     slots_.resize(table_size(rows));

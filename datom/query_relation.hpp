@@ -53,13 +53,22 @@ struct relation {
 using row_id = std::uint32_t;
 inline constexpr row_id no_row = UINT32_MAX;
 
+/// A step of a query may have so many rows: a gigabyte a column. A product by mistake should end as
+/// an error, not with the machine's memory.
+inline constexpr std::size_t rows_max = std::size_t{1} << 26;
+[[noreturn]] void fail_too_many_rows();
+/// Errors: limit beyond rows_max.
+inline void check_rows(std::size_t rows) {
+    if (rows > rows_max) fail_too_many_rows();
+}
+
 /// Rows of a relation by some columns: by hash, or, where one column of ascending integers
 /// (entities as indexes give them) is the key, by searching from where the last search ended, so
 /// that joining two scans is a merge. A view: the columns must outlive it and stay as they are. Not
 /// thread-safe.
 class row_index {
 public:
-    /// Errors: limit beyond 2^31 rows.
+    /// Errors: limit beyond rows_max.
     row_index(std::vector<const column*> keys, std::size_t rows, stop_check& stop);
 
     /// The first row with these keys (one cell a key column); `next` gives the others.

@@ -304,6 +304,12 @@ TEST_CASE("query: a timeout and a cancel end it", "[datom][query]") {
     CHECK_THROWS_AS(query(edn::read(q), inputs, options), error);
 }
 
+TEST_CASE("query: a product beyond what memory should hold is refused", "[datom][query]") {
+    const std::string q =
+        "[:find ?p :where [(range 100000) [?a ...]] [(range 100000) [?b ...]] [(vector ?a ?b) ?p]]";
+    CHECK_THAT(refusal(q), Contains("limit: query: a step has more than"));
+}
+
 TEST_CASE("query: the names of its columns", "[datom][query]") {
     CHECK(column_names(edn::read("[:find ?u (count ?t) :where [?t :by ?u]]")) ==
           std::vector<std::string>{"?u", "(count ?t)"});
