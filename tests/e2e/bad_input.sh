@@ -33,7 +33,7 @@ expect "the server has what it had" 7 "$(ops_of me tweets)"
 # Dispatch maps
 bad_map() { printf '%s' "$2" >map.edn; expect_error 1 "$1" at me realize tweets --with map.edn --into bad.datom; }
 bad_map 'map.edn: line 1, column [0-9]+: expected' '{:schema [ :ops {}}'
-bad_map 'expected :schema and :ops' '{:shema []}'
+bad_map 'expected :ops' '{:shema []}'
 bad_map 'expected one of :path' '{:ops {add-tweet [{:a [:lnog [:path "x"]]}]}}'
 bad_map 'no attribute|:tweet/oops|attribute' '{:ops {add-tweet [{:tweet/oops [:path "id"]}]}}'
 expect_error 1 'No such file' at me realize tweets --with nowhere.edn --into bad.datom
@@ -60,13 +60,15 @@ expect_error 1 'at:N' at me tail tweets --from yesterday
 kill "$server"; wait "$server" || true
 
 # A full disk: an error, then everything that was acknowledged is there, and writing goes on once there is room
+trap 'status=$?; umount "$work/disk" 2>/dev/null || true; rm -rf "$work"; exit $status' EXIT
 if mkdir disk && mount -t tmpfs -o size=3m tmpfs disk 2>/dev/null; then
   at disk/store create tweets --as full >/dev/null
   tweets 1 20000 >many.jsonl
   expect_error 1 '[Nn]o space|disk is full|full' at disk/store collect tweets --op add-tweet many.jsonl --batch 50
-  kept=$(at disk/store log tweets --format csv | tail -n +2 | awk -F, '{ ops += $4 } END { print ops + 0 }')
+  expect_error 1 'disk is full' at disk/store log tweets
   mount -o remount,size=64m disk
-  expect "acknowledged ops are there after the disk was full" "$kept" "$(ops_of disk/store tweets)"
+  kept=$(ops_of disk/store tweets)
+  [ "$kept" -gt 0 ] && [ $((kept % 50)) -eq 0 ] || fail "half a commit, or none: $kept ops"
   at disk/store collect tweets --op add-tweet many.jsonl >/dev/null
   expect "and collecting goes on where it was" 20000 "$(ops_of disk/store tweets)"
   expect "without a fault" 0 "$(at disk/store verify >/dev/null; echo $?)"
