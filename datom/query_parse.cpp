@@ -81,8 +81,7 @@ private:
     std::set<var_id> input_variables_;
 };
 
-// -- The query as a whole
-// -----------------------------------------------------------------------------------------------------------
+// -- The query as a whole --
 
 parser::sections parser::split(const value& q) {
     static const std::set<std::string> known{"find", "with", "in", "where", "keys", "strs", "syms"};
@@ -274,8 +273,7 @@ term parser::parse_term(const value& v) {
     return to_cell(v, memory_);
 }
 
-// -- Clauses
-// --------------------------------------------------------------------------------------------------------------------------
+// -- Clauses --
 
 clauses parser::clauses_of(std::span<const value> from, const source_name& source) {
     clauses all;
@@ -420,8 +418,7 @@ void parser::check_or(disjunction& d, const std::string& text) {
     }
 }
 
-// -- Rules
-// ------------------------------------------------------------------------------------------------------------------------------
+// -- Rules --
 
 rule_set parser::rules(const value& v) {
     if (const std::string* text = v.get_if<std::string>()) return rules(edn::read(*text));
