@@ -305,17 +305,37 @@ std::vector<offer> stage::offers(const std::string& url) {
     return out;
 }
 
+namespace {
+
+/// Listens, or tries again for two seconds: if a server was killed whose store another process has
+/// open, that one notices, and gives the port free, only a moment later.
+websocket_shell::listening listen_soon(peer_node& node,
+                                       const std::string& host,
+                                       const std::string& port,
+                                       const std::function<bool()>& keep_going) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    for (;;) {
+        try {
+            return node.listen(host, port);
+        } catch (const error& e) {
+            const bool late = std::chrono::steady_clock::now() >= deadline;
+            if (e.code() != errc::unavailable || late || !keep_going()) throw;
+        }
+        std::this_thread::sleep_for(beat);
+    }
+}
+
+}  // namespace
+
 void node_stage::serve(const std::string& listen,
                        const std::function<void(const std::string&)>& bound,
                        const std::function<bool()>& keep_going) {
     const auto [host, port] = parse_listen(listen);
     struct open_listener {
-        open_listener(peer_node& n, const std::string& h, const std::string& p)
-            : node(n), at(n.listen(h, p)) {}
         ~open_listener() { node.stop_listening(at.id); }
         peer_node& node;
         websocket_shell::listening at;
-    } listener(node_, host, port);
+    } const listener{node_, listen_soon(node_, host, port, keep_going)};
     bound(listener.at.address);
     while (!node_.stopping() && keep_going()) std::this_thread::sleep_for(beat);
 }
