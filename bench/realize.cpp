@@ -46,16 +46,18 @@ public:
                 make_commit(h, encoded_tweets(c * ops_per_commit, ops_per_commit), author);
             linear_commit at;
             at.position = c;
-            at.id = id_of_header(made.header);
+            at.mark = {id_of_header(made.header), true};
             at.header = decode_header(made.header);
             at.body = made.body;
             commits_.push_back(std::move(at));
         }
     }
     std::uint64_t length() override { return commits_.size(); }
-    std::vector<commit_id> heads() override { return {commits_.back().id}; }
-    std::optional<commit_id> id_at(std::uint64_t position) override {
-        return position < commits_.size() ? std::optional(commits_[position].id) : std::nullopt;
+    std::vector<commit_id> heads() override { return {commits_.back().mark.id}; }
+    std::vector<linear_mark> marks(std::uint64_t position, std::uint64_t count) override {
+        std::vector<linear_mark> out;
+        for (; position < commits_.size() && out.size() < count; ++position) out.push_back(commits_[position].mark);
+        return out;
     }
     std::vector<linear_commit> read(std::uint64_t position, std::size_t bytes_max) override {
         std::vector<linear_commit> some;

@@ -54,8 +54,8 @@ private:
 /// exactly-once stand on this struct.
 struct stream_cursor {
     std::uint64_t position = 0;  ///< commits of the linear log applied
-    bytes commit;                ///< id of the last one (32 bytes); empty at position 0
-    bytes dispatch;              ///< digest of the dispatch map (32 bytes)
+    bytes commit;                ///< the last one, in the stream's own words; empty at position 0
+    bytes dispatch;              ///< what was realized through which dispatch map, in the stream's own words
     std::uint64_t epoch =
         0;  ///< which realizer: raised at its start, so that an older one is fenced off
     bool operator==(const stream_cursor&) const = default;
@@ -100,7 +100,7 @@ public:
     /// The durable cursor of a stream, if it ever wrote here.
     virtual std::optional<stream_cursor> cursor(const std::string& stream) const = 0;
     virtual std::vector<std::string> streams() const = 0;
-    /// The commit applied at `position` (32 bytes) of a stream; nothing beyond its cursor.
+    /// The commit applied at `position` of a stream, in the stream's own words; nothing beyond its cursor.
     virtual std::optional<bytes> applied_at(const std::string& stream,
                                             std::uint64_t position) const = 0;
     /// Undoes everything after `position` commits of `stream` were applied: a rewind entry with the
