@@ -56,11 +56,21 @@ expect_error 1 'frob' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y] [(fro
 expect_error 1 'no datom database' ask nowhere.datom '[:find ?x :where [?x :tweet/id]]'
 expect_error 1 'at:N' at me tail tweets --from yesterday
 
-# A store of a newer format, and a damaged one
+# Damaged stores: said, not crashed on. (Newer formats: tests/store, tests/datom.)
 kill "$server"; wait "$server" || true
+cp -r me damaged_identity
+echo 0123 >damaged_identity/identity
+expect_error 1 'identity is damaged' at damaged_identity id
+cp -r me damaged_database
+echo nowhere >damaged_database/db/CURRENT
+expect_error 1 'damaged' at damaged_database ls
+at large create tweets >/dev/null
+tweets 1 500 | at large collect tweets --op add-tweet - >/dev/null 2>&1
+dd if=/dev/zero of="$(ls large/db/*.log | tail -n 1)" bs=1 seek=100 count=50 conv=notrunc 2>/dev/null
+expect_error 1 'damaged' at large verify
 
 # A full disk: an error, then everything that was acknowledged is there, and writing goes on once there is room
-trap 'status=$?; umount "$work/disk" 2>/dev/null || true; rm -rf "$work"; exit $status' EXIT
+trap 'status=$?; kill -9 $(jobs -p) 2>/dev/null || true; umount "$work/disk" 2>/dev/null || true; rm -rf "$work"; exit $status' EXIT
 if mkdir disk && mount -t tmpfs -o size=3m tmpfs disk 2>/dev/null; then
   at disk/store create tweets --as full >/dev/null
   tweets 1 20000 >many.jsonl
