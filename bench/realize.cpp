@@ -42,6 +42,10 @@ public:
             commit_header h;
             h.author = author.key();
             h.seq = h.gen = c + 1;
+            if (c > 0) {
+                h.prev = commits_.back().mark.id;
+                h.parents = {*h.prev};
+            }
             const commit made =
                 make_commit(h, encoded_tweets(c * ops_per_commit, ops_per_commit), author);
             linear_commit at;

@@ -25,6 +25,7 @@ void append(const fs::path& dir, std::uint64_t commits) {
 /// A copy of a replica, as another machine that has the same commits.
 void copy_replica(const fs::path& from, const fs::path& to) {
     fs::remove_all(to);
+    fs::remove(from / "socket");
     fs::copy(from, to, fs::copy_options::recursive);
     fs::remove(to / "identity");
 }
