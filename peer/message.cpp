@@ -335,8 +335,8 @@ chunk_head read_chunk(bytes_view frame, std::vector<commit>& commits) {
     if (parts % 2 != 0 || parts / 2 > chunk_commits_max) malformed(start, "a bad count of commits");
     commits.resize(parts / 2);
     for (commit& c : commits) {
-        c.header.assign(in.bin());
-        c.body.assign(in.bin());
+        c.header.assign(in.item());
+        c.body.assign(in.item());
         c.sig.reset();
     }
 
@@ -359,8 +359,8 @@ chunk_head read_chunk(bytes_view frame, std::vector<commit>& commits) {
 chunk_writer::chunk_writer() : buffer_(chunk_front, '\0') {}
 
 void chunk_writer::add(bytes_view header, bytes_view body) {
-    put_bin(buffer_, header);
-    put_bin(buffer_, body);
+    put_item(buffer_, header);
+    put_item(buffer_, body);
     payload_ += header.size() + body.size();
     ends_.push_back({buffer_.size(), payload_});
 }

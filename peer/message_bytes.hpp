@@ -49,6 +49,15 @@ public:
         return Id::from_bytes(bin(32));
     }
 
+    /// Bytes as put_item writes them: a plain array where one is next, or what a bin holds. Does
+    /// not descend, so that time and stack are bounded by the frame.
+    bytes_view item() {
+        const std::size_t start = offset();
+        if (!next_is_array()) return bin();
+        for (std::size_t n = array(); n > 0; --n) plain_element();
+        return all_.substr(start, offset() - start);
+    }
+
     /// Text is checked by the one decoder that knows UTF-8.
     std::string text() {
         const std::size_t start = offset();
@@ -78,12 +87,35 @@ public:
         return (b >= 0xa0 && b < 0xc0) || (b >= 0xd9 && b <= 0xdb);
     }
 
+    bool next_is_array() const {
+        if (rest_.empty()) return false;
+        const auto b = static_cast<std::uint8_t>(rest_.front());
+        return (b & 0xf0) == 0x90 || b == 0xdc || b == 0xdd;
+    }
+
     void end() {
         if (!rest_.empty()) malformed(offset(), "bytes after the end");
     }
     std::size_t offset() const { return all_.size() - rest_.size(); }
 
 private:
+    void plain_element() {
+        if (rest_.empty()) malformed(offset(), "truncated");
+        const auto b = static_cast<std::uint8_t>(rest_.front());
+        constexpr std::uint8_t empty_map = 0x80, nothing = 0xc0;
+        if (b == empty_map || b == nothing) {
+            take(1);
+        } else if (b >= 0xe0 || (b >= 0xd0 && b <= 0xd3)) {
+            decode_prefix(rest_);  // a negative integer
+        } else if (next_is_array()) {
+            for (std::size_t n = array(); n > 0; --n) bin();
+        } else if (b >= 0xc4 && b <= 0xc6) {
+            bin();
+        } else {
+            number();
+        }
+    }
+
     std::uint8_t byte() { return static_cast<std::uint8_t>(take(1).front()); }
 
     bytes_view take(std::size_t n) {
@@ -146,6 +178,29 @@ inline void put_array(bytes& out, std::size_t n) { put_length(out, n, 0x90, 16, 
 inline void put_bin(bytes& out, bytes_view b) {
     put_length(out, b.size(), 0, 0, 0xc4, 0xc5, 0xc6);
     out.append(b);
+}
+
+/// Whether `b` is a canonical array of nils, integers, bins, empty maps and arrays of bins: headers
+/// and bodies nearly always are.
+inline bool is_plain(bytes_view b) {
+    reader in(b);
+    if (!in.next_is_array()) return false;
+    try {
+        in.item();
+        in.end();
+        return true;
+    } catch (const error&) {
+        return false;
+    }
+}
+
+/// What is plain stands as it is and costs nothing; the rest is in a bin.
+inline void put_item(bytes& out, bytes_view b) {
+    if (is_plain(b)) {
+        out.append(b);
+    } else {
+        put_bin(out, b);
+    }
 }
 
 inline void put_number(bytes& out, std::uint64_t n) { encode_to(out, value(n)); }

@@ -37,10 +37,27 @@ wire::holding some_holding() {
 
 signature some_signature() { return signature::from_bytes(bytes(64, 's')); }
 
+bytes plain_header() {
+    commit_header h;
+    h.author = filled<public_key>('k');
+    h.seq = 2;
+    h.prev = filled<commit_id>('p');
+    h.parents = {filled<commit_id>('p'), filled<commit_id>('q')};
+    h.gen = 300;
+    h.time_ms = -1;
+    return encode(h);
+}
+
+bytes plain_body() {
+    const std::vector<bytes> ops{"one op", bytes(300, 'o')};
+    return make_body(ops);
+}
+
 bytes some_chunk() {
     wire::chunk_writer w;
     w.add("header one", bytes(300, 'x'));
     w.add("header two", "");
+    w.add(plain_header(), plain_body());
     return w.finish({1, 2, cursor_of(7), true}, {{1, some_signature()}});
 }
 
@@ -152,11 +169,14 @@ TEST_CASE("message: what is read is what was written", "[peer]") {
     REQUIRE(head.round == 2);
     REQUIRE(head.cursor == cursor_of(7));
     REQUIRE(head.done);
-    REQUIRE(commits.size() == 2);
+    REQUIRE(commits.size() == 3);
     REQUIRE(commits[0].header == "header one");
     REQUIRE(commits[0].body == bytes(300, 'x'));
     REQUIRE_FALSE(commits[0].sig.has_value());
     REQUIRE(commits[1].sig == some_signature());
+    REQUIRE(commits[1].body.empty());
+    REQUIRE(commits[2].header == plain_header());
+    REQUIRE(commits[2].body == plain_body());
 }
 
 TEST_CASE("message: frames are canonical for the general decoder too", "[peer]") {
@@ -215,6 +235,65 @@ TEST_CASE("message: a chunk claims no more commits than the protocol allows", "[
     const bytes frame = w.finish({1, 0, std::nullopt, false}, {});
     std::vector<commit> commits;
     REQUIRE_THROWS_AS(wire::read_chunk(frame, commits), error);
+}
+
+TEST_CASE("message: plain headers and bodies are sent as they are", "[peer]") {
+    const auto framing = [](const bytes& header, const bytes& body) {
+        const wire::chunk_head head{1, 0, std::nullopt, false};
+        wire::chunk_writer w;
+        w.add(header, body);
+        const bytes frame = w.finish(head, {});
+        std::vector<commit> commits;
+        wire::read_chunk(frame, commits);
+        REQUIRE(commits.at(0).header == header);
+        REQUIRE(commits.at(0).body == body);
+        REQUIRE(encode(decode(frame)) == frame);
+        return frame.size() - wire::chunk_writer().finish(head, {}).size() - header.size() -
+               body.size();
+    };
+    REQUIRE(framing(plain_header(), plain_body()) == 0);
+    REQUIRE(framing(plain_header(), make_body({})) == 0);
+    commit_header granting = decode_header(plain_header());
+    granting.ext = make_map({{value(1), value("hint")}});
+    REQUIRE(framing(encode(granting), make_body({})) == 2);  // bin 8
+    // Nothing that a bin cannot hold: nested, truncated, not canonical, another codec.
+    for (const char* odd : {"",
+                            "91",
+                            "9181c0c0",
+                            "919190",
+                            "91a161",
+                            "91cc01",
+                            "91d0ff",
+                            "9090",
+                            "c40161",
+                            "dc0001c0",
+                            "ddffffffff",
+                            "c0",
+                            "ff"}) {
+        INFO(odd);
+        REQUIRE(framing(plain_header(), from_hex(odd)) == 2);
+    }
+}
+
+TEST_CASE("message: a header or body that claims more than there is is refused", "[peer]") {
+    const auto refused = [](std::string_view commits) {
+        const bytes frame = from_hex("970e0100c0c292" + std::string(commits) + "90");
+        std::vector<commit> read;
+        REQUIRE_THROWS_AS(wire::read_chunk(frame, read), error);
+    };
+    refused("90ddffffffff");    // elements
+    refused("9091c6ffffffff");  // bytes
+    refused("9091ddffffffff");  // of an array of bins
+    std::string deep = "90";
+    for (int i = 0; i < 100000; ++i) deep += "91";
+    refused(deep + "90");
+    refused("9091919190");  // too deep
+    refused("9091a161");    // text
+    refused("9081c0c0");    // a map
+    refused("9091cc01");    // not canonical
+    refused("9091d0ff");
+    refused("dc000190");
+    refused("90c0");  // absent
 }
 
 TEST_CASE("message: a chunk writer forgets what it is told to", "[peer]") {
