@@ -1,6 +1,7 @@
 // collect: JSON lines in, ops out. How far a source was read goes down in the same batch as the
 // commit, so that running the command again goes on where it was.
 
+#include "tributary/value/edn.hpp"
 #include "tributary/value/hash.hpp"
 #include "tributary/value/instant.hpp"
 #include "tributary/value/json.hpp"
@@ -8,6 +9,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "line_source.hpp"
@@ -22,6 +24,10 @@ namespace tributary::cli {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr int rotations_max = 9;
+constexpr auto rotation_patience = 2s;
+constexpr std::size_t body_overhead = 16;  ///< of the array and the bin around one op
 
 struct collect_options {
     std::string crdt, op_name, source, key;
@@ -96,6 +102,7 @@ public:
                 std::filesystem::absolute(options_.source).lexically_normal().string();
             bar_.clear();
         }
+        if (options_.source != "-") lock_source(s.store_dir());
         place_key_ = options_.source == "-" ? "source/-/" + to_hex(random_bytes(8))
                                             : "source/" + options_.source;
     }
@@ -107,11 +114,29 @@ public:
         }
         for (const auto& [path, offset] : files_to_read()) read(path, offset);
         bar_.clear();
-        report();
-        return rejects_.count() > 0 || left_partial_ ? input_rejected : ok;
+        const bool was_interrupted = !keep_going() && !options_.follow;
+        report(was_interrupted);
+        if (rejects_.count() > 0 || left_partial_ || lost_) return input_rejected;
+        return was_interrupted ? interrupted : ok;
     }
 
 private:
+    /// Two collectors of one file would take each line twice. The lock ends with the process.
+    void lock_source(const std::filesystem::path& store) {
+        const std::string name =
+            "collect-" + hash("trib.source.1", options_.crdt + '\0' + options_.source).brief() +
+            ".lock";
+        const int fd = ::open((store / name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            throw error(errc::io,
+                        "cannot make " + (store / name).string() + ": " + std::strerror(errno));
+        if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            throw error(errc::locked,
+                        options_.source + " is being collected into " + options_.crdt +
+                            " by another process");
+        }
+    }
+
     /// The rest of the file that was being read, if it was renamed since, then the one at the path.
     std::vector<std::pair<std::string, std::uint64_t>> files_to_read() {
         const std::string& path = options_.source;
@@ -120,63 +145,95 @@ private:
         if (!known) return {{path, 0}};
         const source_place place = decode_source_place(*known);
         if (is_same_file(path, place)) return {{path, place.offset}};
-        if (is_same_file(path + ".1", place)) return {{path + ".1", place.offset}, {path, 0}};
-        std::cerr << path
-                  << " is another file than the one collected before under this name; it is read "
-                     "from its beginning\n";
+        // Renamed by a rotation, perhaps more than one: first what was not read of it, then the
+        // later ones.
+        for (int back = 1; back <= rotations_max; ++back) {
+            if (!is_same_file(rotated(back), place)) continue;
+            std::vector<std::pair<std::string, std::uint64_t>> files = {
+                {rotated(back), place.offset}};
+            while (--back >= 1) files.emplace_back(rotated(back), 0);
+            files.emplace_back(path, 0);
+            return files;
+        }
+        log_line(path +
+                     " is another file than the one that was collected under this name, and that "
+                     "one is not at " +
+                     path + ".1 to ." + std::to_string(rotations_max) +
+                     "; if it had lines after byte " + std::to_string(place.offset) +
+                     ", they were not collected. The new file is read from its beginning",
+                 "warn");
+        lost_ = true;
         return {{path, 0}};
     }
+
+    std::string rotated(int back) const { return options_.source + "." + std::to_string(back); }
 
     void read(const std::string& path, std::uint64_t offset) {
         auto source = std::make_unique<line_source>(path, offset);
         const bool may_follow = options_.follow && path == options_.source;
-        auto flushed = std::chrono::steady_clock::now();
-        bool more = true;
-        while (more && keep_going()) {
+        flushed_ = quiet_since_ = std::chrono::steady_clock::now();
+        for (bool more = true; more && keep_going();) {
             switch (source->next(200ms)) {
                 case line_source::outcome::line:
                     take(*source);
+                    quiet_since_ = std::chrono::steady_clock::now();
+                    break;
+                case line_source::outcome::oversized:
+                    reject(*source, "a line of more than 64 MiB");
                     break;
                 case line_source::outcome::end:
                     more = false;
                     break;
                 case line_source::outcome::partial:
-                    if (!may_follow || source->was_rotated()) take_partial(*source);
-                    [[fallthrough]];
                 case line_source::outcome::waiting:
-                    if (!source->is_stdin()) more = may_follow && wait_or_reopen(source);
+                    if (source->is_stdin()) break;
+                    more = may_follow && wait_or_reopen(source);
+                    if (!more) take_partial(*source);
             }
-            const auto now = std::chrono::steady_clock::now();
-            if (ops_.empty()) flushed = now;
-            if (ops_.size() >= options_.batch || now - flushed >= options_.every) {
-                commit(*source);
-                flushed = now;
-            }
+            commit_if_due(*source);
             bar_.show(source->place().offset,
                       source->size(),
-                      "bytes; " + with_commas(collected_ + ops_.size()) + " ops");
+                      "bytes",
+                      with_commas(collected_ + ops_.size()) + " ops");
         }
         commit(*source);
     }
 
+    void commit_if_due(const line_source& source) {
+        const auto now = std::chrono::steady_clock::now();
+        if (ops_.empty()) flushed_ = now;
+        if (ops_.size() < options_.batch && now - flushed_ < options_.every) return;
+        commit(source);
+        flushed_ = now;
+    }
+
     /// Takes a last line without an end if it is whole; else it stays for the next run.
     void take_partial(line_source& source) {
+        if (source.text().empty()) return;
         try {
             json::read(source.text());
         } catch (const error&) {
             left_partial_ = true;
             bar_.clear();
-            std::cerr << options_.source << ": the last line, at byte " << source.line_begin()
-                      << ", has no end and is no JSON yet; it is read again next time\n";
+            log_line(options_.source + ": the last line, at byte " +
+                         std::to_string(source.line_begin()) +
+                         ", has no end and is no JSON yet; it is read again next time",
+                     "warn");
             return;
         }
         source.accept_partial();
         take(source);
     }
 
-    /// False if there is nothing to wait for.
+    /// At the end of what is there of a followed file: waits, or goes on with the next file once a
+    /// rotated one has been quiet for a while, since its writer may still have it open.
     bool wait_or_reopen(std::unique_ptr<line_source>& source) {
-        if (source->was_rotated()) {
+        const bool quiet = std::chrono::steady_clock::now() - quiet_since_ > rotation_patience;
+        if (source->was_truncated() || (quiet && source->was_renamed())) {
+            if (!source->text().empty() && !source->was_truncated()) {
+                source->accept_partial();
+                take(*source);
+            }
             commit(*source);
             source = std::make_unique<line_source>(options_.source, 0);
             return true;
@@ -185,20 +242,29 @@ private:
         return true;
     }
 
+    void reject(const line_source& source, const std::string& reason) {
+        bar_.clear();
+        log_line(options_.source + ": line " + std::to_string(source.line_number()) + ", at byte " +
+                     std::to_string(source.line_begin()) + ": " + reason,
+                 "warn");
+        rejects_.add(options_.source, source, reason);
+    }
+
     void take(const line_source& source) {
         if (source.text().find_first_not_of(" \t") == std::string_view::npos) return;
         try {
             op made{symbol{options_.op_name}, json::read(source.text())};
+            bytes encoded = encode(made);
+            if (encoded.size() + body_overhead > body_bytes_max)
+                throw error(errc::limit, "an op of more than a commit's 16 MiB");
             if (!options_.key.empty() && is_known(made.params)) return;
-            ops_.push_back(encode(made));
+            if (bytes_staged_ + encoded.size() > body_bytes_max / 2) commit_before(source);
+            bytes_staged_ += encoded.size();
+            ops_.push_back(std::move(encoded));
         } catch (const error& e) {
-            bar_.clear();
-            std::cerr << options_.source << ": line " << source.line_number() << ", at byte "
-                      << source.line_begin() << ": " << e.what() << '\n';
-            rejects_.add(options_.source, source, e.what());
+            if (e.code() != errc::bad_input && e.code() != errc::limit) throw;
+            reject(source, e.what());
         }
-        bytes_staged_ += ops_.empty() ? 0 : ops_.back().size();
-        if (bytes_staged_ > body_bytes_max / 2) commit(source);
     }
 
     bool is_known(const value& params) {
@@ -214,8 +280,14 @@ private:
         return false;
     }
 
-    void commit(const line_source& source) {
-        const source_place place = source.place();
+    void commit(const line_source& source) { commit_up_to(source, source.place()); }
+
+    /// Without the line that is being taken.
+    void commit_before(const line_source& source) {
+        if (!ops_.empty()) commit_up_to(source, source.place_before());
+    }
+
+    void commit_up_to(const line_source& source, const source_place& place) {
         const bytes place_mark = source.is_stdin()
                                      ? encode(value(static_cast<std::int64_t>(place.offset)))
                                      : encode(place);
@@ -253,12 +325,13 @@ private:
         }
     }
 
-    void report() const {
+    void report(bool was_interrupted) const {
         std::string text = with_commas(collected_) + " ops collected";
         if (skipped_ > 0) text += ", " + with_commas(skipped_) + " known ones skipped";
         if (rejects_.count() > 0)
             text += ", " + with_commas(rejects_.count()) + " lines refused: see " +
                     rejects_.file().string();
+        if (was_interrupted) text += "; interrupted: run it again to go on";
         std::cout << text << '\n';
     }
 
@@ -273,7 +346,8 @@ private:
     std::set<std::string> keys_;
     std::size_t bytes_staged_ = 0;
     std::uint64_t collected_ = 0, skipped_ = 0;
-    bool left_partial_ = false;
+    std::chrono::steady_clock::time_point flushed_, quiet_since_;
+    bool left_partial_ = false, lost_ = false;
 };
 
 }  // namespace
@@ -288,7 +362,19 @@ void add_collect_command(CLI::App& app, session& s) {
     command->add_option("CRDT", options->crdt)->required();
     command->add_option("SOURCE", options->source, "a file of JSON lines, or - for stdin")
         ->required();
-    command->add_option("--op", options->op_name, "the op each line becomes")->required();
+    command->add_option("--op", options->op_name, "the op each line becomes")
+        ->required()
+        ->check(CLI::Validator(
+            [](const std::string& name) -> std::string {
+                try {
+                    const value read = edn::read(name);
+                    if (read.get_if<symbol>() != nullptr && read.as<symbol>().text == name)
+                        return "";
+                } catch (const error&) {
+                }
+                return "\"" + name + "\" is no EDN symbol, so no dispatch map could name it";
+            },
+            "SYMBOL"));
     command->add_option("--batch", options->batch, "ops a commit")
         ->capture_default_str()
         ->check(CLI::Range(1u, ops_max));

@@ -1,16 +1,21 @@
 #include "command.hpp"
 
+#include "tributary/value/edn.hpp"
+#include "tributary/value/instant.hpp"
 #include "tributary/value/json.hpp"
 
-#include <fcntl.h>
-#include <pthread.h>
+#include <fmt/format.h>
+#include <pwd.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
+#include <ctime>
 #include <fstream>
 #include <sstream>
 
@@ -20,9 +25,38 @@ namespace {
 
 std::atomic<bool> stop_asked{false};
 
+std::atomic<std::time_t> stop_asked_s{0};
+
+/// A terminal and a supervisor may both pass on one Ctrl-C: only one that comes later means "at
+/// once".
 void on_signal(int) {
-    if (stop_asked.exchange(true)) _exit(interrupted);
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!stop_asked.exchange(true)) {
+        stop_asked_s = now.tv_sec;
+    } else if (now.tv_sec - stop_asked_s > 1) {
+        _exit(interrupted);
+    }
 }
+
+/// {"time":...,"level":...,"message":...} with the message as a JSON string.
+class json_formatter : public spdlog::formatter {
+public:
+    void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+        const auto since = message.time.time_since_epoch();
+        const inst time{std::chrono::duration_cast<std::chrono::milliseconds>(since).count()};
+        const std::string_view text(message.payload.data(), message.payload.size());
+        const auto level = spdlog::level::to_string_view(message.level);
+        fmt::format_to(std::back_inserter(out),
+                       "{{\"time\":\"{}\",\"level\":\"{}\",\"message\":{}}}\n",
+                       format_instant(time),
+                       std::string_view(level.data(), level.size()),
+                       json::print(text));
+    }
+    std::unique_ptr<spdlog::formatter> clone() const override {
+        return std::make_unique<json_formatter>();
+    }
+};
 
 }  // namespace
 
@@ -59,30 +93,47 @@ CLI::App* add_command(CLI::App& app,
     return command;
 }
 
-void add_format(CLI::App* command, session& s) {
-    const std::map<std::string, format> choices = {{"table", format::table},
-                                                   {"edn", format::edn},
-                                                   {"json", format::json},
-                                                   {"csv", format::csv},
-                                                   {"chart", format::chart}};
-    command->add_option("--format", s.output, "table, edn, json, csv or chart")
-        ->transform(CLI::CheckedTransformer(choices).description("table|edn|json|csv|chart"));
+void add_format(CLI::App* command, session& s, const std::vector<std::string>& names) {
+    static const std::map<std::string, format> all = {{"table", format::table},
+                                                      {"edn", format::edn},
+                                                      {"json", format::json},
+                                                      {"csv", format::csv},
+                                                      {"chart", format::chart}};
+    std::map<std::string, format> choices;
+    std::string listed;
+    for (const std::string& name : names) {
+        choices[name] = all.at(name);
+        listed += (listed.empty() ? "" : "|") + name;
+    }
+    command->add_option("--format", s.output, "how to print it (default: table)")
+        ->transform(CLI::CheckedTransformer(choices).description(listed));
 }
 
-void log_line(const session& s, const std::string& text, const std::string& level) {
-    static const auto logger = [&] {
-        auto made = spdlog::get("tributary");
-        if (!made) made = spdlog::stderr_logger_mt("tributary");
-        return made;
-    }();
-    if (s.json_log) {
-        logger->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":%v})");
-        logger->log(spdlog::level::from_str(level), json::print(text));
-    } else {
+std::string user_name() {
+    if (const char* user = std::getenv("USER"); user != nullptr && *user != '\0') return user;
+    const passwd* entry = getpwuid(getuid());
+    return entry != nullptr ? entry->pw_name : "";
+}
+
+void start_log(const session& s) {
+    const auto logger = spdlog::stderr_logger_mt("tributary");
+    logger->flush_on(spdlog::level::trace);
+    if (s.json_log)
+        logger->set_formatter(std::make_unique<json_formatter>());
+    else
         logger->set_pattern("%v");
-        logger->log(spdlog::level::from_str(level), text);
+}
+
+void log_line(const std::string& text, const std::string& level) {
+    spdlog::get("tributary")->log(spdlog::level::from_str(level), text);
+}
+
+value read_edn(const std::string& what, const std::string& text) {
+    try {
+        return edn::read(text);
+    } catch (const error& e) {
+        throw error(e.code(), what + ": " + e.what());
     }
-    logger->flush();
 }
 
 std::string read_file(const std::filesystem::path& file) {

@@ -43,7 +43,12 @@ CLI::App* add_command(CLI::App& app,
                       const std::string& example);
 
 /// --format with these choices.
-void add_format(CLI::App* command, session& s);
+void add_format(CLI::App* command,
+                session& s,
+                const std::vector<std::string>& names = {"table", "edn", "json", "csv"});
+
+/// Who runs this.
+std::string user_name();
 
 void add_replica_commands(
     CLI::App& app,
@@ -58,8 +63,14 @@ void add_datom_commands(CLI::App& app, session& s);  // realize, query
 bool keep_going();
 void watch_signals();
 
-/// Logs one line, for people or as JSON, on stderr.
-void log_line(const session& s, const std::string& text, const std::string& level = "info");
+/// Logs one line, as text or as JSON, on stderr.
+void log_line(const std::string& text, const std::string& level = "info");
+
+/// Makes the log that log_line and the library write to.
+void start_log(const session& s);
+
+/// Reads EDN text. Errors: bad_input, which names `what` it is.
+value read_edn(const std::string& what, const std::string& text);
 
 /// Reads a whole file. Errors: not_found, io.
 std::string read_file(const std::filesystem::path& file);

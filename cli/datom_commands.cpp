@@ -51,8 +51,12 @@ private:
     }
 
     int realize(const std::filesystem::path& into, bool follow) {
+        if (std::filesystem::exists(into / "identity")) {
+            throw error(errc::misuse,
+                        into.string() + " is a store; give the database a directory of its own");
+        }
         datom_directory directory(into, true);
-        datom_target target(directory.connection(), options_.log + "/" + crdt_.hex(), dispatch_);
+        datom_target target(directory.connection(), options_.log, dispatch_);
         stage_source source(*replica_, options_.crdt);
         realize_stream stream(source, target, dispatch_, crdt_, options_.stream);
         progress bar("realizing " + options_.crdt);
@@ -67,14 +71,16 @@ private:
             replica_->wait_for_change(options_.crdt, commits, 500ms);
         }
         bar.clear();
-        report(stream.progress(), result);
-        return result;
+        const bool was_interrupted =
+            !keep_going() && !follow && stream.progress().position < stream.progress().length;
+        report(stream.progress(), was_interrupted ? interrupted : result);
+        return was_interrupted ? interrupted : result;
     }
 
     stream_stop pass(realize_stream& stream, progress& bar) {
         try {
             return stream.run([&](const stream_progress& p) {
-                bar.show(p.position, p.length, with_commas(p.ops) + " ops");
+                bar.show(p.position, p.length, "commits", with_commas(p.ops) + " ops");
                 return keep_going();
             });
         } catch (const error& e) {
@@ -93,7 +99,7 @@ private:
             options_.crdt,
             heads,
             options_.crdt);
-        log_line(session_, text, "warn");
+        log_line(text, "warn");
         note_status("stopped: " + text);
     }
 
@@ -106,8 +112,9 @@ private:
         if (p.rewound_commits > 0)
             text += fmt::format(", {} commits undone and applied again in their merged order",
                                 with_commas(p.rewound_commits));
+        if (result == interrupted) text += "; interrupted: run it again to go on";
         std::cout << text << '\n';
-        if (result == ok) note_status(text);
+        if (result != in_conflict) note_status(text);
     }
 
     /// For `trib status`; a stream that cannot say how it is still realizes.
@@ -121,7 +128,7 @@ private:
                                 {{"status/realize into " + where,
                                   format_instant(inst{now.count()}) + ": " + text}});
         } catch (const error& e) {
-            log_line(session_, std::string("the status could not be noted: ") + e.what(), "warn");
+            log_line(std::string("the status could not be noted: ") + e.what(), "warn");
         }
     }
 
@@ -264,14 +271,6 @@ value as_of_value(const std::string& text) {
     return parse_instant(text);
 }
 
-value read_edn(const std::string& what, const std::string& text) {
-    try {
-        return edn::read(text);
-    } catch (const error& e) {
-        throw error(e.code(), what + ": " + e.what());
-    }
-}
-
 void add_query(CLI::App& app, session& s) {
     auto* command = add_command(app,
                                 "query",
@@ -280,23 +279,34 @@ void add_query(CLI::App& app, session& s) {
                                 ":tweet/screenname ?u]]' --format chart --limit 10");
     auto dir = std::make_shared<std::string>();
     auto text = std::make_shared<std::string>();
-    auto args = std::make_shared<std::vector<std::string>>();
     auto as_of = std::make_shared<std::string>();
     auto most = std::make_shared<std::uint64_t>(~std::uint64_t{0});
     command->add_option("DATABASE", *dir, "its directory")->required();
     command->add_option("QUERY", *text, "as EDN, or @FILE")->required();
-    command->add_option("ARG", *args, "the inputs of :in after $, as EDN");
+    // The inputs of :in are EDN, whose brackets and commas are not to be taken for CLI11's own
+    // lists: so they are what is left over.
+    command->allow_extras()->fallthrough(false);
+    command->footer(
+        "Inputs of :in after $ follow the query as EDN; text needs its quotes: '\"Rome\"', "
+        "'[\"Rome\" \"Oslo\"]'\n\nExample:\n  trib query tweets.datom '[:find "
+        "(count ?t) . :in $ ?u :where [?t :tweet/screenname ?u]]' '\"ameanmbot\"'\n  trib query "
+        "tweets.datom '[:find ?u (count ?t) "
+        ":where [?t :tweet/screenname ?u]]' --format chart --limit 10");
     command->add_option("--as-of", *as_of, "as the database was: a t, or an ISO 8601 time");
     command->add_option("--limit", *most, "at most so many rows");
-    add_format(command, s);
+    add_format(command, s, {"table", "edn", "json", "csv", "chart"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             const std::string source =
                 text->rfind('@', 0) == 0 ? read_file(text->substr(1)) : *text;
             const value query = read_edn("the query", source);
             std::vector<value> inputs;
-            for (const std::string& arg : *args)
+            for (const std::string& arg : command->remaining()) {
+                if (arg.rfind("--", 0) == 0)
+                    throw error(errc::misuse,
+                                "there is no option " + arg + "; see: trib query --help");
                 inputs.push_back(read_edn("the argument " + arg, arg));
+            }
             print_answer(
                 s.output, query, query_directory(*dir, query, inputs, as_of_value(*as_of)), *most);
             return ok;

@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t prefix_bytes_max = 4096;
 constexpr std::size_t read_bytes = 256u << 10;
 constexpr std::size_t line_bytes_max = 64u << 20;
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 constexpr const char* purpose = "trib.source.1";
 
 [[noreturn]] void throw_io(const std::string& what) {
@@ -81,10 +82,14 @@ bool line_source::fill(std::chrono::milliseconds patience) {
         scanned_ -= at_;
         at_ = 0;
     }
-    if (buffer_.size() > line_bytes_max) {
-        throw error(
-            errc::limit,
-            path_ + ": a line of more than 64 MiB begins at byte " + std::to_string(buffer_begin_));
+    if (buffer_.size() > line_bytes_max) {  // keep nothing of such a line but its place
+        skipping_ = true;
+        line_begin_ = buffer_begin_;
+    }
+    if (skipping_) {
+        buffer_begin_ += buffer_.size();
+        buffer_.clear();
+        scanned_ = 0;
     }
     if (is_stdin()) {
         pollfd ready{fd_, POLLIN, 0};
@@ -105,10 +110,20 @@ bool line_source::fill(std::chrono::milliseconds patience) {
 line_source::outcome line_source::next(std::chrono::milliseconds patience) {
     for (;;) {
         const std::size_t end = buffer_.find('\n', std::max(at_, scanned_));
+        if (end != std::string::npos && skipping_) {
+            skipping_ = false;
+            text_ = {};
+            at_ = scanned_ = end + 1;
+            consumed_ = buffer_begin_ + at_;
+            ++line_number_;
+            return outcome::oversized;
+        }
         if (end != std::string::npos) {
             line_begin_ = buffer_begin_ + at_;
             text_ = std::string_view(buffer_).substr(at_, end - at_);
             if (!text_.empty() && text_.back() == '\r') text_.remove_suffix(1);
+            if (line_begin_ == 0 && text_.substr(0, byte_order_mark.size()) == byte_order_mark)
+                text_.remove_prefix(byte_order_mark.size());
             at_ = scanned_ = end + 1;
             consumed_ = buffer_begin_ + at_;
             ++line_number_;
@@ -137,17 +152,28 @@ std::uint64_t line_source::size() const {
     return !is_stdin() && ::fstat(fd_, &s) == 0 ? static_cast<std::uint64_t>(s.st_size) : 0;
 }
 
-source_place line_source::place() const {
-    const std::size_t prefix = std::min<std::uint64_t>(head_.size(), consumed_);
-    return {consumed_, prefix, bytes(hash(purpose, bytes_view(head_).substr(0, prefix)).view())};
+source_place line_source::place_at(std::uint64_t offset) const {
+    const std::size_t prefix = std::min<std::uint64_t>(head_.size(), offset);
+    return {offset, prefix, bytes(hash(purpose, bytes_view(head_).substr(0, prefix)).view())};
 }
 
-bool line_source::was_rotated() const {
+source_place line_source::place() const { return place_at(consumed_); }
+
+source_place line_source::place_before() const { return place_at(line_begin_); }
+
+bool line_source::was_renamed() const {
     struct stat there {};
     struct stat here {};
     if (is_stdin() || ::stat(path_.c_str(), &there) != 0 || ::fstat(fd_, &here) != 0) return false;
-    return there.st_ino != here.st_ino || there.st_dev != here.st_dev ||
-           static_cast<std::uint64_t>(there.st_size) < consumed_;
+    return there.st_ino != here.st_ino || there.st_dev != here.st_dev;
+}
+
+bool line_source::was_truncated() const {
+    if (is_stdin()) return false;
+    if (size() < consumed_) return true;
+    std::string now(head_.size(), '\0');
+    return ::pread(fd_, now.data(), now.size(), 0) != static_cast<ssize_t>(now.size()) ||
+           now != head_;
 }
 
 }  // namespace tributary::cli

@@ -38,11 +38,12 @@ public:
         line,     ///< `text` is the next line, without its end
         partial,  ///< `text` is what follows the last line end of a file; more may come: it is not
                   ///< consumed
-        waiting,  ///< nothing new within the time
-        end       ///< of stdin
+        oversized,  ///< a line of more than line_bytes_max was skipped; `text` is empty
+        waiting,    ///< nothing new within the time
+        end         ///< of stdin
     };
     /// The next line; waits up to `patience` for stdin, not at all for a file. `text` is valid
-    /// until the next call. Errors: io, limit (a line over 64 MiB).
+    /// until the next call. Errors: io.
     outcome next(std::chrono::milliseconds patience);
     std::string_view text() const { return text_; }
 
@@ -53,16 +54,21 @@ public:
     std::uint64_t size() const;
     /// As of the last line given out.
     source_place place() const;
+    /// As of the line before the one given out.
+    source_place place_before() const;
 
     /// Takes the partial line that next() told of for a whole one.
     void accept_partial();
 
-    /// Whether the path now leads to another file, or to fewer bytes than were read.
-    bool was_rotated() const;
+    /// Whether the path now leads to another file.
+    bool was_renamed() const;
+    /// Whether the file itself was emptied, and perhaps written anew since.
+    bool was_truncated() const;
     bool is_stdin() const { return path_ == "-"; }
 
 private:
     bool fill(std::chrono::milliseconds patience);
+    source_place place_at(std::uint64_t offset) const;
 
     std::string path_;
     int fd_ = -1;
@@ -73,7 +79,7 @@ private:
     std::uint64_t buffer_begin_ = 0;
     std::uint64_t line_begin_ = 0, line_number_ = 0, consumed_ = 0;
     std::string_view text_;
-    bool ended_ = false;
+    bool ended_ = false, skipping_ = false;
 };
 
 }  // namespace tributary::cli

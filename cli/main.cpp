@@ -14,7 +14,7 @@ void add_global_options(CLI::App& app, session& s) {
                    s.store,
                    "whose store: a directory (default: $TRIB_STORE, else the XDG data directory)");
     app.add_option_function<std::string>(
-           "--log",
+           "--log-format",
            [&s](const std::string& how) { s.json_log = how == "json"; },
            "text, or json: one object a line")
         ->check(CLI::IsMember({"text", "json"}));
@@ -43,24 +43,23 @@ int main(int argc, char** argv) {
         app.parse(argc, argv);
     } catch (const CLI::RequiredError& e) {
         const std::vector<std::string> unknown = app.remaining();
-        if (!app.get_subcommands().empty() || unknown.empty()) return app.exit(e) == 0 ? ok : wrong_usage;
-        std::cerr << "trib: there is no command \"" << unknown.front() << "\"; trib --help lists them\n";
+        if (!app.get_subcommands().empty() || unknown.empty())
+            return app.exit(e) == 0 ? ok : wrong_usage;
+        std::cerr << "trib: there is no command \"" << unknown.front()
+                  << "\"; trib --help lists them\n";
         return wrong_usage;
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? ok : wrong_usage;
     }
     try {
         watch_signals();
+        start_log(s);
         return s.action();
     } catch (const error& e) {
-        if (s.json_log) {
-            log_line(s, e.what(), "error");
-        } else {
-            std::cerr << "trib: " << e.what() << '\n';
-        }
+        log_line(s.json_log ? e.what() : std::string("trib: ") + e.what(), "error");
         return exit_code_of(e);
     } catch (const std::exception& e) {
-        std::cerr << "trib: " << e.what() << '\n';
+        log_line(s.json_log ? e.what() : std::string("trib: ") + e.what(), "error");
         return failed;
     }
 }

@@ -41,21 +41,24 @@ void print_report(const session& s, const sync_report& r) {
 void mention_conflict(stage& replica, const std::string& name) {
     const std::size_t heads = replica.summary(name).heads.size();
     if (heads > 1)
-        std::cerr << name << " has " << heads << " heads now; see: trib conflicts " << name << '\n';
+        log_line(fmt::format("{} has {} heads now; see: trib conflicts {}", name, heads, name),
+                 "warn");
 }
 
 connect_options shown(const session& s, progress& bar, bool follow) {
     connect_options options;
     options.follow = follow;
     options.keep_going = [&s, &bar, follow, last = std::string()](const sync_progress& p) mutable {
-        if (follow && p.state != last) {
+        const bool waiting = p.state.rfind("waiting", 0) == 0;
+        const bool counts_down = waiting && last.rfind("waiting", 0) == 0;
+        if (follow && p.state != last && !counts_down) {
             bar.clear();
-            log_line(s, p.state, p.state.rfind("waiting", 0) == 0 ? "warn" : "info");
-            last = p.state;
+            log_line(p.state, waiting ? "warn" : "info");
         }
+        last = p.state;
         const std::string more =
-            fmt::format("commits in, {} out, {}", with_commas(p.commits_out), human_bytes(p.bytes));
-        bar.show(p.commits_in, p.commits_in_expected, more);
+            fmt::format("{} out, {}", with_commas(p.commits_out), human_bytes(p.bytes));
+        bar.show(p.commits_in, p.commits_in_expected, "commits in", more);
         return keep_going();
     };
     return options;
@@ -120,7 +123,7 @@ void add_clone(CLI::App& app, session& s) {
     command->add_option("URL", *url, "ws://HOST:PORT/NAME, the name or the trib: address")
         ->required();
     command->add_option("NAME", *name, "its name here (default: the peer's)");
-    add_format(command, s);
+    add_format(command, s, {"table", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("cloning");
@@ -141,7 +144,7 @@ void add_sync(CLI::App& app, session& s) {
     command->add_option("CRDT", *name)->required();
     command->add_option("URL", *url, "ws://HOST:PORT (default: the one used last)");
     command->add_flag("--follow", *follow, "stay live, reconnect by itself, until interrupted");
-    add_format(command, s);
+    add_format(command, s, {"table", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("syncing " + *name);

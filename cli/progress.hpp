@@ -16,7 +16,10 @@ public:
     progress(const progress&) = delete;
 
     /// `all` is 0 if unknown. Cheap to call often: draws ten times a second at most.
-    void show(std::uint64_t done, std::uint64_t all, const std::string& more = "");
+    void show(std::uint64_t done,
+              std::uint64_t all,
+              const std::string& unit,
+              const std::string& more = "");
     /// Removes the bar, so that something else can be printed.
     void clear();
 

@@ -22,11 +22,6 @@ std::string author_of(const commit_view& c) {
     return c.author_name.empty() ? c.header.author.brief() : c.author_name;
 }
 
-std::string default_name() {
-    const char* user = std::getenv("USER");
-    return user != nullptr ? user : "";
-}
-
 void add_id(CLI::App& app, session& s) {
     auto* command =
         add_command(app, "id", "Print my public key; an identity is made on first use", "trib id");
@@ -42,7 +37,7 @@ void add_create(CLI::App& app, session& s) {
     auto* command =
         add_command(app, "create", "Create a CDVCS and print its address", "trib create tweets");
     auto name = std::make_shared<std::string>();
-    auto owner = std::make_shared<std::string>(default_name());
+    auto owner = std::make_shared<std::string>(user_name());
     command->add_option("NAME", *name, "its name here")->required();
     command->add_option("--as", *owner, "the name readers see where my key would be")
         ->capture_default_str();
@@ -67,6 +62,10 @@ void add_grant(CLI::App& app, session& s) {
     command->add_option("--name", *member, "what readers see where the key would be")->required();
     command->callback([=, &s] {
         s.action = [=, &s] {
+            if (member->empty())
+                throw error(
+                    errc::misuse,
+                    "--name must not be empty: it is what readers see where the key would be");
             const public_key granted = public_key::from_hex(*key);
             s.open()->grant(*name, granted, *member);
             std::cout << *member << " (" << granted.brief() << ") may write to " << *name << '\n';
@@ -139,6 +138,16 @@ void add_heads(CLI::App& app, session& s) {
     });
 }
 
+/// [[op-name params] ...]
+value ops_of(const commit_view& c) {
+    vector out;
+    for (const bytes_view encoded : split_body(c.body)) {
+        op decoded = decode_op(encoded);
+        out.push_back(vector{decoded.name, std::move(decoded.params)});
+    }
+    return out;
+}
+
 void print_ops(const commit_view& c) {
     for (const bytes_view encoded : split_body(c.body)) {
         const op decoded = decode_op(encoded);
@@ -169,6 +178,7 @@ int print_log(session& s, const std::string& name, bool ops, bool graph, std::ui
         for (auto c = commits.rbegin(); c != commits.rend(); ++c) {
             if (s.output != format::table) {
                 rows.push_back(log_row(*c));
+                if (ops) rows.back().push_back(ops_of(*c));
                 continue;
             }
             const graph_lines::drawing drawn =
@@ -184,7 +194,11 @@ int print_log(session& s, const std::string& name, bool ops, bool graph, std::ui
         most -= end - first;
         end = first;
     }
-    if (s.output != format::table) print_rows(s.output, {"commit", "time", "author", "ops"}, rows);
+    if (s.output != format::table) {
+        std::vector<std::string> columns = {"commit", "time", "author", "ops"};
+        if (ops) columns.push_back("operations");
+        print_rows(s.output, columns, rows);
+    }
     return ok;
 }
 
@@ -199,7 +213,7 @@ void add_log(CLI::App& app, session& s) {
     command->add_flag("--ops", *ops, "with their operations");
     command->add_flag(
         "--graph", *graph, "all commits, also those of other heads, with lines to their parents");
-    command->add_option("-n", *most, "at most so many");
+    command->add_option("-n", *most, "at most so many")->check(CLI::PositiveNumber);
     add_format(command, s);
     command->callback(
         [=, &s] { s.action = [=, &s] { return print_log(s, *name, *ops, *graph, *most); }; });
@@ -217,7 +231,7 @@ void add_conflicts(CLI::App& app, session& s) {
         s.action = [=, &s]() -> int {
             const auto replica = s.open();
             if (replica->summary(*name).heads.size() < 2) {
-                std::cout << "no conflict: one head\n";
+                if (s.output == format::table) std::cout << "no conflict: one head\n";
                 return ok;
             }
             const conflict_summary conflict = replica->conflicts(*name);
@@ -255,6 +269,26 @@ commit_id find_head(const crdt_summary& summary, const std::string& text) {
             summary.name + "; see: trib heads " + summary.name);
 }
 
+/// The ops in a file of [[op-name params] ...]. Errors: bad_input naming the file.
+std::vector<op> read_corrections(const std::string& file) {
+    const value source = read_edn(file, read_file(file));
+    const auto* entries = source.get_if<vector>();
+    if (entries == nullptr)
+        throw error(errc::bad_input,
+                    file + ": expected [[op-name params] ...], found " + edn::print(source));
+    std::vector<op> ops;
+    for (const value& entry : *entries) {
+        const auto* pair = entry.get_if<vector>();
+        const auto* name =
+            pair != nullptr && pair->size() == 2 ? pair->front().get_if<symbol>() : nullptr;
+        if (name == nullptr)
+            throw error(errc::bad_input,
+                        file + ": expected [op-name params], found " + edn::print(entry));
+        ops.push_back({*name, pair->back()});
+    }
+    return ops;
+}
+
 void add_merge(CLI::App& app, session& s) {
     auto* command =
         add_command(app,
@@ -279,17 +313,8 @@ void add_merge(CLI::App& app, session& s) {
             const crdt_summary summary = replica->summary(*name);
             std::vector<commit_id> parents;
             for (const std::string& text : *order) parents.push_back(find_head(summary, text));
-            std::vector<op> ops;
-            if (!corrections->empty()) {
-                for (const value& entry : edn::read(read_file(*corrections)).as<vector>()) {
-                    const vector& pair = entry.as<vector>();
-                    if (pair.size() != 2)
-                        throw error(errc::bad_input,
-                                    *corrections + ": expected [op-name params], found " +
-                                        edn::print(entry));
-                    ops.push_back({pair[0].as<symbol>(), pair[1]});
-                }
-            }
+            const std::vector<op> ops =
+                corrections->empty() ? std::vector<op>() : read_corrections(*corrections);
             std::cout << replica->merge(*name, parents, ops).hex() << '\n';
             return ok;
         };
@@ -311,18 +336,20 @@ void add_status(CLI::App& app, session& s) {
                 rows.push_back({c.name, "address", address_of(c.id)});
                 rows.push_back({c.name, "commits", static_cast<std::int64_t>(c.commits)});
                 rows.push_back({c.name, "ops", static_cast<std::int64_t>(c.ops)});
-                rows.push_back(
-                    {c.name,
-                     "heads",
-                     std::to_string(c.heads.size()) +
-                         (c.heads.size() > 1 ? " (a conflict; see trib conflicts)" : "")});
+                rows.push_back({c.name, "heads", static_cast<std::int64_t>(c.heads.size())});
+                if (c.heads.size() > 1)
+                    rows.push_back({c.name, "conflict", "see: trib conflicts " + c.name});
                 for (const auto& [what, text] : c.status) {
                     if (what != "disk free") rows.push_back({c.name, what, text});
                 }
             }
             const auto space = std::filesystem::space(s.store_dir());
             rows.push_back({"", "store", std::filesystem::absolute(s.store_dir()).string()});
-            rows.push_back({"", "disk free", human_bytes(space.available)});
+            const bool for_people = s.output == format::table;
+            rows.push_back(
+                {"",
+                 "disk free",
+                 for_people ? value(human_bytes(space.available)) : value(space.available)});
             print_rows(s.output, {"crdt", "what", "value"}, rows);
             return ok;
         };
@@ -347,15 +374,21 @@ void add_verify(CLI::App& app, session& s) {
                     c.name,
                     [&](const std::string& problem) {
                         bar.clear();
-                        std::cerr << c.name << ": " << problem << '\n';
+                        log_line(c.name + ": " + problem, "error");
                         ++problems;
                     },
-                    [&](std::uint64_t done, std::uint64_t all) { bar.show(done, all, "commits"); });
+                    [&](std::uint64_t done, std::uint64_t all) {
+                        if (!keep_going())
+                            throw error(errc::canceled, "interrupted before all was checked");
+                        bar.show(done, all, "commits");
+                    });
                 bar.clear();
                 std::cout << c.name << ": " << with_commas(commits) << " commits checked\n";
             }
             if (problems > 0)
-                std::cerr << problems << " problems; clone again from a peer that verifies\n";
+                log_line(
+                    std::to_string(problems) + " problems; clone again from a peer that verifies",
+                    "error");
             return problems > 0 ? failed : ok;
         };
     });

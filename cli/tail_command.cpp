@@ -110,7 +110,7 @@ void add_tail_command(CLI::App& app, session& s) {
         ->capture_default_str();
     command->add_flag("--ops", *ops, "an entry for each op");
     command->add_flag("--follow", *follow, "wait for more until interrupted");
-    add_format(command, s);
+    add_format(command, s, {"table", "edn", "json"});
     command->callback(
         [=, &s] { s.action = [=, &s] { return tail(s, *name, *from, *ops, *follow); }; });
 }

@@ -49,8 +49,8 @@ kill -TERM "$collector"; wait "$collector" || true
 kill -9 "$server"; wait "$server" 2>/dev/null || true
 expect "after kill -9 the store opens" 85 "$(ops_of peer tweets)"
 
-start peer --log json serve --listen 127.0.0.1:0 >/dev/null 2>json.log &
+start peer --log-format json serve --listen 127.0.0.1:0 >/dev/null 2>json.log &
 server=$!
-expect_error 1 'refused|cannot' at other --log json sync tweets ws://127.0.0.1:1
+expect_error 1 'refused|cannot' at other --log-format json sync tweets ws://127.0.0.1:1
 grep -q '^{"time":' err || fail "no JSON log line: $(cat err)"
 echo "ok: errors as JSON log lines"
