@@ -27,9 +27,10 @@ exec 4<&- 4>&-
 kill "$follower"; wait "$follower" || true
 
 # A server that is no tributary peer
-coproc server_of_nothing { perl -MIO::Socket::INET -e '
+coproc server_of_nothing { exec perl -MIO::Socket::INET -e '
   my $s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1", ReuseAddr => 1) or die;
   $| = 1; print $s->sockport, "\n";
   while (my $c = $s->accept) { sysread $c, my $b, 4096; print $c "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"; close $c }'; }
 read -r nothing_port <&"${server_of_nothing[0]}"
 expect_error 1 'not a tributary peer|no tributary peer|upgrade|answers HTTP' timeout 60 "$trib" --store "$work/laptop" sync tweets "ws://127.0.0.1:$nothing_port"
+kill -9 "$server_of_nothing_PID"
