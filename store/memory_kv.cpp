@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <shared_mutex>
 
@@ -189,6 +190,9 @@ public:
     void write(const kv_batch& b, bool sync) override {
         const std::unique_lock lock(table_->mutex);
         ++write_count_;
+        if (cut_in_ > 0 && --cut_in_ == 0) under_way_ = b;
+        if (under_way_)
+            throw error(errc::io, "the power of this memory is cut, as it was asked to");
         if (fail_in_ > 0 && --fail_in_ == 0)
             throw error(fail_code_, "a write to memory failed, as it was asked to");
         if (sync) {
@@ -201,11 +205,25 @@ public:
 
     void crash(std::size_t unsynced_kept) override {
         const std::unique_lock lock(table_->mutex);
+        if (under_way_ && unsynced_kept > unsynced_.size()) apply(*under_way_);
         while (unsynced_.size() > unsynced_kept) {
             apply(unsynced_.back());
             unsynced_.pop_back();
         }
         unsynced_.clear();
+        under_way_.reset();
+    }
+    void cut_at(std::size_t n) override {
+        const std::unique_lock lock(table_->mutex);
+        cut_in_ = n;
+    }
+    bool is_cut() const override {
+        const std::shared_lock lock(table_->mutex);
+        return under_way_.has_value();
+    }
+    std::size_t unsynced_count() const override {
+        const std::shared_lock lock(table_->mutex);
+        return unsynced_.size() + (under_way_ ? 1 : 0);
     }
     void fail_at(std::size_t n, errc code) override {
         const std::unique_lock lock(table_->mutex);
@@ -241,9 +259,10 @@ private:
     }
 
     std::shared_ptr<table> table_ = std::make_shared<table>();
-    std::deque<kv_batch> unsynced_;  ///< the inverse of each write that is not synced yet
+    std::deque<kv_batch> unsynced_;      ///< the inverse of each write that is not synced yet
+    std::optional<kv_batch> under_way_;  ///< the write during which the power went
     std::size_t write_count_ = 0;
-    std::size_t fail_in_ = 0;
+    std::size_t fail_in_ = 0, cut_in_ = 0;
     errc fail_code_ = errc::no_space;
 };
 

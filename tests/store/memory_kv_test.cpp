@@ -37,6 +37,33 @@ TEST_CASE("memory_kv: a crash drops what was not synced", "[store]") {
     }
 }
 
+TEST_CASE("memory_kv: a power cut during a write leaves that write whole or not at all",
+          "[store]") {
+    for (const bool sync : {false, true}) {
+        for (std::size_t kept = 0; kept <= 2; ++kept) {
+            INFO("synced: " << sync << ", unsynced writes that survive: " << kept);
+            const auto db = make_memory_kv();
+            put(*db, "a", "1", true);
+            db->cut_at(2);
+            put(*db, "b", "2", false);
+            CHECK_FALSE(db->is_cut());
+            for (int again = 0; again < 2; ++again)
+                CHECK_THROWS_AS(put(*db, "c", "3", sync), error);
+            CHECK(db->is_cut());
+            CHECK(read_all(*db) == model{{"a", "1"}, {"b", "2"}});
+            REQUIRE(db->unsynced_count() == 2);
+            db->crash(kept);
+            model left{{"a", "1"}};
+            if (kept > 0) left["b"] = "2";
+            if (kept > 1) left["c"] = "3";
+            CHECK(read_all(*db) == left);
+            CHECK_FALSE(db->is_cut());
+            CHECK(db->unsynced_count() == 0);
+            put(*db, "d", "4");
+        }
+    }
+}
+
 TEST_CASE("memory_kv: fails at the write it is told to and changes nothing", "[store]") {
     const auto db = make_memory_kv();
     db->fail_at(2, errc::io);
