@@ -1,4 +1,5 @@
 /// sim --seed N | --seeds A..B [--trace]: runs worlds and says which seeds break an invariant.
+/// TRIBUTARY_SIM_SEEDS=A..B takes the place of --seeds, so that ctest can be asked for other seeds.
 #include <fmt/format.h>
 
 #include "sim/world.hpp"
@@ -18,6 +19,17 @@ struct arguments {
     bool trace = false, verbose = false;
 };
 
+void read_range(arguments& a, const std::string& range, const std::string& from) {
+    const std::size_t dots = range.find("..");
+    try {
+        if (dots == std::string::npos) throw std::invalid_argument(range);
+        a.first = std::stoull(range.substr(0, dots));
+        a.last = std::stoull(range.substr(dots + 2));
+    } catch (const std::exception&) {
+        throw std::invalid_argument(from + " wants A..B, found \"" + range + "\"");
+    }
+}
+
 arguments parse(int argc, char** argv) {
     arguments a;
     for (int i = 1; i < argc; ++i) {
@@ -28,15 +40,13 @@ arguments parse(int argc, char** argv) {
             a.first = a.last = std::stoull(argv[++i]);
             a.verbose = true;
         } else if (word == "--seeds" && i + 1 < argc) {
-            const std::string range = argv[++i];
-            const std::size_t dots = range.find("..");
-            if (dots == std::string::npos) throw std::invalid_argument("--seeds wants A..B");
-            a.first = std::stoull(range.substr(0, dots));
-            a.last = std::stoull(range.substr(dots + 2));
+            read_range(a, argv[++i], "--seeds");
         } else {
             throw std::invalid_argument("usage: sim --seed N | --seeds A..B [--trace]");
         }
     }
+    const char* range = std::getenv("TRIBUTARY_SIM_SEEDS");
+    if (range != nullptr && !a.verbose) read_range(a, range, "TRIBUTARY_SIM_SEEDS");
     return a;
 }
 
@@ -54,6 +64,8 @@ bool run(std::uint64_t seed, const arguments& a, run_report& total) {
         total.merges += r.merges;
         total.frames += r.frames;
         total.crashes += r.crashes;
+        total.cut_writes += r.cut_writes;
+        total.surviving_writes += r.surviving_writes;
         total.failed_writes += r.failed_writes;
         total.restores += r.restores;
         total.broken_links += r.broken_links;
@@ -75,6 +87,11 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "{}\n", e.what());
         return 2;
     }
+    fmt::print(
+        "seeds {}..{}; replay one with: {} --seed N --trace; others: TRIBUTARY_SIM_SEEDS=A..B\n",
+        a.first,
+        a.last,
+        argv[0]);
     const auto began = std::chrono::steady_clock::now();
     run_report total;
     int failed = 0;
@@ -82,9 +99,9 @@ int main(int argc, char** argv) {
         failed += run(seed, a, total) ? 0 : 1;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     fmt::print(
-        "seeds {}..{}: {} commits, {} merges, {} frames, {} broken links, {} crashes, {} failed "
-        "writes, "
-        "{} restored backups, healed within {} ms; {:.1f} s; {} failed\n",
+        "seeds {}..{}: {} commits, {} merges, {} frames, {} broken links, {} crashes ({} during a "
+        "write; {} writes survived unacknowledged), {} failed writes, {} restored backups, healed "
+        "within {} ms; {:.1f} s; {} failed\n",
         a.first,
         a.last,
         total.commits,
@@ -92,6 +109,8 @@ int main(int argc, char** argv) {
         total.frames,
         total.broken_links,
         total.crashes,
+        total.cut_writes,
+        total.surviving_writes,
         total.failed_writes,
         total.restores,
         total.healed_ms,

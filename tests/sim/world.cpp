@@ -163,8 +163,7 @@ void world::turn(replica& r) {
     r.acknowledged.insert(r.written.begin(), r.written.end());
     r.written.clear();
     judge(r);
-    if (std::exchange(r.dies_at_failure, r.dies_at_failure && random_.chance(80)) &&
-        random_.chance(20)) {
+    if (r.dies_after_write && random_.chance(30)) {
         say(fmt::format("peer {}: dies after a write, before it says so", r.index));
         return crash(r);
     }
@@ -174,19 +173,22 @@ void world::turn(replica& r) {
 void world::turn_failed(replica& r) {
     ++report_.failed_writes;
     r.written.clear();
-    if (r.dies_at_failure) return crash(r);
+    if (r.disk->is_cut()) return crash(r);
     judge(r);
     turn_soon(r);
 }
 
 void world::crash(replica& r) {
     if (!r.alive()) return;
-    say(fmt::format("peer {}: crashes", r.index));
+    const std::size_t unsynced = r.disk->unsynced_count(), kept = random_.below(unsynced + 1);
+    say(fmt::format("peer {}: crashes, keeps {} of {} unsynced writes", r.index, kept, unsynced));
     ++report_.crashes;
-    r.dies_at_failure = false;
+    report_.cut_writes += r.disk->is_cut() ? 1 : 0;
+    report_.surviving_writes += kept;
+    r.dies_after_write = false;
     r.talk.reset();
     r.store.reset();
-    r.disk->crash(random_.below(3));
+    r.disk->crash(kept);
     ++r.life;
     for (auto& [c, link] : connections_)
         if (link.dialer == r.index || link.acceptor == r.index) break_link(c);
@@ -204,6 +206,7 @@ void world::crash(replica& r) {
 void world::restart(replica& r) {
     if (r.alive()) return;
     r.disk->fail_at(0);
+    r.disk->cut_at(0);
     open(r);
     r.judge.forget();
     judge(r);
@@ -354,12 +357,15 @@ void world::misfortune() {
     switch (random_.below(4)) {
         case 0:
             return crash(r);
-        case 1:  // dies in a write or soon after one
-            r.dies_at_failure = true;
-            if (random_.chance(70)) r.disk->fail_at(1 + random_.below(4), errc::io);
+        case 1:
+            if (random_.chance(30))
+                r.dies_after_write = true;
+            else
+                r.disk->cut_at(1 + random_.below(8));
             return;
         case 2:
-            return r.disk->fail_at(1 + random_.below(3), errc::no_space);
+            return r.disk->fail_at(1 + random_.below(3),
+                                   random_.chance(50) ? errc::no_space : errc::io);
         case 3:  // everything at once
             for (auto& [c, link] : connections_)
                 if (link.dialer == r.index || link.acceptor == r.index) break_link(c);
@@ -411,8 +417,9 @@ void world::heal() {
     healing_ = true;
     say("all faults end");
     for (replica& r : replicas_) {
-        r.dies_at_failure = false;
+        r.dies_after_write = false;
         r.disk->fail_at(0);
+        r.disk->cut_at(0);
     }
     const mono_ms began = now_;
     judge_promises();

@@ -1,9 +1,14 @@
 /// A few replicas, the network between them and their disks, in virtual time, all driven by one
 /// seed.
 ///
-/// Faults: links that delay and break with what is under way, ends that notice late, processes that
-/// die before, in or after a write to the disk, disks that are full for a while, replicas restored
+/// Faults: links that delay and break with what is under way, ends that notice late, machines that
+/// lose power between turns or during a write to the disk (the seed says which, and how much of
+/// what was not synced is there afterwards), disks that are full for a while, replicas restored
 /// from a backup. Then everything heals, and all replicas must become equal.
+///
+/// Frames of one connection arrive in the order they were sent, because a connection is a WebSocket
+/// on TCP, which gives nothing less; a frame cut at any byte is a frame that never arrived. What
+/// belongs to different connections, also to two between the same peers, comes in any order.
 #pragma once
 
 #include "tributary/peer/hub.hpp"
@@ -22,8 +27,8 @@ namespace tributary::sim {
 
 struct run_report {
     hash32 end_hash;  ///< of everything that was delivered and when
-    std::uint64_t commits = 0, merges = 0, frames = 0, crashes = 0, failed_writes = 0, restores = 0,
-                  broken_links = 0;
+    std::uint64_t commits = 0, merges = 0, frames = 0, crashes = 0, cut_writes = 0,
+                  surviving_writes = 0, failed_writes = 0, restores = 0, broken_links = 0;
     mono_ms healed_ms = 0;  ///< until all were equal
 };
 
@@ -44,7 +49,7 @@ private:
         std::unique_ptr<commit_store> store;
         std::unique_ptr<hub> talk;
         bool turn_due = false;
-        bool dies_at_failure = false;
+        bool dies_after_write = false;     ///< and before it says so
         std::vector<commit_id> written;    ///< in this turn
         std::set<commit_id> acknowledged;  ///< written here and durable
         arrival_cursor durable;
