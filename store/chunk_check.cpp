@@ -36,7 +36,7 @@ std::uint64_t authority_draft::after(std::uint64_t before, const commit_header& 
 
 // -- chunk_check ----------------------------------------------------------------------------------
 
-void chunk_check::check(std::span<const commit> chunk) {
+void chunk_check::check(std::span<const commit> chunk, chunk_from from) {
     planned_.reserve(chunk.size());
     for (std::size_t i = 0; i < chunk.size(); ++i) {
         try {
@@ -50,6 +50,7 @@ void chunk_check::check(std::span<const commit> chunk) {
         }
     }
     check_signatures(chunk);
+    if (from == chunk_from::peer) check_foreign();
 }
 
 void chunk_check::take(const commit& c, std::size_t source) {
@@ -75,7 +76,7 @@ void chunk_check::take(const commit& c, std::size_t source) {
     check_chain(h, p);
     check_parents(h, info);
     if (!info.foreign) info.authority = authorities_.after(info.authority, h);
-    verify_body(h, c.body);
+    if (!c.body_checked) verify_body(h, c.body);
     numbers_.emplace(id, info.number);
     planned_.push_back(std::move(p));
 }
@@ -130,6 +131,22 @@ void chunk_check::check_signatures(std::span<const commit> chunk) {
             p.commit.sig = sig;
         }
         vouched[p.prev_planned] = true;
+    }
+}
+
+/// A commit of another genesis has no authority of its own here: one of ours in the same chunk must have it as an ancestor, whose author vouches for
+/// it by signing the link. Otherwise anyone could fill a log with a graph of their own.
+void chunk_check::check_foreign() const {
+    const node stored = replica_.state().commits;
+    std::vector<bool> vouched(planned_.size());
+    for (std::size_t place = planned_.size(); place-- > 0;) {
+        const node_info& info = planned_[place].commit.info;
+        if (info.foreign && !vouched[place])
+            throw error(errc::unauthorized,
+                        "commit " + info.id.brief() + " is of another CRDT, " + info.crdt.brief() +
+                            ", and no commit of this one in its chunk builds on it");
+        for (const node parent : info.parents)
+            if (parent > stored) vouched[parent - stored - 1] = true;
     }
 }
 

@@ -45,7 +45,7 @@ public:
     explicit chunk_check(const replica& r) : replica_(r), authorities_(r) {}
 
     /// Errors: as commit_store::ingest.
-    void check(std::span<const commit> chunk);
+    void check(std::span<const commit> chunk, chunk_from from);
 
     std::vector<planned>& accepted() { return planned_; }
     const authority_draft& authorities() const { return authorities_; }
@@ -56,6 +56,7 @@ private:
     void check_chain(const commit_header& h, planned& p) const;
     void check_parents(const commit_header& h, node_info& info);
     void check_signatures(std::span<const commit> chunk);
+    void check_foreign() const;
     std::optional<node> number_of(const commit_id& id) const;
     node_info info_of(node n) const;
     node next_number() const { return replica_.state().commits + planned_.size() + 1; }

@@ -54,7 +54,10 @@ struct commit_store::impl {
                    bool last_is_current);
     /// `take(i)` gives the header and the body of the chunk's commit i.
     template <class Take>
-    ingest_report ingest(crdt_handle h, std::span<const commit> chunk, const Take& take);
+    ingest_report ingest(crdt_handle h,
+                         std::span<const commit> chunk,
+                         chunk_from from,
+                         const Take& take);
 };
 
 // -- Opening, forgetting --------------------------------------------------------------------------
@@ -278,10 +281,11 @@ commit_id commit_store::append(crdt_handle h,
 template <class Take>
 ingest_report commit_store::impl::ingest(crdt_handle h,
                                          std::span<const commit> chunk,
+                                         chunk_from from,
                                          const Take& take) {
     replica& r = at(h);
     chunk_check checked(r);
-    checked.check(chunk);
+    checked.check(chunk, from);
     std::vector<accepted_commit> commits;
     commits.reserve(checked.accepted().size());
     for (chunk_check::planned& p : checked.accepted()) {
@@ -293,13 +297,15 @@ ingest_report commit_store::impl::ingest(crdt_handle h,
     return report;
 }
 
-ingest_report commit_store::ingest(crdt_handle h, std::span<const commit> chunk) {
+ingest_report commit_store::ingest(crdt_handle h,
+                                   std::span<const commit> chunk,
+                                   chunk_from from) {
     return impl_->ingest(
-        h, chunk, [&](std::size_t i) { return std::pair(chunk[i].header, chunk[i].body); });
+        h, chunk, from, [&](std::size_t i) { return std::pair(chunk[i].header, chunk[i].body); });
 }
 
-ingest_report commit_store::ingest(crdt_handle h, std::vector<commit>&& chunk) {
-    return impl_->ingest(h, chunk, [&](std::size_t i) {
+ingest_report commit_store::ingest(crdt_handle h, std::vector<commit>&& chunk, chunk_from from) {
+    return impl_->ingest(h, chunk, from, [&](std::size_t i) {
         return std::pair(std::move(chunk[i].header), std::move(chunk[i].body));
     });
 }

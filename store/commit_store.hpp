@@ -64,6 +64,10 @@ struct ingest_report {
     std::size_t known = 0;
 };
 
+/// Where a chunk comes from. From a peer, a commit of another genesis must be an ancestor, in the same chunk, of one of this CRDT, whose author vouches for it;
+/// here, a fork may bring them first and vouch in the end.
+enum class chunk_from { peer, here };
+
 class commit_store {
 public:
     /// Errors: newer_version (written by a newer tributary), io.
@@ -94,9 +98,9 @@ public:
     /// author. All or nothing. Commits of another genesis are stored but are never heads. The current head follows its descendants.
     /// If the kv fails half-way (io), everything staged so far is forgotten, as after a failed flush.
     /// Errors: bad_input, unauthorized, not_found (a parent or prev is missing: ask for it), newer_version, limit.
-    ingest_report ingest(crdt_handle h, std::span<const commit> chunk);
+    ingest_report ingest(crdt_handle h, std::span<const commit> chunk, chunk_from from = chunk_from::here);
     /// The same, taking headers and bodies out of the chunk if it succeeds.
-    ingest_report ingest(crdt_handle h, std::vector<commit>&& chunk);
+    ingest_report ingest(crdt_handle h, std::vector<commit>&& chunk, chunk_from from = chunk_from::here);
 
     /// Moves the current head to another head. Errors: not_found, misuse (no head).
     void set_current(crdt_handle h, const commit_id& head);

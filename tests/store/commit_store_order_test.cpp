@@ -292,3 +292,23 @@ TEST_CASE("commit_store: two commits with one seq are both kept and reported", "
     CHECK(r.store->state(r.handle).heads.size() == 2);
     CHECK(problems(*r.store, r.handle).empty());
 }
+
+TEST_CASE("commit_store: from a peer, commits of another CRDT need one of ours above them", "[store]") {
+    world original;
+    original.append(1);
+    const commit_id tip = original.append(2);
+    const signed_genesis g = sign(genesis_of(bob, "mine"), bob);
+    const crdt_handle mine = original.store.add(g, "mine");
+    original.store.ingest(mine, commits_of(original.store, original.handle));
+    original.store.append(mine, bob, small_ops(3), 3, std::vector{tip});
+    const std::vector<commit> whole = commits_of(original.store, mine);
+
+    world other;
+    const crdt_handle there = other.store.add(g, "mine");
+    const std::vector<commit> foreign_only(whole.begin(), whole.end() - 1);
+    CHECK(code_of([&] { other.store.ingest(there, foreign_only, chunk_from::peer); }) ==
+          errc::unauthorized);
+    CHECK(other.store.state(there).end.seq == 0);
+    CHECK(other.store.ingest(there, whole, chunk_from::peer).added == whole.size());
+    CHECK(other.store.state(there).linear_length == 3);
+}
