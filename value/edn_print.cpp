@@ -1,6 +1,7 @@
 #include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
 #include "tributary/value/number.hpp"
+#include "tributary/value/quote.hpp"
 #include "tributary/value/token.hpp"
 
 #include <algorithm>
@@ -27,36 +28,9 @@ bool is_symbol_text(std::string_view text) {
 namespace {
 
 std::string quoted(std::string_view text) {
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string out = "\"";
-    for (const char c : text) {
-        switch (c) {
-            case '"':
-                out += "\\\"";
-                break;
-            case '\\':
-                out += "\\\\";
-                break;
-            case '\n':
-                out += "\\n";
-                break;
-            case '\t':
-                out += "\\t";
-                break;
-            case '\r':
-                out += "\\r";
-                break;
-            default:
-                if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-                    out += "\\u00";
-                    out += digits[c >> 4];
-                    out += digits[c & 15];
-                } else {
-                    out += c;
-                }
-        }
-    }
-    return out += '"';
+    std::string out;
+    put_quoted(out, text);
+    return out;
 }
 
 std::string tagged(std::string_view tag, const std::string& text) {

@@ -2,44 +2,12 @@
 #include "tributary/value/instant.hpp"
 #include "tributary/value/json.hpp"
 #include "tributary/value/number.hpp"
+#include "tributary/value/quote.hpp"
 
 #include <cmath>
 
 namespace tributary::json {
 namespace {
-
-void put_string(std::string& out, std::string_view text) {
-    static constexpr char digits[] = "0123456789abcdef";
-    out += '"';
-    for (const char c : text) {
-        switch (c) {
-            case '"':
-                out += "\\\"";
-                break;
-            case '\\':
-                out += "\\\\";
-                break;
-            case '\n':
-                out += "\\n";
-                break;
-            case '\t':
-                out += "\\t";
-                break;
-            case '\r':
-                out += "\\r";
-                break;
-            default:
-                if (static_cast<unsigned char>(c) < 0x20) {
-                    out += "\\u00";
-                    out += digits[c >> 4];
-                    out += digits[c & 15];
-                } else {
-                    out += c;
-                }
-        }
-    }
-    out += '"';
-}
 
 class printer {
 public:
@@ -52,16 +20,16 @@ public:
     void operator()(std::int64_t i) { out_ += std::to_string(i); }
     /// JSON has no NaN and no infinity.
     void operator()(double d) { out_ += std::isfinite(d) ? shortest_text(d) : "null"; }
-    void operator()(const std::string& s) { put_string(out_, s); }
-    void operator()(const blob& b) { put_string(out_, to_hex(b.data)); }
-    void operator()(const keyword& k) { put_string(out_, ":" + k.text); }
-    void operator()(const symbol& s) { put_string(out_, s.text); }
+    void operator()(const std::string& s) { put_quoted(out_, s); }
+    void operator()(const blob& b) { put_quoted(out_, to_hex(b.data)); }
+    void operator()(const keyword& k) { put_quoted(out_, ":" + k.text); }
+    void operator()(const symbol& s) { put_quoted(out_, s.text); }
     void operator()(const uuid& u) {
         std::string text = to_hex({reinterpret_cast<const char*>(u.raw.data()), u.raw.size()});
         for (const std::size_t at : {20, 16, 12, 8}) text.insert(at, 1, '-');
-        put_string(out_, text);
+        put_quoted(out_, text);
     }
-    void operator()(inst t) { put_string(out_, format_instant(t)); }
+    void operator()(inst t) { put_quoted(out_, format_instant(t)); }
     /// JSON allows no leading zeros.
     void operator()(const decimal& d) {
         std::string_view text = d.text;
@@ -89,7 +57,7 @@ public:
             out_ += before;
             before = ',';
             const auto* text = key.get_if<std::string>();
-            put_string(out_, text ? *text : edn::print(key));
+            put_quoted(out_, text ? *text : edn::print(key));
             out_ += ':';
             put(item);
         }
