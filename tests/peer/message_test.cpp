@@ -275,6 +275,31 @@ TEST_CASE("message: plain headers and bodies are sent as they are", "[peer]") {
     }
 }
 
+TEST_CASE("message: bodies count as checked up to the first that is wrong", "[peer]") {
+    const std::vector<bytes> ops{"an op"};
+    const identity author = identity_of(1);
+    commit_header h;
+    h.author = author.key();
+    const commit good = make_commit(h, ops, author);
+    commit bad = good;
+    bad.body.back() = 'q';
+    const auto checked = [](std::vector<commit> all) {
+        wire::check_bodies(all);
+        std::string marks;
+        for (const commit& c : all) marks += c.body_checked ? '+' : '-';
+        return marks;
+    };
+    REQUIRE(checked({good, good}) == "++");
+    REQUIRE(checked({good, bad, good}) == "+--");
+    REQUIRE(checked({{"no header", std::nullopt, good.body}}) == "-");
+
+    // Buffers are reused, what was said of them is not.
+    std::vector<commit> commits(3, good);
+    wire::check_bodies(commits);
+    wire::read_chunk(some_chunk(), commits);
+    for (const commit& c : commits) REQUIRE_FALSE(c.body_checked);
+}
+
 TEST_CASE("message: a header or body that claims more than there is is refused", "[peer]") {
     const auto refused = [](std::string_view commits) {
         const bytes frame = from_hex("970e0100c0c292" + std::string(commits) + "90");
@@ -314,6 +339,20 @@ TEST_CASE("message: the previous commit is read from the header alone", "[peer]"
     p.write_many(h, 2, "c ");
     REQUIRE_FALSE(wire::prev_of_header(p.store->entry(h, 1).header).has_value());
     REQUIRE(wire::prev_of_header(p.store->entry(h, 2).header) == p.store->entry(h, 1).id);
+}
+
+TEST_CASE("message: a transcript and its signatures are those of the fixture", "[peer]") {
+    const identity self = identity_of(1);
+    const hash32 t = wire::transcript("hello a", "hello b");
+    std::ostringstream ours;
+    ours << "transcript " << t.hex() << '\n';
+    ours << "dialer " << to_hex(wire::sign_transcript(self, wire::role::dialer, t).view()) << '\n';
+    ours << "acceptor " << to_hex(wire::sign_transcript(self, wire::role::acceptor, t).view())
+         << '\n';
+    std::ifstream file(TRIBUTARY_FIXTURES "/peer_transcript.txt");
+    std::stringstream promised;
+    promised << file.rdbuf();
+    REQUIRE(ours.str() == promised.str());
 }
 
 TEST_CASE("message: a transcript's signature is for one role and one pair of hellos", "[peer]") {

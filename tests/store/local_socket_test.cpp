@@ -13,6 +13,7 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 using namespace tributary;
@@ -110,6 +111,25 @@ int raw_connection(const fs::path& dir) {
     (dir / "socket").string().copy(address.sun_path, sizeof address.sun_path - 1);
     REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
     return fd;
+}
+
+/// A server's end, likewise.
+int listening(const fs::path& dir) {
+    const int listener = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    (dir / "socket").string().copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(::listen(listener, 1) == 0);
+    return listener;
+}
+
+/// Lines "name hex"; a promise to other versions on this machine.
+std::map<std::string, bytes> promised_frames() {
+    std::map<std::string, bytes> frames;
+    std::ifstream file(TRIBUTARY_FIXTURES "/local_socket.txt");
+    for (std::string name, hex; file >> name >> hex;) frames[name] = from_hex(hex);
+    return frames;
 }
 
 }  // namespace
@@ -320,14 +340,62 @@ TEST_CASE("local_socket: malformed input costs its connection and nothing else",
     CHECK(local_client::connect(dir.path())->call("echo", value(4)) == value(4));
 }
 
+TEST_CASE("local_socket: the bytes both ways are those of the fixture", "[store]") {
+    const auto promised = promised_frames();
+    temporary_directory dir;
+    service s;
+    const local_server server(dir.path(), s.handler());
+    const int fd = raw_connection(dir.path());
+    const auto expect = [&](const std::string& name) {
+        bytes got(promised.at(name).size(), '\0');
+        REQUIRE(::recv(fd, got.data(), got.size(), MSG_WAITALL) ==
+                static_cast<ssize_t>(got.size()));
+        INFO(name);
+        CHECK(to_hex(got) == to_hex(promised.at(name)));
+    };
+    const auto say = [&](const std::string& name) {
+        const bytes& frame = promised.at(name);
+        REQUIRE(::send(fd, frame.data(), frame.size(), MSG_NOSIGNAL) ==
+                static_cast<ssize_t>(frame.size()));
+    };
+    say("version");
+    expect("version");
+    say("request-count-1");
+    expect("reply-part");
+    expect("reply-last");
+    say("request-fail");
+    expect("reply-error");
+    ::close(fd);
+}
+
+TEST_CASE("local_socket: a client's request is that of the fixture", "[store]") {
+    const auto promised = promised_frames();
+    temporary_directory dir;
+    const int listener = listening(dir.path());
+    bytes got(promised.at("version").size() + promised.at("request-count-1").size(), '\0');
+    std::thread server([&] {
+        const int fd = ::accept(listener, nullptr, nullptr);
+        const bytes answer =
+            promised.at("version") + promised.at("reply-part") + promised.at("reply-last");
+        [[maybe_unused]] const auto sent = ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
+        [[maybe_unused]] const auto read = ::recv(fd, got.data(), got.size(), MSG_WAITALL);
+        ::close(fd);
+    });
+    std::vector<value> parts;
+    const value last =
+        local_client::connect(dir.path())->call("count", value(1), [&](const value& v) {
+            parts.push_back(v);
+        });
+    server.join();
+    ::close(listener);
+    CHECK(parts == std::vector<value>{value(0)});
+    CHECK(last == value(1));
+    CHECK(to_hex(got) == to_hex(promised.at("version") + promised.at("request-count-1")));
+}
+
 TEST_CASE("local_socket: a server of another version is named as such", "[store]") {
     temporary_directory dir;
-    const int listener = ::socket(AF_UNIX, SOCK_STREAM, 0);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    (dir.path() / "socket").string().copy(address.sun_path, sizeof address.sun_path - 1);
-    REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-    REQUIRE(::listen(listener, 1) == 0);
+    const int listener = listening(dir.path());
     std::thread server([&] {
         const int fd = ::accept(listener, nullptr, nullptr);
         const bytes hello("\0\0\0\2\x91\2", 6);
