@@ -66,6 +66,7 @@ struct commit {
     bytes header;
     std::optional<signature> sig;
     bytes body;
+    bool body_checked = false;  ///< verify_body has succeeded with this header and body
 };
 
 /// Builds, hashes and signs. `h` must have everything but op_count, body_size and body_root, which are filled in.

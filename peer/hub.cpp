@@ -98,6 +98,27 @@ struct hub::impl {
     }
 };
 
+prepared_frame prepared_frame::prepare(bytes frame) {
+    prepared_frame out;
+    out.size_ = frame.size();
+    if (wire::is_of_type(frame, wire::message_type::chunk)) {
+        try {
+            auto chunk = std::make_shared<wire::chunk>();
+            chunk->head = wire::read_chunk(frame, chunk->commits);
+            // Frames wait by their size: what is much larger in parts waits whole.
+            if (chunk->commits.size() * sizeof(commit) <= frame.size()) {
+                wire::check_bodies(chunk->commits);
+                out.chunk_ = std::move(chunk);
+                return out;
+            }
+        } catch (const error&) {
+            // It is read again, and refused, by the session, which knows whether it comes to that.
+        }
+    }
+    out.frame_ = std::move(frame);
+    return out;
+}
+
 hub::hub(commit_store& store,
          const identity& self,
          std::function<bytes()> nonce,
@@ -114,12 +135,12 @@ void hub::dialed(connection_id c, std::vector<want> wants, bool list, mono_ms no
     impl_->open(c, wire::role::dialer, std::move(wants), list, now);
 }
 
-void hub::received(connection_id c, bytes_view frame, mono_ms now) {
+void hub::received(connection_id c, prepared_frame frame, mono_ms now) {
     impl_->guarded(c, [&](session& s) {
-        if (wire::is_of_type(frame, wire::message_type::bye)) {
-            impl_->heard_bye(c, frame);
+        if (wire::is_of_type(frame.frame_, wire::message_type::bye)) {
+            impl_->heard_bye(c, frame.frame_);
         } else {
-            s.received(frame, now);
+            s.received(std::move(frame), now);
         }
     });
 }

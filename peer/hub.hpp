@@ -79,6 +79,29 @@ struct hub_effects {
     std::vector<crdt_handle> changed;    ///< CRDTs with new durable commits, from anywhere
 };
 
+namespace wire {
+struct chunk;
+}
+
+/// A frame with all done that needs no store: the commits of a chunk are taken apart and their bodies hashed. What is wrong with a frame is found out
+/// by the hub that receives it.
+class prepared_frame {
+public:
+    prepared_frame() = default;
+    /// Any thread. Takes at most about twice the memory of the frame afterwards. O(bytes).
+    static prepared_frame prepare(bytes frame);
+
+    /// Of the frame as it came, bytes.
+    std::size_t size() const { return size_; }
+
+private:
+    friend class hub;
+    friend class session;
+    bytes frame_;                         ///< empty if it became a chunk
+    std::shared_ptr<wire::chunk> chunk_;  ///< none: it is no chunk, or one to be read when its turn comes
+    std::size_t size_ = 0;
+};
+
 class hub {
 public:
     /// `nonce` gives 32 fresh bytes for each call.
@@ -88,7 +111,8 @@ public:
     void accepted(connection_id c, mono_ms now);
     /// Wants are subscribed after authentication; `list` asks for the offers as well.
     void dialed(connection_id c, std::vector<want> wants, bool list, mono_ms now);
-    void received(connection_id c, bytes_view frame, mono_ms now);
+    void received(connection_id c, prepared_frame frame, mono_ms now);
+    void received(connection_id c, bytes_view frame, mono_ms now) { received(c, prepared_frame::prepare(bytes(frame)), now); }
     void disconnected(connection_id c);
     /// Deadlines and keep-alives; call about once a second.
     void tick(mono_ms now);

@@ -338,6 +338,7 @@ chunk_head read_chunk(bytes_view frame, std::vector<commit>& commits) {
         c.header.assign(in.item());
         c.body.assign(in.item());
         c.sig.reset();
+        c.body_checked = false;
     }
 
     start = in.offset();
@@ -354,6 +355,16 @@ chunk_head read_chunk(bytes_view frame, std::vector<commit>& commits) {
     }
     in.end();
     return head;
+}
+
+void check_bodies(std::vector<commit>& commits) {
+    try {
+        for (commit& c : commits) {
+            verify_body(decode_header(c.header), c.body);
+            c.body_checked = true;
+        }
+    } catch (const error&) {
+    }
 }
 
 chunk_writer::chunk_writer() : buffer_(chunk_front, '\0') {}

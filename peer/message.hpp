@@ -166,6 +166,16 @@ void read_empty(bytes_view frame);
 /// A chunk's commits go into `commits`, whose buffers are reused.
 chunk_head read_chunk(bytes_view frame, std::vector<commit>& commits);
 
+/// A chunk that was read.
+struct chunk {
+    chunk_head head;
+    std::vector<commit> commits;
+};
+
+/// Sets body_checked up to the first commit that is not what its header says, which is left for
+/// whoever can tell if that matters. Does not throw.
+void check_bodies(std::vector<commit>& commits);
+
 /// Builds a chunk by appending straight from the store: headers and bodies as they come, signatures
 /// at the end.
 class chunk_writer {

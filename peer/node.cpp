@@ -91,7 +91,7 @@ void peer_node::start() {
     };
     on.received = [this](connection_id c, bytes frame) {
         input in{input::kind::received, c};
-        in.frame = std::move(frame);
+        in.frame = prepared_frame::prepare(std::move(frame));
         put(std::move(in), true);
     };
     on.written = [this](connection_id c, std::size_t written, bool all) {
@@ -271,7 +271,8 @@ void peer_node::feed(input& in, mono_ms now) {
             return feed_closed(in);
         case input::kind::received:
             consumed_.emplace_back(in.connection, in.frame.size());
-            if (backlog_out_.contains(in.connection)) hub_->received(in.connection, in.frame, now);
+            if (backlog_out_.contains(in.connection))
+                hub_->received(in.connection, std::move(in.frame), now);
     }
 }
 

@@ -116,7 +116,7 @@ private:
         connection_id connection = 0;
         bool flag = false;  ///< opened: accepted; written: all
         std::size_t size = 0;
-        bytes frame;
+        prepared_frame frame;
         errc code = errc::unavailable;
         std::string reason;
     };

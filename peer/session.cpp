@@ -80,27 +80,31 @@ void session::event(hub_event e) {
     events_.push_back(std::move(e));
 }
 
-void session::received(bytes_view frame, mono_ms now) {
+void session::received(prepared_frame in, mono_ms now) {
     heard_at_ = now;
     const std::size_t frame_max =
         authenticated() ? hub_.options.frame_bytes_max : wire::early_frame_bytes_max;
-    if (frame.size() > frame_max)
+    if (in.size() > frame_max)
         throw error(
             errc::limit,
-            fmt::format("a message of {} bytes; at most {} are taken", frame.size(), frame_max));
+            fmt::format("a message of {} bytes; at most {} are taken", in.size(), frame_max));
     // Answers wait in memory, so who asks without reading is cut off.
     const std::size_t answers_max = 4 * hub_.options.window_bytes + hub_.options.frame_bytes_max;
     if (sent_this_turn_ + backlog_ > answers_max)
         throw error(errc::limit, "too many requests without reading the answers");
 
-    const std::uint64_t type = authenticated() ? wire::type_of(frame) : early_type_of(frame);
+    const std::uint64_t chunk = static_cast<std::uint64_t>(message_type::chunk);
+    const std::uint64_t type = in.chunk_         ? chunk
+                               : authenticated() ? wire::type_of(in.frame_)
+                                                 : early_type_of(in.frame_);
     const bool counted = authenticated();
-    dispatch(static_cast<message_type>(std::min<std::uint64_t>(type, 255)), frame);
-    if (counted && type != static_cast<std::uint64_t>(message_type::chunk))
-        counters_.control_bytes += frame.size();
+    dispatch(static_cast<message_type>(std::min<std::uint64_t>(type, 255)), in);
+    if (counted && type != chunk)
+        counters_.control_bytes += in.size();
 }
 
-void session::dispatch(message_type type, bytes_view frame) {
+void session::dispatch(message_type type, prepared_frame& in) {
+    const bytes_view frame = in.frame_;
     if (phase_ != phase::open) {
         if (type == message_type::hello && phase_ == phase::greeting) return on_hello(frame);
         if (type == message_type::auth && phase_ == phase::proving) return on_auth(frame);
@@ -121,7 +125,7 @@ void session::dispatch(message_type type, bytes_view frame) {
         case message_type::accept:
             return on_accept(frame);
         case message_type::chunk:
-            return on_chunk(frame);
+            return on_chunk(in);
         case message_type::ack:
             return on_ack(frame);
         case message_type::have:

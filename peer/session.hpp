@@ -25,7 +25,6 @@ struct hub_shared {
     hub_effects effects;               ///< gathered for the end of the turn
     std::set<crdt_handle> changed;     ///< in this turn
     std::map<crdt_handle, node> ends;  ///< of the arrival logs, staged entries included
-    std::vector<commit> commits;       ///< of the chunk being read
 
     node end_of(crdt_handle h);
     /// `h` has new entries.
@@ -63,7 +62,7 @@ public:
             bool list,
             mono_ms now);
 
-    void received(bytes_view frame, mono_ms now);
+    void received(prepared_frame frame, mono_ms now);
     /// Errors: unavailable (silence), canceled (the handshake took too long).
     void tick(mono_ms now);
     /// This process did not run for `ms`: that was no silence of the peer's.
@@ -124,7 +123,7 @@ private:
     };
 
     // session.cpp
-    void dispatch(wire::message_type type, bytes_view frame);
+    void dispatch(wire::message_type type, prepared_frame& in);
     void on_hello(bytes_view frame);
     void on_auth(bytes_view frame);
     void on_list();
@@ -135,7 +134,7 @@ private:
     void subscribe_wants();
     void on_subscribe(bytes_view frame);
     void on_accept(bytes_view frame);
-    void on_chunk(bytes_view frame);
+    void on_chunk(prepared_frame& in);
     void on_ack(bytes_view frame);
     void on_have(bytes_view frame);
     void on_ask(bytes_view frame);

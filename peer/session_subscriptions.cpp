@@ -337,13 +337,18 @@ void session::pump(subscription& s) {
 
 // -- Receiving ------------------------------------------------------------------------------------
 
-void session::on_chunk(bytes_view frame) {
-    std::vector<commit>& commits = hub_.commits;
-    const wire::chunk_head head = wire::read_chunk(frame, commits);
+void session::on_chunk(prepared_frame& in) {
+    wire::chunk read;
+    if (in.chunk_) {
+        read = std::move(*in.chunk_);
+    } else {
+        read.head = wire::read_chunk(in.frame_, read.commits);
+    }
+    auto& [head, commits] = read;
     std::size_t payload = 0;
     for (const commit& c : commits) payload += c.header.size() + c.body.size() + (c.sig ? 64 : 0);
     counters_.payload_bytes += payload;
-    counters_.control_bytes += frame.size() - payload;
+    counters_.control_bytes += in.size() - payload;
 
     subscription& s = find(head.sub);
     if (head.round > s.in.round) throw error(errc::bad_input, "an answer to what was not said");

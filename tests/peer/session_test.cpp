@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "peer/hub_harness.hpp"
+#include <future>
 #include <random>
 
 using namespace tributary;
@@ -295,6 +296,50 @@ TEST_CASE("session: commits that are wrong close the connection and change nothi
     REQUIRE(wire::read_bye(frames.back()).code == code);
     REQUIRE(s.peer.commits() == 0);
     REQUIRE(s.peer.talk->connection_count() == 0);
+}
+
+TEST_CASE("session: what another thread prepared is judged as if it had not been", "[peer]") {
+    script s(false);
+    replica_peer writer(2);
+    std::vector<commit> commits = commits_by(writer, s.peer, 3);
+    const auto say_prepared = [&](const bytes& frame) {
+        const auto prepare = [&] { return prepared_frame::prepare(frame); };
+        prepared_frame ready = std::async(std::launch::async, prepare).get();
+        REQUIRE(ready.size() == frame.size());
+        s.peer.talk->received(s.c, std::move(ready), s.now);
+    };
+    SECTION("before the handshake") {
+        say_prepared(chunk_of(1, commits));
+        s.require_closed(errc::bad_input, "no tributary peer");
+        return;
+    }
+    s.handshake();
+    s.say(encode(s.subscription()));
+    s.turn();
+    SECTION("as it should be") {
+        say_prepared(chunk_of(1, commits));
+        REQUIRE(wire::read_ack(s.turn().at(0)).chunks == 1);
+        REQUIRE(s.peer.commits() == 3);
+    }
+    SECTION("a body of another") {
+        commits[1].body = commits[0].body;
+        say_prepared(chunk_of(1, commits));
+        s.require_closed(errc::bad_input, "(2 of 3 sent): a commit body does not have the hash");
+        REQUIRE(s.peer.commits() == 0);
+    }
+    SECTION("a parent that is missing counts before a body that is wrong") {
+        commits[2].body = commits[0].body;
+        say_prepared(chunk_of(1, {commits[2]}));
+        REQUIRE(wire::read_have(s.turn().at(0)).what.round == 2);
+    }
+    SECTION("more commits than its size is worth") {
+        say_prepared(chunk_of(1, std::vector<commit>(1000)));
+        s.require_closed(errc::bad_input, "(1 of 1000 sent)");
+    }
+    SECTION("half a chunk") {
+        say_prepared(bytes(chunk_of(1, commits), 0, 200));
+        s.require_closed(errc::bad_input, "malformed message: truncated");
+    }
 }
 
 TEST_CASE("session: missing parents are asked for, then everything, then it is over", "[peer]") {
