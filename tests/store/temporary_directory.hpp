@@ -10,8 +10,9 @@ namespace tributary::testing {
 
 class temporary_directory {
 public:
-    temporary_directory() {
-        std::string name = (std::filesystem::temp_directory_path() / "tributary-XXXXXX").string();
+    explicit temporary_directory(
+        const std::filesystem::path& in = std::filesystem::temp_directory_path()) {
+        std::string name = (in / "tributary-XXXXXX").string();
         if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
         path_ = name;
     }
