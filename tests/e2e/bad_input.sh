@@ -16,18 +16,18 @@ expect_error 1 'no CRDT "nothing"' at me collect nothing --op add-tweet bad.json
 
 # Addresses and usage
 expect_error 1 'ws://' at me sync tweets localhost:9095
-expect_error 1 'cannot connect|refused' at me sync tweets ws://127.0.0.1:1
+expect_error 1 'cannot connect to ws://127.0.0.1:1: Connection refused' at me sync tweets ws://127.0.0.1:1
 expect_error 1 'hex digits' at me grant tweets abc --name ann
 expect_error 2 'no command "frobnicate"' at me frobnicate
 expect_error 2 'required' at me create
 serve me
-expect_error 1 'nothing|no CRDT|not' at you clone "$url/nothing"
-expect_error 1 '' at you clone "$url/trib:2$(printf '0%.0s' {1..64})"
+expect_error 1 'has no CRDT "nothing"; it offers: tweets' at you clone "$url/nothing"
+expect_error 1 'an address of a newer tributary: trib:2' at you clone "$url/trib:2$(printf '0%.0s' {1..64})"
 
 # A peer without a grant: its commits are refused with a reason, here and there nothing is lost
 at stranger clone "$url/tweets" >/dev/null 2>&1
 tweets 20 21 >stranger.jsonl
-expect_error 1 'grant|right|may not write|unauthorized' at stranger collect tweets --op add-tweet stranger.jsonl
+expect_error 1 'may not write "tweets"; an owner can grant it' at stranger collect tweets --op add-tweet stranger.jsonl
 expect "the server has what it had" 7 "$(ops_of me tweets)"
 
 # Dispatch maps
@@ -35,7 +35,7 @@ bad_map() { printf '%s' "$2" >map.edn; expect_error 1 "$1" at me realize tweets 
 bad_map 'map.edn: line 1, column [0-9]+: expected' '{:schema [ :ops {}}'
 bad_map 'expected :ops' '{:shema []}'
 bad_map 'expected one of :path' '{:ops {add-tweet [{:a [:lnog [:path "x"]]}]}}'
-bad_map 'no attribute|:tweet/oops|attribute' '{:ops {add-tweet [{:tweet/oops [:path "id"]}]}}'
+bad_map 'there is no attribute :tweet/oops' '{:ops {add-tweet [{:tweet/oops [:path "id"]}]}}'
 expect_error 1 'No such file' at me realize tweets --with nowhere.edn --into bad.datom
 printf '{:schema [] :ops {}}' >map.edn
 expect_error 1 'op 0 \(add-tweet\) of commit [0-9a-f]{12} by me failed: .*no entry' at me realize tweets --with map.edn --into unknown.datom
@@ -51,13 +51,17 @@ at me realize tweets --with "$examples/tweets.edn" --into tweets.datom --from-he
 # Queries
 expect_error 1 'line 1, column [0-9]+: expected' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y]'
 expect_error 1 ':tweet/txt.*did you mean :tweet/text' ask tweets.datom '[:find ?x :where [?x :tweet/txt ?y]]'
-expect_error 1 '\?z' ask tweets.datom '[:find ?z :where [?x :tweet/id ?y]]'
-expect_error 1 'frob' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y] [(frob ?y)]]'
+expect_error 1 'asks for \?z' ask tweets.datom '[:find ?z :where [?x :tweet/id ?y]]'
+expect_error 1 'no function named frob' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y] [(frob ?y)]]'
 expect_error 1 'no datom database' ask nowhere.datom '[:find ?x :where [?x :tweet/id]]'
 expect_error 1 'at:N' at me tail tweets --from yesterday
 
-# Damaged stores: said, not crashed on. (Newer formats: tests/store, tests/datom.)
+# Damaged and newer stores: said, not crashed on. (A datom database of a newer format: tests/datom.)
 kill "$server"; wait "$server" || true
+cp -r me newer
+# A whole record of LevelDB's log, checksum first, with a late number: "Mformat" is 2 (store/keys.hpp).
+printf '\230\322\203\326\027\000\001\000\000\000\000\000\001\000\000\001\000\000\000\001\007Mformat\001\002' >"$(ls newer/db/*.log | tail -n 1)"
+expect_error 1 'the store has format 2.*newer' at newer ls
 cp -r me damaged_identity
 echo 0123 >damaged_identity/identity
 expect_error 1 'identity is damaged' at damaged_identity id
@@ -74,7 +78,7 @@ trap 'status=$?; kill -9 $(jobs -p) 2>/dev/null || true; umount "$work/disk" 2>/
 if mkdir disk && mount -t tmpfs -o size=3m tmpfs disk 2>/dev/null; then
   at disk/store create tweets --as full >/dev/null
   tweets 1 20000 >many.jsonl
-  expect_error 1 '[Nn]o space|disk is full|full' at disk/store collect tweets --op add-tweet many.jsonl --batch 50
+  expect_error 1 'the disk is full' at disk/store collect tweets --op add-tweet many.jsonl --batch 50
   expect_error 1 'disk is full' at disk/store log tweets
   mount -o remount,size=64m disk
   kept=$(ops_of disk/store tweets)
