@@ -300,31 +300,6 @@ TEST_CASE("message: bodies count as checked up to the first that is wrong", "[pe
     for (const commit& c : commits) REQUIRE_FALSE(c.body_checked);
 }
 
-TEST_CASE("message: bodies count as checked up to the first that is wrong", "[peer]") {
-    const std::vector<bytes> ops{"an op"};
-    const identity author = identity_of(1);
-    commit_header h;
-    h.author = author.key();
-    const commit good = make_commit(h, ops, author);
-    commit bad = good;
-    bad.body.back() = 'q';
-    const auto checked = [](std::vector<commit> all) {
-        wire::check_bodies(all);
-        std::string marks;
-        for (const commit& c : all) marks += c.body_checked ? '+' : '-';
-        return marks;
-    };
-    REQUIRE(checked({good, good}) == "++");
-    REQUIRE(checked({good, bad, good}) == "+--");
-    REQUIRE(checked({{"no header", std::nullopt, good.body}}) == "-");
-
-    // Buffers are reused, what was said of them is not.
-    std::vector<commit> commits(3, good);
-    wire::check_bodies(commits);
-    wire::read_chunk(some_chunk(), commits);
-    for (const commit& c : commits) REQUIRE_FALSE(c.body_checked);
-}
-
 TEST_CASE("message: a header or body that claims more than there is is refused", "[peer]") {
     const auto refused = [](std::string_view commits) {
         const bytes frame = from_hex("970e0100c0c292" + std::string(commits) + "90");
