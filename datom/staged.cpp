@@ -330,8 +330,7 @@ void staged::put_current(const attribute& a, entity_id e, bytes_view raw, std::i
 void staged::add_fact(const attribute& a, entity_id e, bytes_view raw, std::int64_t t) {
     put_current(a, e, raw, t);
     if (a.fulltext) index_words(a, e, view_of_raw(raw).text);
-    if (state_.counts.size() <= a.number()) state_.counts.resize(a.number() + 1);
-    ++state_.counts[a.number()];
+    ++count_of(a);
 }
 
 void staged::remove_fact(const attribute& a, const stored_fact& f, std::int64_t t) {
@@ -341,11 +340,17 @@ void staged::remove_fact(const attribute& a, const stored_fact& f, std::int64_t 
     if (a.is_unique()) hold(k.v, std::nullopt);
     if (!k.v.empty()) erase(std::move(k.v));
     if (!k.r.empty()) erase(std::move(k.r));
-    --state_.counts[a.number()];
+    --count_of(a);
     if (a.no_history) return;
     bytes times = f.restored ? past_times(a, f).value_or(bytes()) : bytes();
     put_id(times, t);
     put_past(a, f, times);
+}
+
+/// A stored state leaves out the zeros at its end.
+std::uint64_t& staged::count_of(const attribute& a) {
+    if (state_.counts.size() <= a.number()) state_.counts.resize(a.number() + 1);
+    return state_.counts[a.number()];
 }
 
 void staged::restore_fact(const attribute& a,
@@ -358,7 +363,7 @@ void staged::restore_fact(const attribute& a,
         put_id(*times, t);
         put_past(a, f, *times);
     }
-    if (!is_current) ++state_.counts[a.number()];
+    if (!is_current) ++count_of(a);
 }
 
 std::optional<bytes> staged::past_times(const attribute& a, const stored_fact& f) const {

@@ -140,6 +140,7 @@ private:
     void hold(const bytes& unique_key, std::optional<entity_id> e);
     std::optional<bytes> stored_fact_at(const bytes& key, entity_id e) const;
     void put_current(const attribute& a, entity_id e, bytes_view raw, std::int64_t stored_t);
+    std::uint64_t& count_of(const attribute& a);
     void put_past(const attribute& a, const stored_fact& f, bytes_view times);
     std::optional<bytes> past_times(const attribute& a, const stored_fact& f) const;
     void index_words(const attribute& a, entity_id e, std::string_view text);

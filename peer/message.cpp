@@ -415,6 +415,13 @@ std::optional<commit_id> prev_of_header(bytes_view header) {
     return in.id<commit_id>();
 }
 
+crdt_id crdt_of_header(bytes_view header) {
+    reader in(header);
+    in.array();
+    in.number();
+    return in.id<crdt_id>();
+}
+
 hash32 transcript(bytes_view dialer_hello, bytes_view acceptor_hello) {
     return hash("trib.auth.1", dialer_hello, acceptor_hello);
 }

@@ -202,6 +202,7 @@ private:
 
 /// `prev` of a commit header without decoding the rest. Errors: bad_input.
 std::optional<commit_id> prev_of_header(bytes_view header);
+crdt_id crdt_of_header(bytes_view header);
 
 /// What both sides sign: the hash of both hello frames as they were sent.
 hash32 transcript(bytes_view dialer_hello, bytes_view acceptor_hello);

@@ -9,11 +9,12 @@ namespace {
 /// A gap of that many entries is read over; beyond it a new scan is cheaper.
 constexpr node gap_read_max = 16;
 
-/// A chunk while it is built. It may end only where each author's last commit carries a signature:
+/// A chunk while it is built. It may end only where each author's last commit carries a signature,
+/// and where commits of another genesis are followed by the one of this CRDT that builds on them:
 /// `boundary_` is the last such place.
 class builder {
 public:
-    explicit builder(const hub_options& options) : options_(options) {}
+    builder(const hub_options& options, const crdt_id& crdt) : options_(options), crdt_(crdt) {}
 
     /// False if the commit did not fit: the chunk ends at the last boundary.
     bool add(const arrival_entry& entry, bytes_view body) {
@@ -27,7 +28,8 @@ public:
         writer_.add(entry.header, body);
         if (links_.back().prev) unsigned_tips_.erase(*links_.back().prev);
         if (!entry.sig) unsigned_tips_.insert(entry.id);
-        if (unsigned_tips_.empty()) boundary_ = writer_.count();
+        const bool ours = wire::crdt_of_header(entry.header) == crdt_;
+        if (unsigned_tips_.empty() && ours) boundary_ = writer_.count();
         return true;
     }
 
@@ -79,6 +81,7 @@ private:
     }
 
     const hub_options& options_;
+    const crdt_id crdt_;
     wire::chunk_writer writer_;
     std::vector<link> links_;
     std::unordered_set<commit_id> unsigned_tips_;
@@ -187,7 +190,7 @@ bool outflow::has_more(node end) const {
 }
 
 outflow::chunk outflow::next_chunk(std::uint64_t sub, node end, bool with_cursor) {
-    builder chunk(options_);
+    builder chunk(options_, store_.state(handle_).id);
     node wanted = next_wanted(position_, end);
     bool full = false;
     const auto take = [&](const arrival_entry& entry, bytes_view body) {

@@ -9,7 +9,7 @@ namespace tributary {
 
 struct leveldb_options {
     std::size_t block_cache_bytes = 16u << 20;
-    std::size_t write_buffer_bytes = 8u << 20;
+    std::size_t write_buffer_bytes = 16u << 20;
     std::size_t block_bytes = 16u << 10;
     bool create = true;
 };
