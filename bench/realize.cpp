@@ -60,7 +60,8 @@ public:
     std::vector<commit_id> heads() override { return {commits_.back().mark.id}; }
     std::vector<linear_mark> marks(std::uint64_t position, std::uint64_t count) override {
         std::vector<linear_mark> out;
-        for (; position < commits_.size() && out.size() < count; ++position) out.push_back(commits_[position].mark);
+        for (; position < commits_.size() && out.size() < count; ++position)
+            out.push_back(commits_[position].mark);
         return out;
     }
     std::vector<linear_commit> read(std::uint64_t position, std::size_t bytes_max) override {

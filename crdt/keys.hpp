@@ -1,10 +1,10 @@
-/// Ed25519 identities and signatures (libsodium). A signature always covers a purpose and then the bytes, so that one made for a commit can
-/// never serve to authenticate a connection.
+/// Ed25519 identities and signatures (libsodium). A signature always covers a purpose and then the
+/// bytes, so that one made for a commit can never serve to authenticate a connection.
 #pragma once
 
-#include <array>
-
 #include "tributary/value/hash.hpp"
+
+#include <array>
 
 namespace tributary {
 
@@ -18,7 +18,10 @@ struct signature {
     static signature from_bytes(bytes_view b);
 };
 
-bool verify(const public_key& key, std::string_view purpose, bytes_view message, const signature& sig);
+bool verify(const public_key& key,
+            std::string_view purpose,
+            bytes_view message,
+            const signature& sig);
 
 /// A key pair. Copyable; keep copies few.
 class identity {

@@ -127,7 +127,8 @@ bool is_blank(std::string_view text) {
     return true;
 }
 
-// -- Regular expressions (ICU's: https://unicode-org.github.io/icu/userguide/strings/regexp.html) --
+// -- Regular expressions (ICU's: https://unicode-org.github.io/icu/userguide/strings/regexp.html)
+// --
 
 /// A compiled pattern, kept from row to row.
 struct compiled_pattern {

@@ -1,10 +1,12 @@
 /// A database of facts in one directory: transactions, current and past states, Datalog. After
 /// Datomic; docs/datom.md tells what is the same.
 ///
-///     auto conn = datom::connection::open("tweets.datom");
-///     conn->transact(edn::read("[{:db/ident :tweet/text :db/valueType :db.type/string
-///     :db/cardinality :db.cardinality/one}]")); auto rows = datom::query(edn::read("[:find (count
-///     ?t) . :where [_ :tweet/text ?t]]"), {conn->current()});
+///     auto conn = datom::connection::open("people.datom");
+///     conn->transact(edn::read("[{:db/ident :person/name"
+///                              "  :db/valueType :db.type/string"
+///                              "  :db/cardinality :db.cardinality/one}]"), now_ms);
+///     auto n = datom::query(edn::read("[:find (count ?n) . :where [_ :person/name ?n]]"),
+///                           {conn->current()});
 #pragma once
 
 #include "tributary/datom/types.hpp"
@@ -55,7 +57,7 @@ private:
 struct stream_cursor {
     std::uint64_t position = 0;  ///< commits of the linear log applied
     bytes commit;                ///< the last one, in the stream's own words; empty at position 0
-    bytes dispatch;              ///< what was realized through which dispatch map, in the stream's own words
+    bytes dispatch;  ///< what was realized through which dispatch map, in the stream's own words
     std::uint64_t epoch =
         0;  ///< which realizer: raised at its start, so that an older one is fenced off
     bool operator==(const stream_cursor&) const = default;
@@ -100,7 +102,8 @@ public:
     /// The durable cursor of a stream, if it ever wrote here.
     virtual std::optional<stream_cursor> cursor(const std::string& stream) const = 0;
     virtual std::vector<std::string> streams() const = 0;
-    /// The commit applied at `position` of a stream, in the stream's own words; nothing beyond its cursor.
+    /// The commit applied at `position` of a stream, in the stream's own words; nothing beyond its
+    /// cursor.
     virtual std::optional<bytes> applied_at(const std::string& stream,
                                             std::uint64_t position) const = 0;
     /// Undoes everything after `position` commits of `stream` were applied: a rewind entry with the

@@ -1,9 +1,14 @@
-/// Everything a replica says to other peers, without I/O: the sessions of all its connections over one commit store.
+/// Everything a replica says to other peers, without I/O: the sessions of all its connections over
+/// one commit store.
 ///
-/// The shell (peer/node.cpp) and the simulator (tests/sim) feed it frames, time and the comings and goings of connections, call end_turn() after a handful of
-/// inputs, and do what the effects say. end_turn() flushes the store first: acknowledgements and live pushes leave only when what they speak of is durable.
-/// An error in what a peer sends closes that connection with a reason and touches nothing else. docs/protocol.md is the protocol. Thread rule: one thread.
+/// The shell (peer/node.cpp) and the simulator (tests/sim) feed it frames, time and the comings and
+/// goings of connections, call end_turn() after a handful of inputs, and do what the effects say.
+/// end_turn() flushes the store first: acknowledgements and live pushes leave only when what they
+/// speak of is durable. An error in what a peer sends closes that connection with a reason and
+/// touches nothing else. docs/protocol.md is the protocol. Thread rule: one thread.
 #pragma once
+
+#include "tributary/store/commit_store.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -11,8 +16,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "tributary/store/commit_store.hpp"
 
 namespace tributary {
 
@@ -22,20 +25,22 @@ using mono_ms = std::int64_t;
 
 struct hub_options {
     std::size_t frame_bytes_max = 24u << 20;
-    std::size_t chunk_bytes = 1u << 20;          ///< of a chunk, unless one commit is larger
+    std::size_t chunk_bytes = 1u << 20;  ///< of a chunk, unless one commit is larger
     std::size_t chunk_commits = 1000;
-    std::size_t window_bytes = 8u << 20;         ///< sent and not acknowledged, per subscription
-    std::size_t walk_budget = 65536;             ///< shared commits a handshake may visit
-    mono_ms handshake_ms = 10000;                ///< a connection must authenticate within
-    mono_ms idle_ms = 30000;                     ///< a keep-alive is sent after a third of it; silence beyond it closes
+    std::size_t window_bytes = 8u << 20;  ///< sent and not acknowledged, per subscription
+    std::size_t walk_budget = 65536;      ///< shared commits a handshake may visit
+    mono_ms handshake_ms = 10000;         ///< a connection must authenticate within
+    mono_ms idle_ms =
+        30000;  ///< a keep-alive is sent after a third of it; silence beyond it closes
 };
 
 /// What the dialing side wants of a connection.
 struct want {
-    std::string remote;                  ///< name or address at the peer; the local CRDT's id if empty
-    std::optional<crdt_handle> handle;   ///< the replica here; none: a clone, made when the peer answers
-    std::string clone_as;                ///< its name then; the peer's if empty
-    bool live = false;                   ///< stay subscribed after catching up
+    std::string remote;  ///< name or address at the peer; the local CRDT's id if empty
+    std::optional<crdt_handle>
+        handle;            ///< the replica here; none: a clone, made when the peer answers
+    std::string clone_as;  ///< its name then; the peer's if empty
+    bool live = false;     ///< stay subscribed after catching up
 };
 
 /// Counters since authentication, for sync reports.
@@ -54,11 +59,13 @@ struct hub_offer {
 /// What happened, for whoever asked.
 struct hub_event {
     enum class kind {
-        authenticated,   ///< peer_key is known
-        offers,          ///< answer to a list request
-        cloned,          ///< `handle` was made
-        caught_up,       ///< both sides have (durably) what the other had; once per want, at the dialing side
-        closed,          ///< by us, by them or by disconnected(), once per connection; `reason` says why; code says what a caller can do
+        authenticated,  ///< peer_key is known
+        offers,         ///< answer to a list request
+        cloned,         ///< `handle` was made
+        caught_up,  ///< both sides have (durably) what the other had; once per want, at the dialing
+                    ///< side
+        closed,  ///< by us, by them or by disconnected(), once per connection; `reason` says why;
+                 ///< code says what a caller can do
     } what;
     connection_id connection = 0;
     public_key peer_key{};
@@ -73,18 +80,18 @@ struct hub_effects {
         connection_id to;
         bytes frame;
     };
-    std::vector<send> sends;             ///< in order
-    std::vector<connection_id> closes;   ///< after the sends
+    std::vector<send> sends;            ///< in order
+    std::vector<connection_id> closes;  ///< after the sends
     std::vector<hub_event> events;
-    std::vector<crdt_handle> changed;    ///< CRDTs with new durable commits, from anywhere
+    std::vector<crdt_handle> changed;  ///< CRDTs with new durable commits, from anywhere
 };
 
 namespace wire {
 struct chunk;
 }
 
-/// A frame with all done that needs no store: the commits of a chunk are taken apart and their bodies hashed. What is wrong with a frame is found out
-/// by the hub that receives it.
+/// A frame with all done that needs no store: the commits of a chunk are taken apart and their
+/// bodies hashed. What is wrong with a frame is found out by the hub that receives it.
 class prepared_frame {
 public:
     prepared_frame() = default;
@@ -97,35 +104,43 @@ public:
 private:
     friend class hub;
     friend class session;
-    bytes frame_;                         ///< empty if it became a chunk
-    std::shared_ptr<wire::chunk> chunk_;  ///< none: it is no chunk, or one to be read when its turn comes
+    bytes frame_;  ///< empty if it became a chunk
+    std::shared_ptr<wire::chunk>
+        chunk_;  ///< none: it is no chunk, or one to be read when its turn comes
     std::size_t size_ = 0;
 };
 
 class hub {
 public:
     /// `nonce` gives 32 fresh bytes for each call.
-    hub(commit_store& store, const identity& self, std::function<bytes()> nonce, hub_options options = {});
+    hub(commit_store& store,
+        const identity& self,
+        std::function<bytes()> nonce,
+        hub_options options = {});
     ~hub();
 
     void accepted(connection_id c, mono_ms now);
     /// Wants are subscribed after authentication; `list` asks for the offers as well.
     void dialed(connection_id c, std::vector<want> wants, bool list, mono_ms now);
     void received(connection_id c, prepared_frame frame, mono_ms now);
-    void received(connection_id c, bytes_view frame, mono_ms now) { received(c, prepared_frame::prepare(bytes(frame)), now); }
+    void received(connection_id c, bytes_view frame, mono_ms now) {
+        received(c, prepared_frame::prepare(bytes(frame)), now);
+    }
     void disconnected(connection_id c);
     /// Deadlines and keep-alives; call about once a second.
     void tick(mono_ms now);
 
-    /// How many bytes handed out in effects for `c` are not yet on the wire: the hub holds back when it is window_bytes or more (the shell calls this, and
-    /// end_turn when it has become less).
+    /// How many bytes handed out in effects for `c` are not yet on the wire: the hub holds back
+    /// when it is window_bytes or more (the shell calls this, and end_turn when it has become
+    /// less).
     void set_backlog(connection_id c, std::size_t bytes);
 
     /// A local write was staged in the store; after end_turn subscribers get it.
     void staged(crdt_handle h);
 
-    /// Flushes the store and hands out everything to do. Errors: as commit_store::flush; then the staged local writes are gone, chunks staged in
-    /// this turn will be asked for again (their connections are closed), and nothing was acknowledged.
+    /// Flushes the store and hands out everything to do. Errors: as commit_store::flush; then the
+    /// staged local writes are gone, chunks staged in this turn will be asked for again (their
+    /// connections are closed), and nothing was acknowledged.
     hub_effects end_turn(mono_ms now);
 
     /// Also of a connection that was closed, until the second end_turn after.

@@ -99,8 +99,7 @@ void session::received(prepared_frame in, mono_ms now) {
                                                  : early_type_of(in.frame_);
     const bool counted = authenticated();
     dispatch(static_cast<message_type>(std::min<std::uint64_t>(type, 255)), in);
-    if (counted && type != chunk)
-        counters_.control_bytes += in.size();
+    if (counted && type != chunk) counters_.control_bytes += in.size();
 }
 
 void session::dispatch(message_type type, prepared_frame& in) {

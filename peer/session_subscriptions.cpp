@@ -360,7 +360,8 @@ void session::on_chunk(prepared_frame& in) {
     if (!commits.empty()) {
         const node before = hub_.end_of(s.handle);
         try {
-            const ingest_report report = hub_.store.ingest(s.handle, std::move(commits), chunk_from::peer);
+            const ingest_report report =
+                hub_.store.ingest(s.handle, std::move(commits), chunk_from::peer);
             counters_.commits_in += report.added;
             if (report.added > 0) {
                 hub_.grown(s.handle);

@@ -134,8 +134,9 @@ void chunk_check::check_signatures(std::span<const commit> chunk) {
     }
 }
 
-/// A commit of another genesis has no authority of its own here: one of ours in the same chunk must have it as an ancestor, whose author vouches for
-/// it by signing the link. Otherwise anyone could fill a log with a graph of their own.
+/// A commit of another genesis has no authority of its own here: one of ours in the same chunk must
+/// have it as an ancestor, whose author vouches for it by signing the link. Otherwise anyone could
+/// fill a log with a graph of their own.
 void chunk_check::check_foreign() const {
     const node stored = replica_.state().commits;
     std::vector<bool> vouched(planned_.size());

@@ -297,9 +297,7 @@ ingest_report commit_store::impl::ingest(crdt_handle h,
     return report;
 }
 
-ingest_report commit_store::ingest(crdt_handle h,
-                                   std::span<const commit> chunk,
-                                   chunk_from from) {
+ingest_report commit_store::ingest(crdt_handle h, std::span<const commit> chunk, chunk_from from) {
     return impl_->ingest(
         h, chunk, from, [&](std::size_t i) { return std::pair(chunk[i].header, chunk[i].body); });
 }

@@ -1,10 +1,17 @@
-/// Commits on a kv: per CRDT an arrival log (seq -> commit, parents before children, each entry chained by a digest), an index by id, heads, the current
-/// head, and the linear log of that head. Key layout: store/keys.hpp. docs/formats.md says what is promised.
+/// Commits on a kv: per CRDT an arrival log (seq -> commit, parents before children, each entry
+/// chained by a digest), an index by id, heads, the current head, and the linear log of that head.
+/// Key layout: store/keys.hpp. docs/formats.md says what is promised.
 ///
-/// Changes are staged in memory, visible at once to reads through this object, and become durable together at flush(): that is group commit.
-/// Nothing may be acknowledged before its flush returned. After a failed flush everything staged is gone and the object is as it was at the last
+/// Changes are staged in memory, visible at once to reads through this object, and become durable
+/// together at flush(): that is group commit. Nothing may be acknowledged before its flush
+/// returned. After a failed flush everything staged is gone and the object is as it was at the last
 /// successful one. Thread rule: one thread.
 #pragma once
+
+#include "tributary/crdt/authority.hpp"
+#include "tributary/crdt/commit.hpp"
+#include "tributary/crdt/graph.hpp"
+#include "tributary/store/kv.hpp"
 
 #include <functional>
 #include <map>
@@ -14,48 +21,47 @@
 #include <string>
 #include <vector>
 
-#include "tributary/crdt/authority.hpp"
-#include "tributary/crdt/commit.hpp"
-#include "tributary/crdt/graph.hpp"
-#include "tributary/store/kv.hpp"
-
 namespace tributary {
 
 /// The local 4-byte name of a CRDT, so that keys are short.
 using crdt_handle = std::uint32_t;
 
-/// A place in an arrival log, checkable by anyone who has the log: the number of entries before it, and the chained digest up to it. The default is the beginning.
+/// A place in an arrival log, checkable by anyone who has the log: the number of entries before it,
+/// and the chained digest up to it. The default is the beginning.
 struct arrival_cursor {
     std::uint64_t seq = 0;
     hash16 digest{};
     bool operator==(const arrival_cursor&) const = default;
 };
 
-/// One entry of an arrival log. Entries are numbered from 1; the number is also the commit's graph node.
+/// One entry of an arrival log. Entries are numbered from 1; the number is also the commit's graph
+/// node.
 struct arrival_entry {
     node number = 0;
     commit_id id;
     bytes header;
     std::optional<signature> sig;  ///< verified by this store before it was written
     hash16 digest{};               ///< of the log up to and including this entry
-    bool linearized = true;        ///< false: its author had no right to write; it counts only beneath an authorised commit
+    bool linearized = true;  ///< false: its author had no right to write; it counts only beneath an
+                             ///< authorised commit
 };
 
 struct linear_entry {
     std::uint64_t position = 0;  ///< from 0
     node number = 0;
-    bool mainline = false;       ///< on the head's first-parent chain: the log up to here is linear(this commit)
+    bool mainline =
+        false;  ///< on the head's first-parent chain: the log up to here is linear(this commit)
 };
 
 struct crdt_state {
     crdt_handle handle = 0;
     crdt_id id;
-    std::string name;             ///< local bookmark
+    std::string name;  ///< local bookmark
     signed_genesis genesis;
-    std::vector<commit_id> heads; ///< ascending by id
+    std::vector<commit_id> heads;  ///< ascending by id
     std::optional<commit_id> current;
-    arrival_cursor end;           ///< of the arrival log; end.seq = number of commits
-    std::uint64_t ops = 0;        ///< in all commits
+    arrival_cursor end;     ///< of the arrival log; end.seq = number of commits
+    std::uint64_t ops = 0;  ///< in all commits
     std::uint64_t linear_length = 0;
 };
 
@@ -64,8 +70,9 @@ struct ingest_report {
     std::size_t known = 0;
 };
 
-/// Where a chunk comes from. From a peer, a commit of another genesis must be an ancestor, in the same chunk, of one of this CRDT, whose author vouches for it;
-/// here, a fork may bring them first and vouch in the end.
+/// Where a chunk comes from. From a peer, a commit of another genesis must be an ancestor, in the
+/// same chunk, of one of this CRDT, whose author vouches for it; here, a fork may bring them first
+/// and vouch in the end.
 enum class chunk_from { peer, here };
 
 class commit_store {
@@ -74,7 +81,8 @@ public:
     explicit commit_store(kv& db);
     ~commit_store();
 
-    // -- Which CRDTs there are ------------------------------------------------------------------------------------------------------
+    // -- Which CRDTs there are
+    // ------------------------------------------------------------------------------------------------------
     /// Adds a CRDT under a local name. Errors: exists (name or id).
     crdt_handle add(const signed_genesis& g, const std::string& name);
     std::vector<crdt_handle> list() const;
@@ -84,9 +92,11 @@ public:
     crdt_state state(crdt_handle h) const;
     const genesis& genesis_of(crdt_handle h) const;
 
-    // -- Writing (staged until flush) -----------------------------------------------------------------------------------------------
-    /// Appends a commit made here: header fields seq, prev, gen, crdt and author are filled in; parents are the current head (or `parents`, for a
-    /// merge), and the new commit becomes the current head. Errors: unauthorized, not_found (a parent), limit.
+    // -- Writing (staged until flush)
+    // -----------------------------------------------------------------------------------------------
+    /// Appends a commit made here: header fields seq, prev, gen, crdt and author are filled in;
+    /// parents are the current head (or `parents`, for a merge), and the new commit becomes the
+    /// current head. Errors: unauthorized, not_found (a parent), limit.
     commit_id append(crdt_handle h,
                      const identity& author,
                      std::span<const bytes> ops,
@@ -94,18 +104,25 @@ public:
                      std::optional<std::vector<commit_id>> parents = std::nullopt,
                      value ext = make_map({}));
 
-    /// Checks and stores a chunk from elsewhere, parents before children: sizes, header, seq and prev, parents, gen, authority, body, and one signature per
-    /// author. All or nothing. Commits of another genesis are stored but are never heads. The current head follows its descendants.
-    /// If the kv fails half-way (io), everything staged so far is forgotten, as after a failed flush.
-    /// Errors: bad_input, unauthorized, not_found (a parent or prev is missing: ask for it), newer_version, limit.
-    ingest_report ingest(crdt_handle h, std::span<const commit> chunk, chunk_from from = chunk_from::here);
+    /// Checks and stores a chunk from elsewhere, parents before children: sizes, header, seq and
+    /// prev, parents, gen, authority, body, and one signature per author. All or nothing. Commits
+    /// of another genesis are stored but are never heads. The current head follows its descendants.
+    /// If the kv fails half-way (io), everything staged so far is forgotten, as after a failed
+    /// flush. Errors: bad_input, unauthorized, not_found (a parent or prev is missing: ask for it),
+    /// newer_version, limit.
+    ingest_report ingest(crdt_handle h,
+                         std::span<const commit> chunk,
+                         chunk_from from = chunk_from::here);
     /// The same, taking headers and bodies out of the chunk if it succeeds.
-    ingest_report ingest(crdt_handle h, std::vector<commit>&& chunk, chunk_from from = chunk_from::here);
+    ingest_report ingest(crdt_handle h,
+                         std::vector<commit>&& chunk,
+                         chunk_from from = chunk_from::here);
 
     /// Moves the current head to another head. Errors: not_found, misuse (no head).
     void set_current(crdt_handle h, const commit_id& head);
 
-    /// A small record kept beside the commits and written in the same batch (source offsets, cursors of peers); nullopt removes it.
+    /// A small record kept beside the commits and written in the same batch (source offsets,
+    /// cursors of peers); nullopt removes it.
     void put_mark(crdt_handle h, const std::string& key, std::optional<bytes> val);
     std::optional<bytes> mark(crdt_handle h, std::string_view key) const;
     /// All marks whose key begins with `prefix`.
@@ -115,19 +132,24 @@ public:
     void flush();
     bool dirty() const;
 
-    // -- Reading --------------------------------------------------------------------------------------------------------------------
+    // -- Reading
+    // --------------------------------------------------------------------------------------------------------------------
     std::optional<node> find(crdt_handle h, const commit_id& id) const;
     arrival_entry entry(crdt_handle h, node n) const;
     bytes body(crdt_handle h, node n) const;
-    /// Entries from `first` on in order, with bodies; `visit` returns false to stop. Sequential, so the way to read many.
-    void scan(crdt_handle h, node first, const std::function<bool(const arrival_entry&, bytes_view body)>& visit) const;
+    /// Entries from `first` on in order, with bodies; `visit` returns false to stop. Sequential, so
+    /// the way to read many.
+    void scan(crdt_handle h,
+              node first,
+              const std::function<bool(const arrival_entry&, bytes_view body)>& visit) const;
     /// Whether `c` names a place in this log.
     bool is_valid(crdt_handle h, const arrival_cursor& c) const;
     /// The graph of a CRDT; must not outlive the store.
     const commit_graph& graph(crdt_handle h) const;
     std::vector<node> head_nodes(crdt_handle h) const;
-    /// The maximal ones of all commits of this genesis, ascending: the heads, and commits that do not count (`linearized` is false) and that nothing builds on. Equal
-    /// tips mean equal sets of commits, so they are what replication compares; heads are what users see.
+    /// The maximal ones of all commits of this genesis, ascending: the heads, and commits that do
+    /// not count (`linearized` is false) and that nothing builds on. Equal tips mean equal sets of
+    /// commits, so they are what replication compares; heads are what users see.
     std::vector<node> tip_nodes(crdt_handle h) const;
     authority authority_at(crdt_handle h, node n) const;
     /// The name its grants give `key`, if any of them is an ancestor of a head.
@@ -139,10 +161,12 @@ public:
     linear_entry linear_at(crdt_handle h, std::uint64_t position) const;
     std::optional<std::uint64_t> linear_position(crdt_handle h, node n) const;
 
-    /// Reads everything back and checks every hash, signature, index and the linear log; calls `problem` for each fault. Returns commits checked.
-    std::uint64_t verify(crdt_handle h,
-                         const std::function<void(const std::string&)>& problem,
-                         const std::function<void(std::uint64_t done, std::uint64_t all)>& progress) const;
+    /// Reads everything back and checks every hash, signature, index and the linear log; calls
+    /// `problem` for each fault. Returns commits checked.
+    std::uint64_t verify(
+        crdt_handle h,
+        const std::function<void(const std::string&)>& problem,
+        const std::function<void(std::uint64_t done, std::uint64_t all)>& progress) const;
 
 private:
     struct impl;

@@ -293,7 +293,8 @@ TEST_CASE("commit_store: two commits with one seq are both kept and reported", "
     CHECK(problems(*r.store, r.handle).empty());
 }
 
-TEST_CASE("commit_store: from a peer, commits of another CRDT need one of ours above them", "[store]") {
+TEST_CASE("commit_store: from a peer, commits of another CRDT need one of ours above them",
+          "[store]") {
     world original;
     original.append(1);
     const commit_id tip = original.append(2);

@@ -1,15 +1,17 @@
-// A project outside of the tree: makes a replica, writes an op, reads it back, and prints how many commits there are.
+// A project outside of the tree: makes a replica, writes an op, reads it back, and prints how many
+// commits there are.
+#include "tributary/peer/stage.hpp"
+#include "tributary/value/edn.hpp"
+
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 
-#include "tributary/peer/stage.hpp"
-#include "tributary/value/edn.hpp"
-
 using namespace tributary;
 
 int main() {
-    std::string dir = (std::filesystem::temp_directory_path() / "tributary-consumer-XXXXXX").string();
+    std::string dir =
+        (std::filesystem::temp_directory_path() / "tributary-consumer-XXXXXX").string();
     if (mkdtemp(dir.data()) == nullptr) return 1;
     std::uint64_t commits = 0;
     {
