@@ -14,6 +14,12 @@ expect "a line that was cut off is read when it is whole" "1 ops collected" "$(a
 expect_error 1 'No such file' at me collect tweets --op add-tweet nowhere.jsonl
 expect_error 1 'no CRDT "nothing"' at me collect nothing --op add-tweet bad.jsonl
 
+# A line that no commit could hold is refused like any other; the stream goes on
+at me create long >/dev/null
+{ tweets 9 9; printf '{"id":1,"text":"'; head -c 17000000 /dev/zero | tr '\0' x; echo '"}'; tweets 10 10; } >long.jsonl
+expect_error 3 "long.jsonl: line 2, at byte [0-9]+: an op of more than a commit's 16 MiB" at me collect long --op add-long long.jsonl
+expect_error 2 'no EDN symbol' at me collect long --op 'add tweet' long.jsonl
+
 # Addresses and usage
 expect_error 1 'ws://' at me sync tweets localhost:9095
 expect_error 1 'cannot connect to ws://127.0.0.1:1: Connection refused' at me sync tweets ws://127.0.0.1:1

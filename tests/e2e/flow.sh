@@ -47,7 +47,13 @@ code=0; at laptop conflicts tweets >conflicts || code=$?
 expect "conflicts exits with" 4 "$code"
 grep -q ann conflicts || fail "conflicts does not name the author ann"
 grep -q collector conflicts || fail "conflicts does not name the author collector"
-at laptop merge tweets >/dev/null
+echo '[[add-tweet {"id" 1}' >corrections.edn
+expect_error 1 'corrections.edn: line [0-9]+, column' at laptop merge tweets --with corrections.edn
+echo '[[1 2]]' >corrections.edn
+expect_error 1 'corrections.edn: expected \[op-name params\]' at laptop merge tweets --with corrections.edn
+echo '[[add-tweet {"id" 1 "text" "corrected"}]]' >corrections.edn
+at laptop merge tweets --with corrections.edn >/dev/null
+before=$((before + 1))
 at laptop sync tweets >/dev/null
 expect "one head everywhere" "$(at laptop heads tweets --format edn)" "$(at collector heads tweets --format edn)"
 realize laptop tweets.datom
@@ -79,4 +85,6 @@ expect "tail sees every op" $((before + 37)) "$(at laptop tail tweets --ops --fo
 expect "tail after the last is empty" 0 "$(at laptop tail tweets --from latest --ops | wc -l)"
 expect "csv" "(count ?id)" "$(ask tweets.datom '[:find (count ?id) :where [_ :tweet/id ?id]]' --format csv | head -n 1 | tr -d '\r')"
 expect "arguments" "tweet 5 über nodes" "$(ask tweets.datom '[:find ?x . :in $ ?id :where [?t :tweet/id ?id] [?t :tweet/text ?x]]' 4600000000000000005)"
+expect "a collection as an argument" 2 "$(ask tweets.datom '[:find (count ?t) . :in $ [?id ...] :where [?t :tweet/id ?id]]' '[4600000000000000005,4600000000000000006]')"
+expect "a relation as an argument" "tweet 5 über nodes,five" "$(ask tweets.datom '[:find ?x ?n :in $ [[?id ?n]] :where [?t :tweet/id ?id] [?t :tweet/text ?x]]' '[[4600000000000000005 "five"]]' --format csv | tail -n 1 | tr -d '\r')"
 expect "as of a past transaction" 10 "$(ask other.datom '[:find (count ?id) . :where [_ :tweet/id ?id]]' --as-of "$(ask other.datom '[:find (min ?tx) . :where [?t :tweet/retweet-count 10 ?tx]]' | awk '{ print $1 }')")"

@@ -36,8 +36,12 @@ kill -TERM "$server"; code=0; wait "$server" || code=$?
 expect "SIGTERM ends serve with" 0 "$code"
 tweets 111 120 >>more.jsonl
 until_prints 80 ops_of peer tweets
+expect_error 1 'is being collected into tweets by another process' at peer collect tweets --op add-tweet more.jsonl
+exec 5>>more.jsonl  # a writer that keeps the file open through its rotation
 mv more.jsonl more.jsonl.1
-tweets 121 125 >more.jsonl
+tweets 121 123 >more.jsonl
+tweets 124 125 >&5
+exec 5>&-
 until_prints 85 ops_of peer tweets
 echo "ok: collect --follow survives its owner and a rotation"
 serve peer "$port"
