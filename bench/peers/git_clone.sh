@@ -1,27 +1,24 @@
 #!/usr/bin/env bash
-# Clones as many ops over the git protocol: a commit with one file of 100 tweets each, without compression. git_clone.sh TWEETS.jsonl COPIES
-# COPIES times the tweets of the file go in.
+# Clones ops over the git protocol: a commit with one file of 100 tweets each, without compression. git_clone.sh TWEETS.jsonl
 set -euo pipefail
-tweets=$1 copies=$2
+tweets=$1
 dir=$(mktemp -d)
 trap 'kill "${daemon:-}" 2>/dev/null; rm -rf "$dir"' EXIT
 git init -q --bare "$dir/tweets.git"
 git -C "$dir/tweets.git" config core.compression 0
 git -C "$dir/tweets.git" config pack.compression 0
-for ((copy = 0; copy < copies; copy++)); do
-  awk -v copy="$copy" '
-    function flush() {
-      if (n == 0) return
-      printf "commit refs/heads/main\ncommitter c <c@c> %d +0000\ndata 0\nM 100644 inline f%d-%d\ndata %d\n%s\n", 1400000000 + copy * 100000 + c, copy, c % 100, length(text), text
-      text = ""; n = 0; c++
-    }
-    { text = text $0 "\n"; if (++n == 100) flush() }
-    END { flush() }' < <(LC_ALL=C cat "$tweets")
-done | LC_ALL=C git -C "$dir/tweets.git" fast-import --quiet
+LC_ALL=C awk '
+  function flush() {
+    if (n == 0) return
+    printf "commit refs/heads/main\ncommitter c <c@c> %d +0000\ndata 0\nM 100644 inline f%d\ndata %d\n%s\n", 1400000000 + c, c % 100, length(text), text
+    text = ""; n = 0; c++
+  }
+  { text = text $0 "\n"; if (++n == 100) flush() }
+  END { flush() }' "$tweets" | git -C "$dir/tweets.git" fast-import --quiet
 git daemon --reuseaddr --listen=127.0.0.1 --port=19418 --export-all --base-path="$dir" "$dir" &
 daemon=$!
 sleep 1
-ops=$(($(wc -l <"$tweets") * copies))
+ops=$(wc -l <"$tweets")
 for run in 1 2 3; do
   rm -rf "$dir/clone"
   from=$(date +%s%N)
