@@ -23,6 +23,8 @@ namespace tributary::cli {
 
 namespace {
 
+constexpr const char* own_log = "trib";
+
 std::atomic<bool> stop_asked{false};
 
 std::atomic<std::time_t> stop_asked_s{0};
@@ -116,16 +118,22 @@ std::string user_name() {
 }
 
 void start_log(const session& s) {
-    const auto logger = spdlog::stderr_logger_mt("tributary");
-    logger->flush_on(spdlog::level::trace);
-    if (s.json_log)
-        logger->set_formatter(std::make_unique<json_formatter>());
-    else
-        logger->set_pattern("%v");
+    const auto own = spdlog::stderr_logger_mt(own_log);
+    const auto library = std::make_shared<spdlog::logger>("tributary", own->sinks().front());
+    spdlog::register_logger(library);
+    for (const auto& logger : {own, library}) {
+        logger->flush_on(spdlog::level::trace);
+        if (s.json_log)
+            logger->set_formatter(std::make_unique<json_formatter>());
+        else
+            logger->set_pattern("%v");
+    }
+    // People are told what their command came to; how each connection ended is for who reads logs.
+    if (!s.json_log) library->set_level(spdlog::level::warn);
 }
 
 void log_line(const std::string& text, const std::string& level) {
-    spdlog::get("tributary")->log(spdlog::level::from_str(level), text);
+    spdlog::get(own_log)->log(spdlog::level::from_str(level), text);
 }
 
 value read_edn(const std::string& what, const std::string& text) {
