@@ -7,6 +7,7 @@
 #include "tributary/store/leveldb_kv.hpp"
 
 #include <algorithm>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 
@@ -46,6 +47,16 @@ public:
         tx_report report = stage(tx_data, now_ms);
         flush();
         return report;
+    }
+
+    void define(const keyword& name, tx_function f) override {
+        const std::lock_guard lock(mutex_);
+        functions_[name] = std::move(f);
+    }
+
+    bool wait_beyond(std::int64_t t, std::chrono::milliseconds timeout) const override {
+        std::unique_lock lock(mutex_);
+        return published_.wait_for(lock, timeout, [&] { return current_->basis_t() > t; });
     }
 
     tx_report stage(const value& tx_data, std::int64_t now_ms) override {
@@ -211,8 +222,11 @@ private:
         m.counts = std::make_shared<const std::vector<std::uint64_t>>(staged_.state().counts);
         m.basis_t = staged_.state().basis_t;
         auto next = std::make_shared<stored_reader>(std::move(m));
-        const std::lock_guard lock(mutex_);
-        current_ = std::move(next);
+        {
+            const std::lock_guard lock(mutex_);
+            current_ = std::move(next);
+        }
+        published_.notify_all();
     }
 
     std::shared_ptr<kv> owner_;
@@ -223,7 +237,9 @@ private:
     mutable std::map<std::string, stream_cursor> known_;
     std::map<std::string, stream_cursor> moved_;
     mutable std::mutex mutex_;
+    mutable std::condition_variable published_;
     std::shared_ptr<const db::impl> current_;
+    std::map<keyword, tx_function> functions_;
 };
 
 }  // namespace

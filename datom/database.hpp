@@ -17,11 +17,22 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace tributary::datom {
+
+class db;
+struct with_report;
+struct db_stats;
+
+/// Which datoms a filtered database value shows. Sees the unfiltered one; called from any thread.
+using datom_predicate = std::function<bool(const db& unfiltered, const datom& d)>;
+/// Returns false to stop.
+using datom_visit = std::function<bool(const datom& d)>;
 
 /// A database value: what was known at a moment. Immutable, cheap to copy, safe to read from any
 /// thread; later transactions never change its answers.
@@ -30,14 +41,31 @@ public:
     struct impl;
     explicit db(std::shared_ptr<const impl> i) : impl_(std::move(i)) {}
 
+    // -- Time. Views compose in any order
+    // ------------------------------------------------------------------------------------------------
     /// The t of the newest transaction in it (as_of keeps it).
     std::int64_t basis_t() const;
+    /// The t the next transaction after the basis gets.
+    std::int64_t next_t() const { return basis_t() + 1; }
+    /// The points as_of and since were given, as t.
+    std::optional<std::int64_t> as_of_t() const;
+    std::optional<std::int64_t> since_t() const;
+    bool is_history() const;
+    bool is_filtered() const;
 
     /// The state after the given point. Errors: conflict if it names a transaction a rewind undid
     /// (the message names the rewind).
     db as_of(const time_point& p) const;
-    /// Every assertion and retraction there ever was.
+    /// Only what was said after the given point: of each fact the newest word since decides. What
+    /// names entities (idents, lookup refs) must have been said since as well, attributes excepted.
+    db since(const time_point& p) const;
+    /// Every assertion and retraction there ever was, within as_of and since.
     db history() const;
+    /// Only datoms for which `keep` is true, of those shown before.
+    db filter(datom_predicate keep) const;
+    /// What `tx_data` would do, without doing it: in memory, on top of this. Works on its own
+    /// result too. Errors: as connection::transact; misuse on as_of, since, history, filter.
+    with_report with(const value& tx_data, std::int64_t now_ms) const;
 
     /// Integer, ident keyword or lookup ref [attr value] to an entity; nothing if there is none.
     std::optional<entity_id> entid(const value& ident) const;
@@ -46,10 +74,54 @@ public:
     /// All current facts of an entity (on history: all facts ever), in attribute order.
     std::vector<datom> facts_of(entity_id e) const;
 
+    // -- Raw index access. Parts are given in the index's order, as many as wanted: entities as id,
+    // ident or lookup ref, attributes as id or ident. Errors: bad_input for a part that names
+    // nothing or fits no attribute, misuse for an attribute outside of the index
+    // ------------------------------------------------------------------------------------------------
+    /// All datoms whose leading parts are these, in index order.
+    std::vector<datom> datoms(index_order index, const vector& parts = {}) const;
+    void datoms(index_order index, const vector& parts, const datom_visit& visit) const;
+    /// From the first datom at or after these parts to the end of the index.
+    void seek_datoms(index_order index, const vector& parts, const datom_visit& visit) const;
+    /// From the last datom at or before these parts back to the beginning.
+    void rseek_datoms(index_order index, const vector& parts, const datom_visit& visit) const;
+    /// The datoms of an AVET attribute with start <= v < end (<= with `end_included`), by value;
+    /// nil is an open end.
+    void index_range(const value& attribute,
+                     const value& start,
+                     const value& end,
+                     const datom_visit& visit,
+                     bool end_included = false) const;
+
+    /// Entries of the transaction log with start <= t < end, up to the basis, ascending; nothing is
+    /// an open end. `visit` returns false to stop. The view (as_of, ...) makes no difference.
+    void tx_range(const std::optional<time_point>& start,
+                  const std::optional<time_point>& end,
+                  const std::function<bool(const log_tx&)>& visit) const;
+
+    /// Counts by attribute, and more. O(attributes) on a current value, else O(datoms).
+    db_stats stats() const;
+
     const impl& get() const { return *impl_; }
 
 private:
     std::shared_ptr<const impl> impl_;
+};
+
+/// What a speculative transaction would do.
+struct with_report : tx_report {
+    db db_before, db_after;
+};
+
+struct attribute_stats {
+    std::uint64_t datoms = 0;
+    std::uint64_t distinct = 0;  ///< different values; an estimate where `distinct_is_exact` is not
+    bool distinct_is_exact = false;
+    value min, max;  ///< nil if there is none or the attribute is not in AVET
+};
+struct db_stats {
+    std::uint64_t datoms = 0;
+    std::map<keyword, attribute_stats> attributes;
 };
 
 /// The applied log of a realize stream, kept in the database it realizes into. The tests of
@@ -63,7 +135,13 @@ struct stream_cursor {
     bool operator==(const stream_cursor&) const = default;
 };
 
-/// One writer at a time. Thread rule: current() from any thread, everything else from one.
+/// A function transactions call by name: [:ns/name arg...]. It is given the database before the
+/// transaction and returns transaction forms, which may call functions again. What it throws ends
+/// the transaction.
+using tx_function = std::function<value(const db& before, std::span<const value> args)>;
+
+/// Thread rule: current(), transact(), wait_beyond() and define() from any thread (concurrent
+/// transactions share their syncs); everything else from one, and not while others transact.
 class connection {
 public:
     virtual ~connection() = default;
@@ -80,6 +158,10 @@ public:
     /// bad_input (form and reason), conflict (uniqueness, contradiction); nothing is changed then.
     /// Errors: misuse if realize streams own this database.
     virtual tx_report transact(const value& tx_data, std::int64_t now_ms) = 0;
+    /// Makes [:ns/name arg...] call `f` in transactions of this connection.
+    virtual void define(const keyword& name, tx_function f) = 0;
+    /// Waits until current().basis_t() > t; false when the time is over first.
+    virtual bool wait_beyond(std::int64_t t, std::chrono::milliseconds timeout) const = 0;
 
     // -- Batches: several transactions, each seeing the last, in one synced write
     // -----------------------------------------------------
@@ -112,14 +194,21 @@ public:
     virtual void rewind(const std::string& stream, std::uint64_t position, std::int64_t now_ms) = 0;
 };
 
+/// A function queries may call (as an input or registered), or an aggregate (its argument: one
+/// vector of the group's values). Errors it throws end the query.
+using query_function = std::function<value(std::span<const value> args)>;
+
 /// Options of a query.
 struct query_options {
     std::optional<std::chrono::milliseconds> timeout;  ///< errc::canceled beyond
     const std::atomic<bool>* cancel = nullptr;         ///< errc::canceled soon after it turns true
+    std::size_t memory_bytes = std::size_t{1} << 30;   ///< errc::limit beyond
+    /// By the name that stands in the query: predicates, functions, aggregates and :xform of pull.
+    std::map<std::string, query_function> functions;
 };
 
-/// An input of a query: a database for $-variables, else a value.
-using query_input = std::variant<db, value>;
+/// An input of a query: a database for $-variables, a function for a plain symbol, else a value.
+using query_input = std::variant<db, value, query_function>;
 
 /// A Datalog query: EDN vector or map form. Inputs in the order of :in (default [$]). The result: a
 /// set of vectors for a relation, a vector for [?x ...] and [?x ?y], the value (or nil) for `?x .`.
@@ -127,6 +216,12 @@ using query_input = std::variant<db, value>;
 value query(const value& q,
             const std::vector<query_input>& inputs,
             const query_options& options = {});
+
+/// How `q` would be (and was) run: a map of the plan's steps in their order, with estimated and
+/// real rows, the index each used, and why. Runs the query.
+value explain(const value& q,
+              const std::vector<query_input>& inputs,
+              const query_options& options = {});
 
 /// The names of the columns of `q`, for tables: "?u", "(count ?t)", ...
 std::vector<std::string> column_names(const value& q);

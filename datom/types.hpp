@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -39,6 +40,19 @@ struct tx_report {
     std::vector<datom> tx_data;
     std::map<value, entity_id> tempids;
 };
+
+/// One entry of the transaction log.
+struct log_tx {
+    std::int64_t t = 0;
+    inst instant;
+    /// t of the state a realize stream's rewind went back to; its datoms are the inverse ones.
+    std::optional<std::int64_t> rewind_to;
+    std::vector<datom> data;
+    bool operator==(const log_tx&) const = default;
+};
+
+/// The orders datoms are kept in.
+enum class index_order { eavt, aevt, avet, vaet };
 
 /// A point in time: t or transaction entity (integer), or an instant: the last transaction at or
 /// before it.

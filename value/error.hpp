@@ -33,10 +33,16 @@ const char* name_of(errc code) noexcept;
 class error : public std::runtime_error {
 public:
     error(errc c, const std::string& message) : std::runtime_error(message), code_(c) {}
+    /// `name` is a string literal: what exactly went wrong, where one code covers many cases.
+    error(errc c, const char* name, const std::string& message)
+        : std::runtime_error(message), code_(c), name_(name) {}
     errc code() const noexcept { return code_; }
+    /// A stable keyword without its colon, such as "db.error/unique-conflict"; else name_of(code()).
+    const char* name() const noexcept { return name_ ? name_ : name_of(code_); }
 
 private:
     errc code_;
+    const char* name_ = nullptr;
 };
 
 [[noreturn]] void check_failed(const char* expression, const char* file, int line) noexcept;
