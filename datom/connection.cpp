@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
+#include <exception>
 #include <map>
 #include <mutex>
 
@@ -17,6 +19,10 @@ namespace {
 
 /// Queries read whole columns again and again: room for a few of a hundred thousand texts.
 constexpr std::size_t cache_bytes = 64u << 20;
+
+/// What transactions of several threads may share one write.
+constexpr std::size_t group_transactions_max = 1024;
+constexpr std::size_t group_bytes_max = 4u << 20;
 
 void check_stream_name(const std::string& stream) {
     if (stream.empty() || stream.find('\0') != std::string::npos)
@@ -36,17 +42,28 @@ public:
         return db(current_);
     }
 
+    /// Who finds nobody before it in the queue leads: it stages what is queued, each transaction on
+    /// top of the last, and one synced write makes all of it durable.
     tx_report transact(const value& tx_data, std::int64_t now_ms) override {
-        require_clean("transact");
-        if (const auto names = streams(); !names.empty())
-            throw error(errc::misuse,
-                        "this database is realized from the stream \"" + names.front() +
-                            "\" and takes no other writes, so that it can be rewound and rebuilt; "
-                            "keep your own facts in a second "
-                            "database and join the two in a query with :in $ $own");
-        tx_report report = stage(tx_data, now_ms);
-        flush();
-        return report;
+        request mine{&tx_data, now_ms};
+        std::unique_lock lock(queue_mutex_);
+        queue_.push_back(&mine);
+        queue_moved_.wait(lock, [&] { return mine.done || queue_.front() == &mine; });
+        if (!mine.done) {
+            const std::vector<request*> group(
+                queue_.begin(),
+                queue_.begin() +
+                    static_cast<std::ptrdiff_t>(std::min(queue_.size(), group_transactions_max)));
+            lock.unlock();
+            const std::size_t taken = commit(group);
+            lock.lock();
+            for (std::size_t i = 0; i < taken; ++i) queue_[i]->done = true;
+            queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(taken));
+            queue_moved_.notify_all();
+        }
+        lock.unlock();
+        if (mine.failure) std::rethrow_exception(mine.failure);
+        return std::move(mine.report);
     }
 
     void define(const keyword& name, tx_function f) override {
@@ -152,6 +169,47 @@ public:
     }
 
 private:
+    struct request {
+        const value* tx_data;
+        std::int64_t now_ms;
+        tx_report report{};
+        std::exception_ptr failure{};
+        bool done = false;
+    };
+
+    void require_no_streams() const {
+        if (const auto names = streams(); !names.empty())
+            throw error(errc::misuse,
+                        "this database is realized from the stream \"" + names.front() +
+                            "\" and takes no other writes, so that it can be rewound and rebuilt; "
+                            "keep your own facts in a second "
+                            "database and join the two in a query with :in $ $own");
+    }
+
+    /// Commits the first of `group`, as many as fit one batch; how many. A transaction that is
+    /// refused fails alone; if writing fails, all do.
+    std::size_t commit(const std::vector<request*>& group) noexcept {
+        std::size_t taken = 0;
+        try {
+            require_clean("transact");
+            require_no_streams();
+            while (taken < group.size() && (taken == 0 || staged_.size_bytes() < group_bytes_max)) {
+                request& r = *group[taken++];
+                try {
+                    r.report = stage(*r.tx_data, r.now_ms);
+                } catch (...) {
+                    r.failure = std::current_exception();
+                }
+            }
+            flush();
+        } catch (...) {
+            taken = std::max<std::size_t>(taken, 1);
+            for (std::size_t i = 0; i < taken; ++i)
+                if (!group[i]->failure) group[i]->failure = std::current_exception();
+        }
+        return taken;
+    }
+
     /// A batch begins from what is stored, whoever wrote it.
     void begin_batch() {
         if (staged_.dirty()) return;
@@ -240,6 +298,9 @@ private:
     mutable std::condition_variable published_;
     std::shared_ptr<const db::impl> current_;
     std::map<keyword, tx_function> functions_;
+    std::mutex queue_mutex_;
+    std::condition_variable queue_moved_;
+    std::deque<request*> queue_;  ///< of transactions, the leader's first
 };
 
 }  // namespace

@@ -19,6 +19,8 @@ namespace tributary::datom {
 
 /// Where :db/* entities and all attributes live.
 inline constexpr entity_id system_partition = entity_id{2} << partition_shift;
+/// Where the ids that the database gives to users' entities end.
+inline constexpr entity_id user_ids_end = user_partition + (entity_id{1} << partition_shift);
 /// Ids are below this: six bytes in a key.
 inline constexpr entity_id entity_limit = entity_id{1} << 47;
 

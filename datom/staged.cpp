@@ -30,7 +30,8 @@ bytes pack(const database_state& s) {
                          value(s.next_user),
                          value(s.next_system),
                          s.has_instant ? value(s.last_instant_ms) : value(),
-                         value(std::move(counts))});
+                         value(std::move(counts)),
+                         value(s.next_chosen)});
 }
 
 database_state unpack_state(bytes_view data) {
@@ -50,6 +51,8 @@ database_state unpack_state(bytes_view data) {
         if (s.counts.size() <= n) s.counts.resize(n + 1);
         s.counts[n] = static_cast<std::uint64_t>(pair.as<vector>().at(1).as<std::int64_t>());
     }
+    // A database that never wrote it down may have used any.
+    s.next_chosen = fields.size() > 6 ? fields[6].as<std::int64_t>() : system_partition;
     return s;
 }
 
@@ -134,10 +137,9 @@ void staged::reload() {
 
 /// False for ids given out in this batch: nothing about them can be stored.
 bool staged::is_stored(entity_id e) const {
-    if (e >= user_partition)
-        return e < stored_.next_user || e >= user_partition + (entity_id{1} << partition_shift);
+    if (e >= user_partition) return e < stored_.next_user || e >= user_ids_end;
     if (e >= tx_partition) return t_of_entity(e) <= stored_.basis_t;
-    return e < system_partition || e < stored_.next_system;
+    return e < system_partition ? e < stored_.next_chosen : e < stored_.next_system;
 }
 
 /// The value under a key of E.
@@ -329,8 +331,15 @@ void staged::put_current(const attribute& a, entity_id e, bytes_view raw, std::i
 
 void staged::add_fact(const attribute& a, entity_id e, bytes_view raw, std::int64_t t) {
     put_current(a, e, raw, t);
+    note_chosen(e);
+    if (a.is_ref()) note_chosen(view_of_raw(raw).integer);
     if (a.fulltext) index_words(a, e, view_of_raw(raw).text);
     ++count_of(a);
+}
+
+/// A referenced id counts as used: facts about it are looked up by it.
+void staged::note_chosen(entity_id e) {
+    if (e < system_partition) state_.next_chosen = std::max(state_.next_chosen, e + 1);
 }
 
 void staged::remove_fact(const attribute& a, const stored_fact& f, std::int64_t t) {
@@ -421,6 +430,7 @@ void staged::end_transaction(const log_entry& entry,
     put(keys::of_id(keys::log, entry.t), std::move(packed));
     put(keys::of_instant(entry.instant_ms, entry.t), {});
     next.counts = std::move(state_.counts);
+    next.next_chosen = state_.next_chosen;
     next.basis_t = entry.t;
     next.last_instant_ms = entry.instant_ms;
     next.has_instant = true;

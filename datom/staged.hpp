@@ -27,6 +27,8 @@ struct database_state {
     std::int64_t last_instant_ms = 0;   ///< of the newest transaction
     bool has_instant = false;           ///< false before the first
     std::vector<std::uint64_t> counts;  ///< current facts by attribute number
+    /// Above every id below the system's that was ever in a fact.
+    entity_id next_chosen = 1;
     bool operator==(const database_state&) const = default;
 };
 
@@ -53,6 +55,11 @@ public:
     // ------------------------------------------------------------------------------------------------------------
     const std::shared_ptr<const schema>& attributes() const { return attributes_; }
     const database_state& state() const { return state_; }
+    /// True of ids that were never in a fact: nothing needs to be looked up about them.
+    bool is_unused(entity_id e) const {
+        return e >= user_partition ? e >= state_.next_user && e < user_ids_end
+                                   : e >= state_.next_chosen && e < system_partition;
+    }
     std::optional<stored_fact> fact_of(entity_id e, const attribute& a) const;  ///< cardinality one
     std::optional<stored_fact> fact(entity_id e, const attribute& a, bytes_view raw) const;
     std::vector<stored_fact> facts_of(entity_id e, const attribute* a) const;
@@ -137,6 +144,7 @@ private:
     void create();
     void load();
     bool is_stored(entity_id e) const;
+    void note_chosen(entity_id e);
     void hold(const bytes& unique_key, std::optional<entity_id> e);
     std::optional<bytes> stored_fact_at(const bytes& key, entity_id e) const;
     void put_current(const attribute& a, entity_id e, bytes_view raw, std::int64_t stored_t);

@@ -261,8 +261,7 @@ std::vector<transaction::effect> transaction::effects() {
 void transaction::add_effects(std::vector<claim*>& group, std::vector<effect>& out) {
     const claim& any = *group.front();
     const attribute& a = *any.a;
-    const bool is_new =
-        any.e == tx_ || (any.e >= base_.state().next_user && any.e < next_.next_user);
+    const bool is_new = any.e == tx_ || base_.is_unused(any.e);
     const auto assert_it = [&](const claim& c) {
         out.push_back({&a, {c.e, a.id, c.raw, t_, false}, true, c.form, c.holder});
     };

@@ -90,7 +90,7 @@ log_entry a_rewind() { return {9, 1400000000999, rewind_mark{6, "tweets", 2}, {}
 stream_cursor a_cursor() { return {3, bytes(32, 'c'), bytes(32, 'd'), 2}; }
 
 database_state a_state() {
-    return {9, user_partition + 5, system_partition + 257, 1400000000999, true, {0, 4, 0, 2}};
+    return {9, user_partition + 5, system_partition + 257, 1400000000999, true, {0, 4, 0, 2}, 12};
 }
 
 bytes packed(const log_entry& entry) {
@@ -106,7 +106,7 @@ std::map<std::string, bytes> records() {
         {"rewind-mark", pack(*a_rewind().rewind)},
         {"cursor", pack(a_cursor())},
         {"applied", pack(applied_commit{7, bytes(32, 'c')})},
-        {"state", pack(a_state())},
+        {"state-2", pack(a_state())},
         {"key-e", keys::of_e_a(keys::eavt, user_partition + 1, 256)},
         {"key-a", keys::of_a_e(keys::aevt, 256, user_partition + 1)},
         {"key-r", keys::of_target(keys::vaet, user_partition + 1, 256)},
@@ -155,9 +155,13 @@ TEST_CASE("encoding: whole keys and records are those of the fixture", "[datom]"
     CHECK(unpack_rewind_mark(pack(*a_rewind().rewind)) == *a_rewind().rewind);
     CHECK(unpack_cursor(pack(a_cursor())) == a_cursor());
     CHECK(unpack_state(pack(a_state())) == a_state());
+    // Before the ids that callers chose were counted, any of them may have been used.
+    database_state older = a_state();
+    older.next_chosen = system_partition;
+    CHECK(unpack_state(from_hex(wanted.at("state"))) == older);
 
     const auto made = records();
-    CHECK(made.size() == wanted.size());
+    CHECK(made.size() + 1 == wanted.size());
     for (const auto& [name, b] : made) {
         INFO(name);
         CHECK(to_hex(b) == wanted.at(name));
@@ -185,8 +189,15 @@ TEST_CASE("encoding: a database written by version 1 still reads", "[datom]") {
         });
     CHECK(hits == 1);
 
-    // And the same transactions still store the same bytes.
-    CHECK(small_database() == cells);
+    // And the same transactions still store the same bytes, but for what the system says of itself.
+    const auto now = small_database();
+    const std::string state = to_hex("M"), first_entry = to_hex(keys::of_id(keys::log, 0));
+    for (const auto& [key, val] : cells) {
+        if (key == state || key == first_entry) continue;
+        INFO(key);
+        REQUIRE(now.contains(key));
+        CHECK(now.at(key) == val);
+    }
 }
 
 TEST_CASE("encoding: keys sort as values do", "[datom]") {

@@ -355,4 +355,15 @@ TEST_CASE("transact: every value type comes back as it went in", "[datom]") {
     }
 }
 
+TEST_CASE("transact: an id that was only referred to is found by what refers to it", "[datom]") {
+    people_db d;
+    d.tx("[[:db/add 1 :friend 70]]");
+    d.tx("[[:db/retractEntity 70]]");
+    CHECK(facts(d.now_db()).empty());
+    d.stage("[[:db/add 1 :friend 90]]");
+    d.stage("[[:db/retractEntity 90]]");
+    d.conn->flush();
+    CHECK(facts(d.now_db()).empty());
+}
+
 }  // namespace tributary::datom
