@@ -9,6 +9,8 @@
 /// snapshots do not, they fail from then on.
 #include "tributary/store/leveldb_kv.hpp"
 
+#include "tributary/store/leveldb_env.hpp"
+
 #include <leveldb/cache.h>
 #include <leveldb/db.h>
 #include <leveldb/filter_policy.h>
@@ -41,6 +43,22 @@ bool is_full(std::string_view text) {
            text.find("Disk quota exceeded") != text.npos;
 }
 
+/// The beginning of a key, for people.
+std::string shown(bytes_view key) {
+    constexpr std::size_t shown_max = 24;
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    for (const char c : key.substr(0, shown_max)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte > 0x20 && byte < 0x7f && c != '\\') {
+            text += c;
+        } else {
+            text += {'\\', digits[byte >> 4], digits[byte & 15]};
+        }
+    }
+    return key.size() > shown_max ? text + "..." : text;
+}
+
 [[noreturn]] void fail(const leveldb::Status& status, const char* doing, const fs::path& dir) {
     const std::string text = status.ToString();
     const std::string where = std::string("cannot ") + doing + " the database " + dir.string();
@@ -56,17 +74,33 @@ bool is_full(std::string_view text) {
     throw error(errc::io, where + ": " + text);
 }
 
+/// Of an open database: what is in it was written here, so it is damaged. `key` is where it was
+/// read.
+[[noreturn]] void fail_reading(const leveldb::Status& status, bytes_view key, const fs::path& dir) {
+    if (!status.IsCorruption()) fail(status, "read", dir);
+    throw error(errc::io,
+                "cannot read the database " + dir.string() + ": a block of it is damaged, at or " +
+                    "after the key " + shown(key) + " (" + status.ToString() +
+                    "); nothing is left out silently, so this ends here. Restore the directory, " +
+                    "or make it anew from where its data came from");
+}
+
 /// What must outlive the database: LevelDB borrows it.
 struct tools {
     explicit tools(const leveldb_options& o)
         : cache(leveldb::NewLRUCache(o.block_cache_bytes)),
           filter(leveldb::NewBloomFilterPolicy(bloom_bits_per_key)) {
         options.create_if_missing = true;
+        options.env = &env;
+        // Also for compactions, which else would give damaged bytes a good checksum, and for bloom
+        // filters, which else would hide keys.
+        options.paranoid_checks = true;
         options.write_buffer_size = o.write_buffer_bytes;
         options.block_size = o.block_bytes;
         options.block_cache = cache.get();
         options.filter_policy = filter.get();
     }
+    leveldb_env env;
     std::unique_ptr<leveldb::Cache> cache;
     std::unique_ptr<const leveldb::FilterPolicy> filter;
     leveldb::Options options;
@@ -75,7 +109,7 @@ struct tools {
 /// An open database. Lives as long as anyone reads from it.
 class handle {
 public:
-    handle(const tools& t, const fs::path& dir) : dir_(dir) {
+    handle(const tools& t, const fs::path& dir) : dir_(dir), env_(t.env) {
         leveldb::DB* opened = nullptr;
         const leveldb::Status status = leveldb::DB::Open(t.options, dir.string(), &opened);
         if (!status.ok()) fail(status, "open", dir);
@@ -91,6 +125,7 @@ public:
 
     leveldb::DB& db() const { return *db_; }
     const fs::path& dir() const { return dir_; }
+    std::uint64_t reads() const { return env_.reads(); }
     /// Turns true when the directory's lock is free again, a moment after the last owner let go.
     std::shared_ptr<const std::atomic<bool>> closed() const { return closed_; }
 
@@ -106,6 +141,7 @@ public:
 
 private:
     fs::path dir_;
+    const leveldb_env& env_;
     std::unique_ptr<leveldb::DB> db_;
     std::mutex mutex_;
     std::set<const leveldb::Snapshot*> snapshots_;
@@ -123,47 +159,58 @@ std::optional<bytes> get_from(const handle& h, bytes_view key, const leveldb::Sn
     std::string found;
     const leveldb::Status status = h.db().Get(reading_at(snapshot), slice_of(key), &found);
     if (status.IsNotFound()) return std::nullopt;
-    if (!status.ok()) fail(status, "read", h.dir());
+    if (!status.ok()) fail_reading(status, key, h.dir());
     return found;
 }
 
+/// LevelDB's iterators step over a block that they cannot read, and only their status tells. It
+/// takes long to ask, so it is asked only after something was read from a file: blocks in the cache
+/// are sound.
 class leveldb_cursor : public kv_cursor {
 public:
     leveldb_cursor(std::shared_ptr<handle> h, const leveldb::Snapshot* snapshot)
-        : handle_(std::move(h)), it_(handle_->db().NewIterator(reading_at(snapshot))) {}
+        : handle_(std::move(h)),
+          reads_(handle_->reads()),
+          it_(handle_->db().NewIterator(reading_at(snapshot))) {}
 
     void seek(bytes_view key) override {
         it_->Seek(slice_of(key));
-        check();
+        check(key);
     }
     void seek_back(bytes_view key) override {
         it_->Seek(slice_of(key));
         if (!it_->Valid()) {
-            check();
+            check(key);
             it_->SeekToLast();
         } else if (view_of(it_->key()) != key) {
             it_->Prev();
         }
-        check();
+        check(key);
     }
     bool valid() const override { return it_->Valid(); }
     void next() override {
         it_->Next();
-        check();
+        check({});
     }
     void prev() override {
         it_->Prev();
-        check();
+        check({});
     }
     bytes_view key() const override { return view_of(it_->key()); }
     bytes_view val() const override { return view_of(it_->value()); }
 
 private:
-    void check() const {
-        if (!it_->Valid() && !it_->status().ok()) fail(it_->status(), "read", handle_->dir());
+    void check(bytes_view near) {
+        const std::uint64_t reads = handle_->reads();
+        if (it_->Valid() && reads == reads_) return;
+        reads_ = reads;
+        const leveldb::Status status = it_->status();
+        if (status.ok()) return;
+        fail_reading(status, near.empty() && it_->Valid() ? key() : near, handle_->dir());
     }
 
     std::shared_ptr<handle> handle_;
+    std::uint64_t reads_;
     std::unique_ptr<leveldb::Iterator> it_;
 };
 
