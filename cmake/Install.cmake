@@ -12,4 +12,5 @@ configure_package_config_file(cmake/tributaryConfig.cmake.in ${PROJECT_BINARY_DI
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/tributaryConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/tributaryConfig.cmake ${PROJECT_BINARY_DIR}/tributaryConfigVersion.cmake
               cmake/FindLevelDBLibrary.cmake
+              cmake/FindLibstemmer.cmake
         DESTINATION ${package_dir})

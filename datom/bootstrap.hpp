@@ -40,6 +40,7 @@ enum class system_entity : entity_id {
     part_db = 50,
     part_tx = 51,
     part_user = 52,
+    fulltext_language = 60,
 };
 
 /// Attributes of users are numbered from here; what is below is ours.

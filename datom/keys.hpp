@@ -26,7 +26,8 @@ inline constexpr char state = 'M';
 inline constexpr char log = 'L';
 inline constexpr char instant = 'I';
 inline constexpr char rewind = 'W';
-inline constexpr char word = 'F';
+inline constexpr char word = 'F';  ///< only read: databases of before `term`
+inline constexpr char term = 'T';
 inline constexpr char stream = 'S';
 inline constexpr char applied = 'P';
 

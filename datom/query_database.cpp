@@ -1,6 +1,6 @@
+#include "tributary/datom/fulltext.hpp"
 #include "tributary/datom/query_source.hpp"
 #include "tributary/datom/reader.hpp"
-#include "tributary/datom/words.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -100,24 +100,6 @@ std::string suggestion(const schema& known, std::string_view ident) {
         }
     }
     return best == nullptr ? std::string() : "; did you mean :" + best->ident.text + "?";
-}
-
-struct search_word {
-    std::string text;
-    bool prefix;
-};
-
-/// The words to look for: `wor*` stands for all that begin so.
-std::vector<search_word> search_words(std::string_view text) {
-    std::vector<search_word> all;
-    while (!text.empty()) {
-        const auto space = std::min(text.find_first_of(" \t\r\n"), text.size());
-        const std::string_view piece = text.substr(0, space);
-        text.remove_prefix(std::min(space + 1, text.size()));
-        const bool prefix = piece.ends_with('*');
-        for (std::string& word : words(piece)) all.push_back({std::move(word), prefix});
-    }
-    return all;
 }
 
 /// The part of an attribute's value index that can hold values within the bounds; nothing if there
@@ -428,36 +410,11 @@ void database_source::fulltext(const cell& attribute_name,
         fail("the attribute " + describe(attribute_name) +
              " is not full-text; give it :db/fulltext true in its schema");
     }
-    struct hit {
-        cell v;
-        entity_id tx;
-        double score;
-    };
-    // By entity and value, so that a fact found by several words is one row. Rarer words score
-    // more.
-    const auto before = [](const std::pair<entity_id, cell>& x,
-                           const std::pair<entity_id, cell>& y) {
-        return x.first != y.first ? x.first < y.first : compare(x.second, y.second) < 0;
-    };
-    std::map<std::pair<entity_id, cell>, hit, decltype(before)> hits(before);
-    const auto all = static_cast<double>(reader_.count(*a));
-    for (const search_word& word : search_words(text)) {
-        std::vector<std::pair<entity_id, cell>> found;
-        reader_.scan_fulltext(*a, word.text, word.prefix, [&](const datom_ref& d) {
-            const std::pair<entity_id, cell> key{d.e, persist(cell_of(d.v), memory_)};
-            hits.try_emplace(key, hit{key.second, d.tx, 0.0});
-            found.push_back(key);
-            return true;
-        });
-        const double weight =
-            std::log1p(all / std::max<double>(1, static_cast<double>(found.size())));
-        for (const auto& key : found) hits.find(key)->second.score += weight;
-    }
-    for (const auto& [key, h] : hits) {
-        const std::array<cell, 4> row{cell::of(std::int64_t{key.first}),
-                                      h.v,
-                                      cell::of(std::int64_t{h.tx}),
-                                      cell::of(h.score)};
+    for (const text_match& m : search_text(reader_, *a, text)) {
+        const std::array<cell, 4> row{cell::of(std::int64_t{m.e}),
+                                      persist(cell::of_text(kind::string, m.text), memory_),
+                                      cell::of(std::int64_t{m.tx}),
+                                      cell::of(m.score)};
         if (!visit(row.data(), row.size())) return;
     }
 }

@@ -12,6 +12,7 @@
 
 #include "tributary/datom/database.hpp"
 #include "tributary/datom/schema.hpp"
+#include "tributary/datom/text_index.hpp"
 #include "tributary/datom/value_view.hpp"
 
 #include <functional>
@@ -136,13 +137,14 @@ public:
 
     // -- Full text
     // --------------------------------------------------------------------------------------------------------------------
-    /// The visible facts of a :db/fulltext attribute whose text has the word (already as words()
-    /// gives it; with `prefix`, a word that begins with it), by entity. Errors: bad_input if the
-    /// attribute is not full-text.
-    virtual void scan_fulltext(const attribute& a,
-                               std::string_view word,
+    /// The postings of a term of a full-text attribute, or of all terms that begin with it,
+    /// whatever this value shows (datom/fulltext.hpp searches).
+    virtual void scan_postings(const attribute& a,
+                               std::string_view term,
                                bool prefix,
-                               const datom_visitor& visit) const = 0;
+                               const posting_visitor& visit) const = 0;
+    /// O(1).
+    virtual text_totals totals_of_texts(const attribute& a) const = 0;
 };
 
 /// What a db holds.

@@ -107,6 +107,9 @@ std::optional<attribute> attribute_from(
             case system_entity::fulltext:
                 a.fulltext = v.integer != 0;
                 break;
+            case system_entity::fulltext_language:
+                a.language = v.text;
+                break;
             case system_entity::is_component:
                 a.component = v.integer != 0;
                 break;
@@ -160,6 +163,11 @@ constexpr bootstrap_entity bootstrap_entities[] = {
      "db.type/boolean",
      false,
      "Whether the words of an attribute's values are indexed."},
+    {fulltext_language,
+     "db/fulltextLanguage",
+     "db.type/string",
+     false,
+     "The language whose stems the words of a full-text attribute are indexed by."},
     {is_component,
      "db/isComponent",
      "db.type/boolean",

@@ -50,6 +50,7 @@ struct attribute {
     bool indexed = true;  ///< in AVET; false only for `:db/index false`. Unique ones and refs can
                           ///< always be looked up by value
     bool fulltext = false;
+    std::string language;  ///< whose stems its words are indexed by; empty: the words themselves
     bool component = false;
     bool no_history = false;
 

@@ -3,11 +3,11 @@
 #include "tributary/datom/bootstrap.hpp"
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/stored_reader.hpp"
-#include "tributary/datom/words.hpp"
 #include "tributary/value/msgpack.hpp"
 
 #include <algorithm>
 #include <array>
+#include <deque>
 
 namespace tributary::datom {
 
@@ -97,10 +97,10 @@ void staged::load() {
     while (scan.valid()) {
         const entity_id e = scan.get().e;
         facts.clear();
-        bytes ident;
+        std::deque<bytes> texts;
         for (; scan.valid() && scan.get().e == e; scan.next()) {
             value_view v = scan.get().v;
-            if (scan.get().a == id_of(system_entity::ident)) v.text = ident.assign(v.text);
+            if (!v.text.empty()) v.text = texts.emplace_back(v.text);
             facts.emplace_back(scan.get().a, v);
         }
         if (const auto a = attribute_from(e, facts)) loaded->put(*a);
@@ -333,7 +333,8 @@ void staged::add_fact(const attribute& a, entity_id e, bytes_view raw, std::int6
     put_current(a, e, raw, t);
     note_chosen(e);
     if (a.is_ref()) note_chosen(view_of_raw(raw).integer);
-    if (a.fulltext) index_words(a, e, view_of_raw(raw).text);
+    if (a.fulltext)
+        size_ += tables_->texts.add(a, e, view_of_raw(raw).text, t, stored_.basis_t + 1);
     ++count_of(a);
 }
 
@@ -404,24 +405,6 @@ void staged::put_past(const attribute& a, const stored_fact& f, bytes_view times
             head);
 }
 
-void staged::index_words(const attribute& a, entity_id e, std::string_view text) {
-    auto& postings = tables_->postings;
-    bytes key = keys::of_attribute(keys::word, a.number());
-    const std::size_t head = key.size();
-    for_each_word(text, [&](std::string_view word) {
-        key.resize(head);
-        key.append(word).push_back('\0');
-        auto it = postings.find(key);
-        if (it == postings.end())
-            it = postings.try_emplace(std::pmr::string(key, &tables_->arena)).first;
-        posting& p = it->second;
-        if (p.last == e) return;
-        put_varint(p.entities, zigzag(p.last < 0 ? e : e - p.last));
-        p.last = e;
-        size_ += 4;
-    });
-}
-
 void staged::end_transaction(const log_entry& entry,
                              database_state next,
                              std::shared_ptr<const schema> attributes) {
@@ -461,11 +444,9 @@ key_order order_of(bytes_view key, std::uint32_t index) {
 }  // namespace
 
 kv_batch staged::take_batch() {
-    for (const auto& [key, p] : tables_->postings) {
-        bytes k = keys::start(keys::word, key.size() + id_bytes).append(key, 1);
-        put_id(k, stored_.basis_t + 1);
-        put(std::move(k), bytes(p.entities));
-    }
+    tables_->texts.finish(store_, stored_.basis_t + 1, [&](bytes key, bytes val) {
+        put(std::move(key), std::move(val));
+    });
     stored_state_ = pack(state_);
     put(state_key, stored_state_);
 

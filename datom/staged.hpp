@@ -8,6 +8,7 @@
 #include "tributary/datom/encoding.hpp"
 #include "tributary/datom/log.hpp"
 #include "tributary/datom/schema.hpp"
+#include "tributary/datom/text_index.hpp"
 #include "tributary/store/kv.hpp"
 
 #include <map>
@@ -117,20 +118,11 @@ private:
     template <class T>
     using table =
         std::pmr::unordered_map<std::pmr::string, T, bytes_hash, compare_bytes<std::equal_to<>>>;
-    struct posting {
-        using allocator_type = std::pmr::polymorphic_allocator<char>;
-        explicit posting(const allocator_type& a) : entities(a) {}
-        posting(posting&& other, const allocator_type& a)
-            : entities(std::move(other.entities), a), last(other.last) {}
-
-        std::pmr::string entities;
-        entity_id last = -1;
-    };
     struct tables {
         std::pmr::monotonic_buffer_resource arena{64u << 10};
         /// Holders of unique values, nothing if freed.
         table<std::optional<entity_id>> unique{&arena};
-        table<posting> postings{&arena};
+        text_batch texts{&arena};
         /// Where in changes_ the newest change of a key of E is, for those before indexed: most
         /// batches only add entities and never ask.
         table<std::uint32_t> facts{&arena};
@@ -151,7 +143,6 @@ private:
     std::uint64_t& count_of(const attribute& a);
     void put_past(const attribute& a, const stored_fact& f, bytes_view times);
     std::optional<bytes> past_times(const attribute& a, const stored_fact& f) const;
-    void index_words(const attribute& a, entity_id e, std::string_view text);
     std::map<bytes, bytes> merged(const bytes& prefix, bool may_be_stored) const;
 
     kv& store_;

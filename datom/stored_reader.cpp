@@ -2,7 +2,6 @@
 
 #include "tributary/datom/bootstrap.hpp"
 #include "tributary/datom/keys.hpp"
-#include "tributary/datom/words.hpp"
 
 #include <algorithm>
 
@@ -280,37 +279,15 @@ std::uint64_t stored_reader::count(const attribute& a) const {
 // -- Full text
 // ----------------------------------------------------------------------------------------------------------------------------
 
-void stored_reader::scan_fulltext(const attribute& a,
-                                  std::string_view word,
+void stored_reader::scan_postings(const attribute& a,
+                                  std::string_view term,
                                   bool prefix,
-                                  const datom_visitor& visit) const {
-    if (!a.fulltext)
-        throw error(errc::bad_input,
-                    "the attribute :" + a.ident.text +
-                        " is not :db/fulltext, so it has no words to search");
-    if (word.empty()) return;
-    // Postings name every entity that ever had the word; its visible facts decide.
-    bytes key = keys::of_word(a.number(), word);
-    if (!prefix) key.push_back('\0');
-    std::vector<entity_id> candidates;
-    const auto cursor = moment_.store->cursor();
-    for (cursor->seek(key); cursor->valid() && cursor->key().starts_with(key); cursor->next()) {
-        entity_id e = 0;
-        for (bytes_view postings = cursor->val(); !postings.empty();)
-            candidates.push_back(e += unzigzag(take_varint(postings)));
-    }
-    std::sort(candidates.begin(), candidates.end());
-    candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
+                                  const posting_visitor& visit) const {
+    read_postings(*moment_.store, a, term, prefix, visit);
+}
 
-    const auto has_word = [&](std::string_view text) {
-        const auto found = words(text);
-        const auto at = std::lower_bound(found.begin(), found.end(), word);
-        return at != found.end() && (prefix ? at->starts_with(word) : *at == word);
-    };
-    bool going = true;
-    for (auto e = candidates.begin(); going && e != candidates.end(); ++e)
-        scan_eavt(
-            *e, &a, [&](const datom_ref& d) { return going = !has_word(d.v.text) || visit(d); });
+text_totals stored_reader::totals_of_texts(const attribute& a) const {
+    return read_text_totals(*moment_.store, a);
 }
 
 // -- The public face

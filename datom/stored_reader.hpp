@@ -57,10 +57,11 @@ public:
     std::optional<value> lookup(entity_id e, const attribute& a) const override;
     std::optional<entity_id> lookup_unique(const attribute& a, const value& v) const override;
     std::uint64_t count(const attribute& a) const override;
-    void scan_fulltext(const attribute& a,
-                       std::string_view word,
+    void scan_postings(const attribute& a,
+                       std::string_view term,
                        bool prefix,
-                       const datom_visitor& visit) const override;
+                       const posting_visitor& visit) const override;
+    text_totals totals_of_texts(const attribute& a) const override;
 
     const moment& at() const { return moment_; }
 

@@ -1,6 +1,7 @@
 #include "tributary/datom/transaction.hpp"
 
 #include "tributary/datom/bootstrap.hpp"
+#include "tributary/datom/stems.hpp"
 #include "tributary/value/edn.hpp"
 
 #include <algorithm>
@@ -19,6 +20,12 @@ bytes number_bytes(const attribute& a) {
     bytes out;
     put_be32(out, a.number());
     return out;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text;
 }
 
 std::string shown(const bytes& raw) { return edn::print(view_of_raw(raw).to_value()); }
@@ -381,13 +388,21 @@ void transaction::check_attribute(const attribute* before,
                "the namespace db is the system's; choose another for " + name_of(*after));
     if (after->fulltext && after->type != value_type::string)
         refuse(errc::bad_input, form, ":db/fulltext is for strings");
+    if (!after->language.empty() && !after->fulltext)
+        refuse(errc::bad_input, form, ":db/fulltextLanguage is for :db/fulltext attributes");
+    if (!after->language.empty() && !is_stemming_language(after->language))
+        refuse(errc::bad_input,
+               form,
+               ":db/fulltextLanguage \"" + after->language + "\" is not known; there are " +
+                   listed(stemming_languages()));
     if (after->component && !after->is_ref())
         refuse(errc::bad_input, form, ":db/isComponent is for refs");
     if (!before) return;
-    if (before->type != after->type || before->fulltext != after->fulltext)
+    if (before->type != after->type || before->fulltext != after->fulltext ||
+        before->language != after->language)
         refuse(errc::bad_input,
                form,
-               ":db/valueType and :db/fulltext of " + name_of(*after) +
+               ":db/valueType, :db/fulltext and :db/fulltextLanguage of " + name_of(*after) +
                    " cannot be changed; make a new attribute");
     const bool is_stored_otherwise = before->many != after->many ||
                                      before->unique != after->unique ||

@@ -1,5 +1,6 @@
 #include "tributary/datom/encoding.hpp"
 
+#include "tributary/datom/fulltext.hpp"
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/log.hpp"
 #include "tributary/datom/staged.hpp"
@@ -182,18 +183,16 @@ TEST_CASE("encoding: a database written by version 1 still reads", "[datom]") {
           std::vector<std::string>{R"(1 :aka "a")", R"(1 :name "Bea")", "2 :friend 1"});
     CHECK(facts(d.now_db().as_of(2)) ==
           std::vector<std::string>{R"(1 :aka "a")", R"(1 :aka "b")", R"(1 :name "Ann")"});
-    int hits = 0;
-    d.now_db().get().scan_fulltext(
-        *d.now_db().get().find_attribute("name"), "bea", false, [&](const datom_ref&) {
-            return ++hits;
-        });
-    CHECK(hits == 1);
+    const db now_db = d.now_db();
+    const reader& r = now_db.get();
+    CHECK(search_text(r, *r.find_attribute("name"), "bea").size() == 1);
 
     // And the same transactions still store the same bytes, but for what the system says of itself.
     const auto now = small_database();
     const std::string state = to_hex("M"), first_entry = to_hex(keys::of_id(keys::log, 0));
+    const std::string words = to_hex(bytes(1, keys::word));  // made way for terms
     for (const auto& [key, val] : cells) {
-        if (key == state || key == first_entry) continue;
+        if (key == state || key == first_entry || key.starts_with(words)) continue;
         INFO(key);
         REQUIRE(now.contains(key));
         CHECK(now.at(key) == val);

@@ -1,3 +1,5 @@
+#include "tributary/datom/fulltext.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "datom/model.hpp"
@@ -78,9 +80,11 @@ void check_indexes(const db& d) {
             for (const model_event& e : aevt)
                 if (std::get<0>(e).a == name) vaet.insert(e);
         if (a.fulltext) {
-            r.scan_fulltext(a, "red", false, [&](const datom_ref& f) {
-                return words_hit.emplace(fact_of(r, f), t_of_entity(f.tx), f.added), true;
-            });
+            for (const text_match& m : search_text(r, a, "red")) {
+                const datom_ref f{
+                    m.e, a.id, {.type = value_type::string, .text = m.text}, m.tx, m.added};
+                words_hit.emplace(fact_of(r, f), t_of_entity(f.tx), f.added);
+            }
             for (const model_event& e : aevt)
                 if (std::get<0>(e).a == name && std::get<0>(e).v.find("red") != std::string::npos)
                     words_wanted.insert(e);
