@@ -17,9 +17,6 @@ namespace tributary::datom {
 
 namespace {
 
-/// Queries read whole columns again and again: room for a few of a hundred thousand texts.
-constexpr std::size_t cache_bytes = 64u << 20;
-
 /// What transactions of several threads may share one write.
 constexpr std::size_t group_transactions_max = 1024;
 constexpr std::size_t group_bytes_max = 4u << 20;
@@ -31,8 +28,11 @@ void check_stream_name(const std::string& stream) {
 
 class stored_connection final : public connection {
 public:
-    stored_connection(kv& store, std::shared_ptr<kv> owner)
-        : owner_(std::move(owner)), store_(store), staged_(store) {
+    stored_connection(kv& store, std::shared_ptr<kv> owner, std::size_t column_bytes)
+        : owner_(std::move(owner)),
+          store_(store),
+          staged_(store),
+          columns_(std::make_shared<column_cache>(column_bytes)) {
         publish();
         for (const std::string& s : streams()) known_.emplace(s, *read_cursor(store_, s));
     }
@@ -279,6 +279,8 @@ private:
         m.attributes = staged_.attributes();
         m.counts = std::make_shared<const std::vector<std::uint64_t>>(staged_.state().counts);
         m.basis_t = staged_.state().basis_t;
+        m.columns = columns_;
+        m.changed_t = std::make_shared<const std::vector<std::int64_t>>(staged_.changed_t());
         auto next = std::make_shared<stored_reader>(std::move(m));
         {
             const std::lock_guard lock(mutex_);
@@ -290,6 +292,7 @@ private:
     std::shared_ptr<kv> owner_;
     kv& store_;
     staged staged_;
+    std::shared_ptr<column_cache> columns_;
     std::int64_t stored_t_ = 0;  ///< the basis this batch began from
     /// Streams' durable cursors as far as this connection knows, and those moved in the batch.
     mutable std::map<std::string, stream_cursor> known_;
@@ -305,16 +308,18 @@ private:
 
 }  // namespace
 
-std::unique_ptr<connection> connection::open(const std::filesystem::path& dir) {
-    leveldb_options options;
-    options.block_cache_bytes = cache_bytes;
-    std::shared_ptr<kv> owner = open_leveldb(dir, options);
+std::unique_ptr<connection> connection::open(const std::filesystem::path& dir,
+                                             const connection_options& options) {
+    leveldb_options stored;
+    stored.block_cache_bytes = options.memory_bytes / 4;
+    std::shared_ptr<kv> owner = open_leveldb(dir, stored);
     kv& store = *owner;
-    return std::make_unique<stored_connection>(store, std::move(owner));
+    return std::make_unique<stored_connection>(store, std::move(owner), options.memory_bytes / 4);
 }
 
 std::unique_ptr<connection> connection::on(kv& store) {
-    return std::make_unique<stored_connection>(store, nullptr);
+    return std::make_unique<stored_connection>(
+        store, nullptr, connection_options().memory_bytes / 4);
 }
 
 }  // namespace tributary::datom

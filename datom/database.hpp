@@ -140,6 +140,14 @@ struct stream_cursor {
 /// the transaction.
 using tx_function = std::function<value(const db& before, std::span<const value> args)>;
 
+/// Options of a connection.
+struct connection_options {
+    /// What it may keep in memory of its own (not counting what callers hold: results, and
+    /// transactions being made): half for what queries read again and again, one quarter blocks as
+    /// they are stored, one quarter columns of attributes; the rest for writing.
+    std::size_t memory_bytes = std::size_t{256} << 20;
+};
+
 /// Thread rule: current(), transact(), wait_beyond() and define() from any thread (concurrent
 /// transactions share their syncs); everything else from one, and not while others transact.
 class connection {
@@ -147,7 +155,8 @@ public:
     virtual ~connection() = default;
 
     /// Opens or creates. Errors: as open_leveldb; newer_version.
-    static std::unique_ptr<connection> open(const std::filesystem::path& dir);
+    static std::unique_ptr<connection> open(const std::filesystem::path& dir,
+                                            const connection_options& options = {});
     /// On a kv of the caller's, which must outlive the connection (tests, in-memory databases).
     static std::unique_ptr<connection> on(kv& store);
 

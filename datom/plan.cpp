@@ -8,7 +8,7 @@ namespace tributary::datom::datalog {
 namespace {
 
 /// Rows a scan passes in the time of one seek.
-constexpr double seek_rows = 20;
+constexpr double stored_seek_rows = 20;
 /// A guess for what cannot be estimated.
 constexpr double rule_rows = 1000;
 
@@ -99,6 +99,9 @@ access_plan planner::access(resolved_pattern& p, const bound_rows& bound) {
         }
     }
     if (!p.open_rows) p.open_rows = p.on->estimate(open, p.bounds);
+    const cell* attribute = p.terms.size() > at_a ? std::get_if<cell>(&p.terms[at_a]) : nullptr;
+    const bool in_memory = attribute != nullptr && p.on->column(*attribute, 0) != nullptr;
+    const double seek_rows = in_memory ? 1 : stored_seek_rows;
     const double scan = *p.open_rows + (p.on->can_seek(open) ? seek_rows : 0);
     if (!connected) return {scan + *p.open_rows, false};
     const double each = std::min(p.on->estimate(known, p.bounds), *p.open_rows);
@@ -213,7 +216,7 @@ std::optional<double> planner::cost(const rule_call& r,
     std::set<std::string> visiting;
     if (!can_run(c, inside, visiting)) return std::nullopt;
     // Unbound, a rule computes everything it could ever say: last of all.
-    return any ? rule_rows + rows * seek_rows : std::numeric_limits<double>::max();
+    return any ? rule_rows + rows * stored_seek_rows : std::numeric_limits<double>::max();
 }
 
 const clause* planner::first_stuck(const clauses& body,

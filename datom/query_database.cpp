@@ -1,5 +1,5 @@
 #include "tributary/datom/fulltext.hpp"
-#include "tributary/datom/query_source.hpp"
+#include "tributary/datom/query_columns.hpp"
 #include "tributary/datom/reader.hpp"
 
 #include <algorithm>
@@ -8,6 +8,33 @@
 #include <numeric>
 
 namespace tributary::datom::datalog {
+
+kind kind_of(value_type t) {
+    switch (t) {
+        case value_type::boolean:
+            return kind::boolean;
+        case value_type::integer:
+        case value_type::ref:
+            return kind::integer;
+        case value_type::instant:
+            return kind::inst;
+        case value_type::real:
+            return kind::real;
+        case value_type::decimal:
+            return kind::decimal;
+        case value_type::string:
+            return kind::string;
+        case value_type::keyword:
+            return kind::keyword;
+        case value_type::symbol:
+            return kind::symbol;
+        case value_type::uuid:
+            return kind::uuid;
+        case value_type::bytes:
+            return kind::bytes;
+    }
+    return kind::nil;
+}
 
 namespace {
 
@@ -41,33 +68,6 @@ cell cell_of(const value_view& v) {
             return cell::of_text(kind::bytes, v.text);
     }
     return {};
-}
-
-kind kind_of(value_type t) {
-    switch (t) {
-        case value_type::boolean:
-            return kind::boolean;
-        case value_type::integer:
-        case value_type::ref:
-            return kind::integer;
-        case value_type::instant:
-            return kind::inst;
-        case value_type::real:
-            return kind::real;
-        case value_type::decimal:
-            return kind::decimal;
-        case value_type::string:
-            return kind::string;
-        case value_type::keyword:
-            return kind::keyword;
-        case value_type::symbol:
-            return kind::symbol;
-        case value_type::uuid:
-            return kind::uuid;
-        case value_type::bytes:
-            return kind::bytes;
-    }
-    return kind::nil;
 }
 
 /// Levenshtein's.
@@ -144,6 +144,7 @@ public:
     double estimate(std::span<const position> positions, const value_bounds& bounds) const override;
     bool can_seek(std::span<const position> positions) const override;
     bool rows_differ(std::span<const position> positions, unsigned kept) const override;
+    const attribute_column* column(const cell& a, std::size_t reads) const override;
     void fulltext(const cell& attribute,
                   std::string_view words,
                   const row_visitor& visit) const override;
@@ -161,12 +162,26 @@ private:
     void scan_value(const cell& v, const datom_visitor& visit) const;
     double rows_with_value(const attribute& a, const cell& v) const;
     double rows_within(const attribute& a, const value_range& range) const;
+    double rows_of(const attribute& a,
+                   bool e_known,
+                   const position& v,
+                   const value_bounds& bounds) const;
     double total() const;
 
     db db_;
     const reader& reader_;
     arena& memory_;
+    /// What cells point into, too.
+    mutable std::map<entity_id, std::shared_ptr<const attribute_column>> columns_;
 };
+
+const attribute_column* database_source::column(const cell& a, std::size_t reads) const {
+    const attribute* found = find(a);
+    if (found == nullptr) return nullptr;
+    const auto [at, fresh] = columns_.try_emplace(found->id);
+    if (!at->second) at->second = reader_.cached(*found, reads);
+    return at->second.get();
+}
 
 cell database_source::entity_or_fail(const cell& c) const {
     const std::optional<cell> found = entity(c);
@@ -325,6 +340,10 @@ double database_source::rows_with_value(const attribute& a, const cell& v) const
     if (a.is_unique()) return 1;
     const auto all = static_cast<double>(reader_.count(a));
     if (v.type != kind_of(a.type)) return 0;
+    if (const attribute_column* c = column(cell::of(std::int64_t{a.id}), 0)) {
+        const auto slot = slot_of(*c, v);
+        return slot ? static_cast<double>(c->rows_with(*slot).size()) : 0;
+    }
     if (!a.indexed && !a.is_ref()) return all;
     std::size_t seen = 0;
     const datom_visitor count = [&](const datom_ref&) { return ++seen < probe_rows_max; };
@@ -351,6 +370,32 @@ double database_source::rows_within(const attribute& a, const value_range& range
     return std::max(static_cast<double>(seen), static_cast<double>(reader_.count(a)) / 3);
 }
 
+double database_source::rows_of(const attribute& a,
+                                bool e_known,
+                                const position& v,
+                                const value_bounds& bounds) const {
+    const auto all = static_cast<double>(reader_.count(a));
+    const attribute_column* c = column(cell::of(std::int64_t{a.id}), 0);
+    if (e_known) {
+        const double each = std::min(all, a.many ? 4.0 : 1.0);
+        if (c == nullptr || v.is != position::state::constant) return each;
+        return each * rows_with_value(a, *v.value) / std::max(all, 1.0);
+    }
+    if (v.is == position::state::constant) return rows_with_value(a, *v.value);
+    if (v.is == position::state::bound) {
+        if (a.is_unique()) return 1;
+        return c == nullptr ? std::sqrt(all)
+                            : all / std::max<double>(1, static_cast<double>(c->distinct_values()));
+    }
+    if (c != nullptr) {
+        const auto slots = slots_within(*c, bounds);
+        return slots ? static_cast<double>(c->rows_within(slots->first, slots->second).size())
+                     : static_cast<double>(c->size());
+    }
+    const std::optional<value_range> range = range_of(a, bounds);
+    return range ? std::min(all, rows_within(a, *range)) : all;
+}
+
 double database_source::estimate(std::span<const position> positions,
                                  const value_bounds& bounds) const {
     const auto at = [&](unsigned place) {
@@ -362,16 +407,7 @@ double database_source::estimate(std::span<const position> positions,
     if (at(at_a).is == position::state::constant) {
         const attribute* a = find(*at(at_a).value);
         if (a == nullptr) return 0;
-        const auto all = static_cast<double>(reader_.count(*a));
-        if (e_known) {
-            rows = std::min(all, a->many ? 4.0 : 1.0);
-        } else if (at(at_v).is == position::state::constant) {
-            rows = rows_with_value(*a, *at(at_v).value);
-        } else {
-            rows = v_known ? (a->is_unique() ? 1 : std::sqrt(all)) : all;
-            const std::optional<value_range> range = range_of(*a, bounds);
-            if (!v_known && range) rows = std::min(rows, rows_within(*a, *range));
-        }
+        rows = rows_of(*a, e_known, at(at_v), bounds);
     } else if (e_known) {
         rows = v_known ? 1 : 10;
     } else {

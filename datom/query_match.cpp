@@ -1,5 +1,7 @@
 #include "tributary/datom/query_match.hpp"
 
+#include "tributary/datom/query_columns.hpp"
+
 namespace tributary::datom::datalog {
 
 namespace {
@@ -13,7 +15,8 @@ public:
           pattern_(*request.on),
           memory_(memory),
           stop_(stop),
-          fixed_(pattern_.terms.size(), nullptr) {
+          fixed_(pattern_.terms.size(), nullptr),
+          tests_(request.tests, memory, stop) {
         for (std::size_t place = 0; place < pattern_.terms.size(); ++place) classify(place);
         prepare_tests();
         only_exists_ = fresh_.empty();
@@ -72,7 +75,6 @@ private:
                 if (const std::size_t* place = std::get_if<std::size_t>(&arg))
                     wanted_ |= bit(*place);
             }
-            contexts_.push_back({memory_, nullptr, [this] { stop_.look(); }, nullptr});
         }
     }
 
@@ -82,21 +84,7 @@ private:
         for (const auto& [a, b] : repeats_) {
             if (!equal(row[a], row[b])) return false;
         }
-        for (std::size_t i = 0; i < request_.tests.size(); ++i) {
-            const inline_test& t = request_.tests[i];
-            args_.clear();
-            for (const auto& arg : t.args) {
-                const std::size_t* place = std::get_if<std::size_t>(&arg);
-                args_.push_back(place != nullptr ? row[*place] : std::get<cell>(arg));
-            }
-            try {
-                if (!t.function->run(contexts_[i], args_).is_true()) return false;
-            } catch (const error& e) {
-                if (e.code() != errc::bad_input) throw;
-                fail_clause(*t.text, e.what());
-            }
-        }
-        return true;
+        return tests_.pass(row);
     }
 
     void keep(const cell* row) {
@@ -214,8 +202,7 @@ private:
     std::vector<std::size_t> keys_;  ///< places joined with the base
     std::vector<const column*> key_columns_;
     std::vector<std::pair<std::size_t, column>> fresh_;  ///< places that become columns
-    std::vector<call_context> contexts_;
-    std::vector<cell> args_;
+    row_tests tests_;
     bool only_exists_ = false;  ///< nothing of the datom is kept, only that there is one
     bool found_ = false;
     std::vector<bool> matched_;
@@ -224,7 +211,33 @@ private:
 
 }  // namespace
 
+row_tests::row_tests(std::vector<inline_test> tests, arena& memory, stop_check& stop)
+    : tests_(std::move(tests)) {
+    for (std::size_t i = 0; i < tests_.size(); ++i)
+        contexts_.push_back({memory, nullptr, [&stop] { stop.look(); }, nullptr});
+}
+
+bool row_tests::pass(const cell* row) {
+    for (std::size_t i = 0; i < tests_.size(); ++i) {
+        const inline_test& t = tests_[i];
+        args_.clear();
+        for (const auto& arg : t.args) {
+            const std::size_t* place = std::get_if<std::size_t>(&arg);
+            args_.push_back(place != nullptr ? row[*place] : std::get<cell>(arg));
+        }
+        try {
+            if (!t.function->run(contexts_[i], args_).is_true()) return false;
+        } catch (const error& e) {
+            if (e.code() != errc::bad_input) throw;
+            fail_clause(*t.text, e.what());
+        }
+    }
+    return true;
+}
+
 relation match_pattern(const match_request& request, arena& memory, stop_check& stop) {
+    if (std::optional<relation> found = match_column(request, memory, stop))
+        return std::move(*found);
     return matcher(request, memory, stop).run();
 }
 

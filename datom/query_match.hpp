@@ -15,6 +15,20 @@ struct inline_test {
     const std::string* text = nullptr;
 };
 
+/// Tests with what they need from row to row.
+class row_tests {
+public:
+    row_tests(std::vector<inline_test> tests, arena& memory, stop_check& stop);
+    bool empty() const { return tests_.empty(); }
+    /// Errors: bad_input naming the clause.
+    bool pass(const cell* row);
+
+private:
+    std::vector<inline_test> tests_;
+    std::vector<call_context> contexts_;
+    std::vector<cell> args_;
+};
+
 struct match_request {
     const resolved_pattern* on = nullptr;
     const relation* base = nullptr;  ///< rows to join with, or null

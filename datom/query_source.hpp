@@ -2,6 +2,7 @@
 /// Private to the room.
 #pragma once
 
+#include "tributary/datom/column_cache.hpp"
 #include "tributary/datom/database.hpp"
 #include "tributary/datom/query_cell.hpp"
 
@@ -65,11 +66,20 @@ public:
     /// True if rows over these places (bit set: kept or fixed) never repeat.
     virtual bool rows_differ(std::span<const position> positions, unsigned kept) const = 0;
 
+    /// The facts of a (resolved) attribute in memory, or null; `reads` as in reader::cached, 0 for
+    /// only asking. Lives as long as the source.
+    virtual const attribute_column* column(const cell& /*attribute*/, std::size_t /*reads*/) const {
+        return nullptr;
+    }
+
     /// Rows (e, v, tx, score) of a full-text search.
     virtual void fulltext(const cell& attribute,
                           std::string_view words,
                           const row_visitor& visit) const = 0;
 };
+
+/// The kind of cells that values of an attribute of this type are.
+kind kind_of(value_type t);
 
 /// `memory` must outlive the source.
 std::unique_ptr<source> make_source(const db& database, arena& memory);

@@ -10,6 +10,7 @@
 /// safe from any thread.
 #pragma once
 
+#include "tributary/datom/column_cache.hpp"
 #include "tributary/datom/database.hpp"
 #include "tributary/datom/schema.hpp"
 #include "tributary/datom/text_index.hpp"
@@ -126,6 +127,12 @@ public:
     virtual void scan_column(const attribute& a, const column_visitor& visit) const = 0;
     /// Must not outlive this reader.
     virtual std::unique_ptr<column_cursor> column(const attribute& a) const = 0;
+    /// The attribute's facts in memory, or null: not every view has columns, and one is made only
+    /// where it pays. `reads`: about how many facts the caller would read without it.
+    virtual std::shared_ptr<const attribute_column> cached(const attribute&,
+                                                           std::size_t /*reads*/) const {
+        return nullptr;
+    }
     /// The value of a cardinality-one attribute (the first one of a many); on history, the one that
     /// holds at its end.
     virtual std::optional<value> lookup(entity_id e, const attribute& a) const = 0;

@@ -88,6 +88,7 @@ void staged::load() {
                     "the datom database lost its state record; restore it or realize it anew");
     stored_state_ = *found;
     stored_ = state_ = unpack_state(stored_state_);
+    changed_t_.assign(state_.counts.size(), state_.basis_t);
 
     auto loaded = std::make_shared<schema>(bootstrap_schema());
     twin_scan scan(store_, *loaded, keys::eavt, {});
@@ -414,6 +415,12 @@ void staged::end_transaction(const log_entry& entry,
     put(keys::of_instant(entry.instant_ms, entry.t), {});
     next.counts = std::move(state_.counts);
     next.next_chosen = state_.next_chosen;
+    changed_t_.resize(std::max(changed_t_.size(), next.counts.size()));
+    for (const log_datom& d : entry.datoms) {
+        const auto number = static_cast<std::size_t>(d.a - system_partition);
+        if (number >= changed_t_.size()) changed_t_.resize(number + 1);
+        changed_t_[number] = entry.t;
+    }
     next.basis_t = entry.t;
     next.last_instant_ms = entry.instant_ms;
     next.has_instant = true;
@@ -481,6 +488,7 @@ void staged::discard() {
     tables_ = std::make_unique<tables>();
     size_ = 0;
     state_ = stored_;
+    for (std::int64_t& t : changed_t_) t = std::min(t, state_.basis_t);
     attributes_ = stored_attributes_;
 }
 

@@ -61,6 +61,9 @@ public:
         return e >= user_partition ? e >= state_.next_user && e < user_ids_end
                                    : e >= state_.next_chosen && e < system_partition;
     }
+    /// By attribute number, the newest transaction that touched it, or one after it: what happened
+    /// before this was loaded is not told apart.
+    const std::vector<std::int64_t>& changed_t() const { return changed_t_; }
     std::optional<stored_fact> fact_of(entity_id e, const attribute& a) const;  ///< cardinality one
     std::optional<stored_fact> fact(entity_id e, const attribute& a, bytes_view raw) const;
     std::vector<stored_fact> facts_of(entity_id e, const attribute* a) const;
@@ -149,6 +152,7 @@ private:
     bytes stored_state_;     ///< M as this batch began from it
     database_state stored_;  ///< the same, unpacked
     database_state state_;
+    std::vector<std::int64_t> changed_t_;
     std::shared_ptr<const schema> stored_attributes_, attributes_;
 
     std::vector<change> changes_;

@@ -252,6 +252,20 @@ std::unique_ptr<column_cursor> stored_reader::column(const attribute& a) const {
     return std::make_unique<stored_column>(open(keys::aevt), a.number());
 }
 
+std::shared_ptr<const attribute_column> stored_reader::cached(const attribute& a,
+                                                              std::size_t reads) const {
+    if (!moment_.columns || filter_.history) return nullptr;
+    std::int64_t t =
+        a.number() < moment_.changed_t->size() ? (*moment_.changed_t)[a.number()] : 0;
+    if (filter_.limit_t < t) {
+        // What is left of a past without history differs from store to store.
+        if (a.no_history) return nullptr;
+        t = filter_.limit_t;
+    }
+    return moment_.columns->get({&a, t, count(a), reads},
+                                [&](const column_visitor& visit) { scan_column(a, visit); });
+}
+
 std::optional<value> stored_reader::lookup(entity_id e, const attribute& a) const {
     if (filter_.history) return stored_reader(moment_, facts_filter()).lookup(e, a);
     std::optional<value> found;

@@ -20,6 +20,10 @@ struct moment {
     std::shared_ptr<const std::vector<std::uint64_t>>
         counts;  ///< current facts by attribute number
     std::int64_t basis_t = 0;
+    /// What queries keep in memory (null: nothing), and by attribute number a t since which it has
+    /// not changed. Both only of states that are stored.
+    std::shared_ptr<column_cache> columns;
+    std::shared_ptr<const std::vector<std::int64_t>> changed_t;
 };
 
 class stored_reader final : public db::impl, public std::enable_shared_from_this<stored_reader> {
@@ -54,6 +58,8 @@ public:
 
     void scan_column(const attribute& a, const column_visitor& visit) const override;
     std::unique_ptr<column_cursor> column(const attribute& a) const override;
+    std::shared_ptr<const attribute_column> cached(const attribute& a,
+                                                   std::size_t reads) const override;
     std::optional<value> lookup(entity_id e, const attribute& a) const override;
     std::optional<entity_id> lookup_unique(const attribute& a, const value& v) const override;
     std::uint64_t count(const attribute& a) const override;
