@@ -23,8 +23,8 @@ std::map<std::string, std::vector<std::pair<std::string, double>>> peers;
 
 void read_peers(const char* file) {
     std::ifstream in(file);
-    for (std::string peer, query, ms; std::getline(in, peer, '\t') &&
-                                      std::getline(in, query, '\t') && std::getline(in, ms);)
+    for (std::string peer, query, ms;
+         std::getline(in, peer, '\t') && std::getline(in, query, '\t') && std::getline(in, ms);)
         peers[query].emplace_back(peer, std::strtod(ms.c_str(), nullptr));
 }
 
@@ -32,6 +32,12 @@ std::size_t rows_of(const value& result) {
     if (const auto* rows = result.get_if<set>()) return rows->items.size();
     if (const auto* rows = result.get_if<vector>()) return rows->size();
     return 1;
+}
+
+std::string brief(double ms) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g", ms);
+    return text;
 }
 
 /// Repeats the query for a while and reports the median; `rows` is what it must give, if known.
@@ -59,9 +65,9 @@ double ask(const std::string& name,
         spent += ms.back();
         if (spent > 20000) break;
     }
-    const double middle = median({ms.begin() + static_cast<std::ptrdiff_t>(ms.size() / 5),
-                                  ms.end()});
-    report(name, middle, "ms");
+    const double middle =
+        median({ms.begin() + static_cast<std::ptrdiff_t>(ms.size() / 5), ms.end()});
+    report(name + " (best " + brief(*std::min_element(ms.begin(), ms.end())) + ")", middle, "ms");
     for (const auto& [peer, theirs] : peers[name])
         report("  beside " + peer, middle, peer, theirs, "ms", false);
     return middle;
@@ -83,10 +89,7 @@ void ask_people(const datom::db& db) {
             :where [?e :name "Ivan"] [?e :last-name ?l] [?e :age ?a] [?e :sex :male]])",
         {db},
         known(1209));
-    ask("qpred1",
-        "[:find ?e ?s :where [?e :salary ?s] [(> ?s 50000)]]",
-        {db},
-        known(9990));
+    ask("qpred1", "[:find ?e ?s :where [?e :salary ?s] [(> ?s 50000)]]", {db}, known(9990));
     ask("qpred2",
         "[:find ?e ?s :in $ ?min :where [?e :salary ?s] [(> ?s ?min)]]",
         {db, value(50000)},
@@ -119,10 +122,8 @@ void ask_past(datom::connection& conn, people& random) {
             vector forms;
             for (std::int64_t n = 0; n < 1000 && id <= people_count; ++n, ++id) {
                 if (random.draw(10) != 0) continue;
-                forms.push_back(vector{keyword{"db/add"},
-                                       value(id),
-                                       keyword{"salary"},
-                                       value(random.draw(100000))});
+                forms.push_back(vector{
+                    keyword{"db/add"}, value(id), keyword{"salary"}, value(random.draw(100000))});
             }
             conn.transact(forms, 1'000'000 + round);
         }
@@ -222,7 +223,9 @@ void ask_graphs(const scratch& dir) {
     const auto c305 = open_graph(dir / "chain305", chains(30, 5));
     ask_closure("closure CHAIN(30,5)", c305->current(), 2325, 30, 155, 30);
     const auto graph = open_graph(dir / "graph", random_graph(1000, 5000));
-    ask("two hops from 1", "[:find ?c :where [1 :follows ?b] [?b :follows ?c]]", {graph->current()});
+    ask("two hops from 1",
+        "[:find ?c :where [1 :follows ?b] [?b :follows ?c]]",
+        {graph->current()});
     ask("two hops, count",
         "[:find (count ?c) . :with ?a :where [?a :follows ?b] [?b :follows ?c]]",
         {graph->current()});

@@ -64,8 +64,7 @@ std::shared_ptr<const attribute_column> attribute_column::make(
             c.slots_.push_back(kind == slot_kind::real ? slot_of(v.real) : v.integer);
         }
         c.entities_.push_back(e);
-        return fits = c.bytes_ <= bytes_max &&
-                      c.entities_.size() < std::numeric_limits<row>::max();
+        return fits = c.bytes_ <= bytes_max && c.entities_.size() < std::numeric_limits<row>::max();
     });
     if (!fits) return nullptr;
     c.dictionary_.resize(numbers.size());

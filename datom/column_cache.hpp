@@ -33,13 +33,12 @@ public:
         row end = 0;
     };
 
-    /// `read` visits (entity, value) in entity order. Nothing if it would take more than `bytes_max`
-    /// or the type has no slots.
+    /// `read` visits (entity, value) in entity order. Nothing if it would take more than
+    /// `bytes_max` or the type has no slots.
     static std::shared_ptr<const attribute_column> make(
         value_type type,
         std::size_t bytes_max,
-        const std::function<
-            void(const std::function<bool(entity_id, const value_view&)>&)>& read);
+        const std::function<void(const std::function<bool(entity_id, const value_view&)>&)>& read);
 
     std::size_t size() const { return entities_.size(); }
     value_type type() const { return type_; }
@@ -91,16 +90,15 @@ public:
 
     struct request {
         const attribute* of = nullptr;
-        std::int64_t t = 0;    ///< the attribute's state is wanted as of this t
-        std::size_t size = 0;  ///< facts it has, about
+        std::int64_t t = 0;     ///< the attribute's state is wanted as of this t
+        std::size_t size = 0;   ///< facts it has, about
         std::size_t reads = 0;  ///< facts the caller would read without a column, about
     };
     /// The column, or null if reading it whole does not pay yet: it does once callers have read
     /// more facts than it has, so that no more than half of the work can be in vain.
     std::shared_ptr<const attribute_column> get(
         const request& wanted,
-        const std::function<
-            void(const std::function<bool(entity_id, const value_view&)>&)>& read);
+        const std::function<void(const std::function<bool(entity_id, const value_view&)>&)>& read);
 
 private:
     struct entry {

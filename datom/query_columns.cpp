@@ -261,8 +261,7 @@ private:
         if (v_.fresh) {
             column all;
             all.reserve(right_.size());
-            for (const row at : right_)
-                all.push_back(cell_at(column_, kind_, column_.slots()[at]));
+            for (const row at : right_) all.push_back(cell_at(column_, kind_, column_.slots()[at]));
             r.add_column(*v_.fresh, std::move(all));
         }
     }
@@ -273,8 +272,8 @@ private:
             if (const cell* c = std::get_if<cell>(&terms_[i]))
                 positions[i] = {position::state::constant, c};
         }
-        const unsigned kept = 1U << at_a | (e_.kept() ? 1U << at_e : 0) |
-                              (v_.kept() ? 1U << at_v : 0);
+        const unsigned kept =
+            1U << at_a | (e_.kept() ? 1U << at_e : 0) | (v_.kept() ? 1U << at_v : 0);
         return request_.on->on->rows_differ(positions, kept);
     }
 

@@ -7,9 +7,7 @@ namespace tributary::datom::datalog {
 
 /// As match_pattern; nothing if the pattern asks for more than entity and value of one attribute,
 /// or the attribute has no column.
-std::optional<relation> match_column(const match_request& request,
-                                     arena& memory,
-                                     stop_check& stop);
+std::optional<relation> match_column(const match_request& request, arena& memory, stop_check& stop);
 
 /// The slot of a value that `c` may hold; nothing if it holds no such value.
 std::optional<std::int64_t> slot_of(const attribute_column& c, const cell& v);

@@ -255,8 +255,7 @@ std::unique_ptr<column_cursor> stored_reader::column(const attribute& a) const {
 std::shared_ptr<const attribute_column> stored_reader::cached(const attribute& a,
                                                               std::size_t reads) const {
     if (!moment_.columns || filter_.history) return nullptr;
-    std::int64_t t =
-        a.number() < moment_.changed_t->size() ? (*moment_.changed_t)[a.number()] : 0;
+    std::int64_t t = a.number() < moment_.changed_t->size() ? (*moment_.changed_t)[a.number()] : 0;
     if (filter_.limit_t < t) {
         // What is left of a past without history differs from store to store.
         if (a.no_history) return nullptr;
