@@ -53,6 +53,17 @@ void pack(bytes& out, const log_entry& entry) {
 }
 
 log_entry unpack_log_entry(std::int64_t t, bytes_view data) {
+    std::vector<log_datom> datoms;
+    log_entry entry = read_log_entry(t, data, [&](const log_datom_view& d) {
+        datoms.push_back({d.e, d.a, bytes(d.raw), d.added, d.asserted_t});
+    });
+    entry.datoms = std::move(datoms);
+    return entry;
+}
+
+log_entry read_log_entry(std::int64_t t,
+                         bytes_view data,
+                         const std::function<void(const log_datom_view&)>& visit) {
     log_entry entry;
     entry.t = t;
     const char kind = take_bytes(data, 1).front();
@@ -65,14 +76,14 @@ log_entry unpack_log_entry(std::int64_t t, bytes_view data) {
     const std::uint64_t count = take_varint(data);
     entity_id e = 0;
     for (std::uint64_t i = 0; i < count; ++i) {
-        log_datom d;
+        log_datom_view d;
         d.e = e += unzigzag(take_varint(data));
         const std::uint64_t packed = take_varint(data);
         d.a = system_partition + static_cast<entity_id>(packed >> 1);
         d.added = packed & 1;
         if (!d.added) d.asserted_t = static_cast<std::int64_t>(take_varint(data));
         d.raw = take_text(data);
-        entry.datoms.push_back(std::move(d));
+        visit(d);
     }
     return entry;
 }
@@ -89,12 +100,21 @@ void scan_log(const kv_reader& store,
               std::int64_t first,
               std::int64_t end,
               const std::function<bool(const log_entry&)>& visit) {
+    scan_log_bytes(store, first, end, [&](std::int64_t t, bytes_view entry) {
+        return visit(unpack_log_entry(t, entry));
+    });
+}
+
+void scan_log_bytes(const kv_reader& store,
+                    std::int64_t first,
+                    std::int64_t end,
+                    const std::function<bool(std::int64_t t, bytes_view entry)>& visit) {
     const auto cursor = store.cursor();
     for (cursor->seek(keys::of_id(keys::log, first));
          cursor->valid() && cursor->key().front() == keys::log;
          cursor->next()) {
         const std::int64_t t = get_id(cursor->key().data() + 1);
-        if (t >= end || !visit(unpack_log_entry(t, cursor->val()))) return;
+        if (t >= end || !visit(t, cursor->val())) return;
     }
 }
 

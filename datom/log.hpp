@@ -38,10 +38,23 @@ struct log_entry {
     bool operator==(const log_entry&) const = default;
 };
 
+/// A datom of a stored entry, seen in place.
+struct log_datom_view {
+    entity_id e = 0;
+    entity_id a = 0;
+    bytes_view raw;
+    bool added = true;
+    std::int64_t asserted_t = 0;
+};
+
 /// The value under L t. Appends to `out`.
 void pack(bytes& out, const log_entry& entry);
 /// Errors: io (damaged), newer_version.
 log_entry unpack_log_entry(std::int64_t t, bytes_view data);
+/// The same, each datom given to `visit` instead of kept.
+log_entry read_log_entry(std::int64_t t,
+                         bytes_view data,
+                         const std::function<void(const log_datom_view&)>& visit);
 
 bytes pack(const rewind_mark& m);
 rewind_mark unpack_rewind_mark(bytes_view data);
@@ -51,5 +64,10 @@ void scan_log(const kv_reader& store,
               std::int64_t first,
               std::int64_t end,
               const std::function<bool(const log_entry&)>& visit);
+/// The same, as they are stored.
+void scan_log_bytes(const kv_reader& store,
+                    std::int64_t first,
+                    std::int64_t end,
+                    const std::function<bool(std::int64_t t, bytes_view entry)>& visit);
 
 }  // namespace tributary::datom
