@@ -101,8 +101,9 @@ private:
 
     /// False if only the text itself can tell.
     bool count_by_postings(const datom_ref& d, std::span<const candidate> about) {
-        // A retraction has another time than the assertion that the postings tell of.
-        if (!d.added || reader_.is_history()) return false;
+        // Retractions, and what a rewind restored in a window that begins later, have other times
+        // than the assertion that the postings tell of.
+        if (!d.added || reader_.is_history() || reader_.since_t()) return false;
         const std::int64_t t = t_of_entity(d.tx);
         for (const candidate& c : about) {
             if (c.p.t == posting::unknown_t) return false;

@@ -1,4 +1,5 @@
-/// How queries read a database value: datoms by index, each scan honouring as-of and history.
+/// How queries read a database value: datoms by index, each scan honouring as-of, since, history
+/// and filter.
 ///
 ///     const reader& r = some_db.get();
 ///     const attribute* text = r.find_attribute("tweet/text");
@@ -44,6 +45,13 @@ struct value_range {
     bool hi_included = true;
 };
 
+/// A place in an index, by its leading parts. The value of VAET is the entity in `v`.
+struct index_place {
+    std::optional<entity_id> e;
+    const attribute* a = nullptr;
+    std::optional<value> v;
+};
+
 /// The facts of one attribute in entity order, pulled: for merge joins. Views are valid until the
 /// cursor moves.
 class column_cursor {
@@ -64,8 +72,10 @@ public:
     // ---------------------------------------------------------------------------------------------
     virtual std::int64_t basis_t() const = 0;
     virtual bool is_history() const = 0;
-    /// The point of as_of as a t; nothing if it shows everything up to the basis.
+    /// The points of as_of and since as a t, if they were given.
     virtual std::optional<std::int64_t> as_of_t() const = 0;
+    virtual std::optional<std::int64_t> since_t() const = 0;
+    virtual bool is_filtered() const = 0;
 
     // -- Names
     // ----------------------------------------------------------------------------------------------------------------------
@@ -83,8 +93,8 @@ public:
     const attribute* find_attribute(const value& ident_or_id) const;
     /// Integer, ident keyword or lookup ref to an entity; nothing if there is none. Errors:
     /// bad_input for anything else.
-    virtual std::optional<entity_id> entid(const value& ident) const = 0;
-    virtual std::optional<keyword> ident(entity_id e) const = 0;
+    std::optional<entity_id> entid(const value& ident) const;
+    std::optional<keyword> ident(entity_id e) const;
 
     // -- Scans
     // ------------------------------------------------------------------------------------------------------------------------
@@ -119,6 +129,14 @@ public:
                            const datom_visitor& visit) const = 0;
     /// Everything, by entity, attribute, value; schema and transaction entities included.
     virtual void scan_all(const datom_visitor& visit) const = 0;
+    /// From the first datom at or after `from` to the end of the index; with `backward` from the
+    /// last one at or before it (a place names all datoms it leads to) to the beginning. May begin
+    /// too early by the facts of one (e, a). Of AVET one walks one attribute, which must be kept by
+    /// value.
+    virtual void walk(index_order index,
+                      const index_place& from,
+                      bool backward,
+                      const datom_visitor& visit) const = 0;
 
     // -- Fast forms
     // -------------------------------------------------------------------------------------------------------------------
@@ -154,10 +172,17 @@ public:
     virtual text_totals totals_of_texts(const attribute& a) const = 0;
 };
 
+class stored_reader;
+
 /// What a db holds.
 struct db::impl : reader {
     virtual std::shared_ptr<const impl> as_of(const time_point& p) const = 0;
+    virtual std::shared_ptr<const impl> since(const time_point& p) const = 0;
     virtual std::shared_ptr<const impl> history() const = 0;
+    /// The same window as facts instead of events.
+    virtual std::shared_ptr<const impl> without_history() const = 0;
+    /// What it reads, unfiltered.
+    virtual const stored_reader& stored() const = 0;
 };
 
 }  // namespace tributary::datom

@@ -56,6 +56,10 @@ struct attribute {
 
     bool is_ref() const { return type == value_type::ref; }
     bool is_unique() const { return unique != uniqueness::none; }
+    /// Whether AVET is open to callers, and whether its facts are kept in that order (other refs
+    /// are kept by target).
+    bool in_avet() const { return indexed || is_unique(); }
+    bool is_kept_by_value() const { return is_unique() || (indexed && !is_ref()); }
     /// The attribute's four bytes in keys.
     std::uint32_t number() const { return static_cast<std::uint32_t>(id - system_partition); }
 };

@@ -64,6 +64,11 @@ staged::staged(kv& store) : store_(store) {
     load();
 }
 
+staged::staged(kv& store, std::shared_ptr<const schema> attributes)
+    : store_(store), stored_attributes_(attributes), attributes_(std::move(attributes)) {
+    load_state();
+}
+
 void staged::create() {
     auto initial = std::make_shared<schema>(bootstrap_schema());
     attributes_ = initial;
@@ -81,7 +86,7 @@ void staged::create() {
     store_.write(take_batch(), true);
 }
 
-void staged::load() {
+void staged::load_state() {
     const auto found = store_.get(state_key);
     if (!found)
         throw error(errc::io,
@@ -89,7 +94,10 @@ void staged::load() {
     stored_state_ = *found;
     stored_ = state_ = unpack_state(stored_state_);
     changed_t_.assign(state_.counts.size(), state_.basis_t);
+}
 
+void staged::load() {
+    load_state();
     auto loaded = std::make_shared<schema>(bootstrap_schema());
     twin_scan scan(store_, *loaded, keys::eavt, {});
     std::vector<std::pair<entity_id, value_view>> facts;
@@ -271,8 +279,6 @@ void staged::hold(const bytes& unique_key, std::optional<entity_id> e) {
 
 namespace {
 
-bool in_avet(const attribute& a) { return a.is_unique() || (a.indexed && !a.is_ref()); }
-
 bytes key_of_value(bytes_view raw) {
     bytes key;
     append_key(key, raw);
@@ -295,14 +301,14 @@ struct current_keys {
     bytes e, a, v, r;
 
     current_keys(const attribute& attr, entity_id entity, bytes_view raw) {
-        const bytes value_key = attr.many || in_avet(attr) ? key_of_value(raw) : bytes();
+        const bytes value_key = attr.many || attr.is_kept_by_value() ? key_of_value(raw) : bytes();
         e = keys::of_e_a(keys::eavt, entity, attr.number());
         a = keys::of_a_e(keys::aevt, attr.number(), entity);
         if (attr.many) {
             e += value_key;
             a += value_key;
         }
-        if (in_avet(attr)) {
+        if (attr.is_kept_by_value()) {
             v.reserve(5 + value_key.size() + id_bytes);
             v = keys::of_attribute(keys::avet, attr.number()).append(value_key);
             if (!attr.is_unique()) put_id(v, entity);
@@ -352,7 +358,7 @@ void staged::remove_fact(const attribute& a, const stored_fact& f, std::int64_t 
     if (!k.v.empty()) erase(std::move(k.v));
     if (!k.r.empty()) erase(std::move(k.r));
     --count_of(a);
-    if (a.no_history) return;
+    if (a.no_history && !f.restored) return;  // a past twin that is there must end
     bytes times = f.restored ? past_times(a, f).value_or(bytes()) : bytes();
     put_id(times, t);
     put_past(a, f, times);
@@ -397,7 +403,7 @@ void staged::put_past(const attribute& a, const stored_fact& f, bytes_view times
     put(keys::of_e_a(keys::past(keys::eavt), f.e, a.number()) + value_key + t, head + f.raw);
     put(keys::of_a_e(keys::past(keys::aevt), a.number(), f.e) + value_key + t,
         head + column_value(f.raw));
-    if (in_avet(a))
+    if (a.is_kept_by_value())
         put(keys::of_attribute(keys::past(keys::avet), a.number()) + value_key + with_id(f.e, t),
             head);
     if (a.is_ref())

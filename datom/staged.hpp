@@ -51,6 +51,8 @@ public:
     /// Reads the state of `store`, which must outlive this; makes the database if it is empty (one
     /// synced write). Errors: newer_version, io, no_space.
     explicit staged(kv& store);
+    /// On a database whose schema is known: O(attributes).
+    staged(kv& store, std::shared_ptr<const schema> attributes);
 
     // -- What is known
     // ------------------------------------------------------------------------------------------------------------
@@ -138,6 +140,7 @@ private:
 
     void create();
     void load();
+    void load_state();
     bool is_stored(entity_id e) const;
     void note_chosen(entity_id e);
     void hold(const bytes& unique_key, std::optional<entity_id> e);

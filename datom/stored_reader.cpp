@@ -7,11 +7,6 @@
 
 namespace tributary::datom {
 
-std::optional<std::int64_t> stored_reader::as_of_t() const {
-    if (filter_.limit_t == time_filter{}.limit_t) return std::nullopt;
-    return filter_.limit_t;
-}
-
 // -- Time
 // ---------------------------------------------------------------------------------------------------------------------------------
 
@@ -46,67 +41,58 @@ void refuse_undone(const kv_reader& store, std::int64_t t) {
 }  // namespace
 
 std::int64_t resolve_time(const kv_reader& store, const time_point& p) {
-    std::int64_t t = 0;
-    if (const auto* at = std::get_if<inst>(&p)) {
-        t = t_at_instant(store, *at);
-    } else {
-        t = std::get<std::int64_t>(p);
-        if (t >= tx_partition && t < user_partition) t = t_of_entity(t);
-        if (t < 0)
-            throw error(errc::bad_input, "as of " + std::to_string(t) + ": a t is not negative");
-    }
-    refuse_undone(store, t);
+    if (const auto* at = std::get_if<inst>(&p)) return t_at_instant(store, *at);
+    std::int64_t t = std::get<std::int64_t>(p);
+    if (t >= tx_partition && t < user_partition) t = t_of_entity(t);
+    if (t < 0)
+        throw error(errc::bad_input,
+                    "db.error/not-a-time-point",
+                    "the time point " + std::to_string(t) +
+                        " is negative; expected a t, a transaction's entity or an instant");
     return t;
 }
 
+std::int64_t first_t_from(const kv_reader& store, inst at, std::int64_t beyond) {
+    const auto cursor = store.cursor();
+    cursor->seek(keys::of_instant(at.ms, 0));
+    if (!cursor->valid() || cursor->key().front() != keys::instant) return beyond;
+    const bytes_view key = cursor->key();
+    return get_id(key.data() + key.size() - id_bytes);
+}
+
 std::shared_ptr<const db::impl> stored_reader::as_of(const time_point& p) const {
-    time_filter filter = filter_;
     const std::int64_t t = resolve_time(*moment_.store, p);
-    // At or beyond the basis there is nothing to hide.
+    refuse_undone(*moment_.store, t);
+    return at_t(t);
+}
+
+std::shared_ptr<const stored_reader> stored_reader::at_t(std::int64_t t) const {
+    time_filter filter = filter_;
     if (t < moment_.basis_t) filter.limit_t = std::min(filter.limit_t, t);
-    return std::make_shared<stored_reader>(moment_, filter);
+    return std::make_shared<stored_reader>(moment_, filter, as_of_ ? std::min(*as_of_, t) : t);
+}
+
+std::shared_ptr<const db::impl> stored_reader::since(const time_point& p) const {
+    time_filter filter = filter_;
+    filter.since_t = std::max(filter.since_t, resolve_time(*moment_.store, p));
+    return std::make_shared<stored_reader>(moment_, filter, as_of_);
 }
 
 std::shared_ptr<const db::impl> stored_reader::history() const {
-    return std::make_shared<stored_reader>(moment_, time_filter{filter_.limit_t, true});
+    time_filter filter = filter_;
+    filter.history = true;
+    return std::make_shared<stored_reader>(moment_, filter, as_of_);
 }
 
-// -- Names
-// --------------------------------------------------------------------------------------------------------------------------------
-
-std::optional<entity_id> stored_reader::entid(const value& ident) const {
-    if (const auto* id = ident.get_if<std::int64_t>()) return *id;
-    if (const auto* name = ident.get_if<keyword>()) {
-        if (const attribute* a = find_attribute(std::string_view(name->text))) return a->id;
-        return lookup_unique(*find_attribute(id_of(system_entity::ident)), ident);
-    }
-    if (const auto* pair = ident.get_if<vector>(); pair && pair->size() == 2) {
-        const attribute* a = find_attribute((*pair)[0]);
-        if (!a || !a->is_unique())
-            throw error(errc::bad_input,
-                        "a lookup ref needs a :db/unique attribute; its first element names none");
-        if (!a->is_ref() || (*pair)[1].get_if<std::int64_t>()) return lookup_unique(*a, (*pair)[1]);
-        const auto target = entid((*pair)[1]);
-        return target ? lookup_unique(*a, value(*target)) : std::nullopt;
-    }
-    throw error(errc::bad_input,
-                std::string("an entity is named by an integer, an ident keyword or a lookup ref "
-                            "[attribute value], not by a ") +
-                    tributary::name_of(ident.type()));
+std::shared_ptr<const db::impl> stored_reader::without_history() const {
+    time_filter filter = filter_;
+    filter.history = false;
+    return std::make_shared<stored_reader>(moment_, filter, as_of_);
 }
 
-std::optional<keyword> stored_reader::ident(entity_id e) const {
-    if (const attribute* a = find_attribute(e)) return a->ident;
-    auto found = lookup(e, *find_attribute(id_of(system_entity::ident)));
-    if (!found) return std::nullopt;
-    return found->as<keyword>();
-}
-
-const attribute* reader::find_attribute(const value& ident_or_id) const {
-    if (const auto* id = ident_or_id.get_if<std::int64_t>()) return find_attribute(*id);
-    if (const auto* name = ident_or_id.get_if<keyword>())
-        return find_attribute(std::string_view(name->text));
-    return nullptr;
+std::optional<std::int64_t> stored_reader::since_t() const {
+    if (filter_.since_t < 0) return std::nullopt;
+    return filter_.since_t;
 }
 
 // -- Scans
@@ -211,6 +197,57 @@ void stored_reader::scan_all(const datom_visitor& visit) const {
     scan_prefix(bytes_view(&keys::eavt, 1), visit);
 }
 
+namespace {
+
+/// The key of a place, with its space, as far as all twins have it.
+bytes key_of(index_order index, const index_place& from) {
+    const auto id = [](entity_id e) { return std::clamp<entity_id>(e, 0, entity_limit - 1); };
+    switch (index) {
+        case index_order::eavt:
+            if (!from.e) return bytes(1, keys::eavt);
+            if (!from.a) return keys::of_id(keys::eavt, id(*from.e));
+            return keys::of_e_a(keys::eavt, id(*from.e), from.a->number());
+        case index_order::aevt:
+            if (!from.a) return bytes(1, keys::aevt);
+            if (!from.e) return keys::of_attribute(keys::aevt, from.a->number());
+            return keys::of_a_e(keys::aevt, from.a->number(), id(*from.e));
+        case index_order::avet: {
+            TRIBUTARY_CHECK(from.a && from.a->is_kept_by_value());
+            bytes key = keys::of_attribute(keys::avet, from.a->number());
+            if (from.v) append_key_bound(key, encode_raw(*from.v, from.a->type));
+            return key;
+        }
+        case index_order::vaet: {
+            if (!from.v) return bytes(1, keys::vaet);
+            const entity_id target = id(from.v->as<std::int64_t>());
+            if (!from.a) return keys::of_id(keys::vaet, target);
+            bytes key = keys::of_target(keys::vaet, target, from.a->number());
+            if (from.e) put_id(key, id(*from.e));
+            return key;
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+void stored_reader::walk(index_order index,
+                         const index_place& from,
+                         bool backward,
+                         const datom_visitor& visit) const {
+    const bytes key = key_of(index, from);
+    const bytes whole = index == index_order::avet
+                            ? keys::of_attribute(keys::avet, from.a->number()).substr(1)
+                            : bytes();
+    twin_scan scan = open(key.front());
+    if (backward)
+        scan.start_back(bytes_view(key).substr(1), whole);
+    else
+        scan.start(bytes_view(key).substr(1), prefix_end(whole));
+    for (; scan.valid() && visit(scan.get()); scan.next()) {
+    }
+}
+
 // -- Fast forms
 // ---------------------------------------------------------------------------------------------------------------------------
 
@@ -254,7 +291,7 @@ std::unique_ptr<column_cursor> stored_reader::column(const attribute& a) const {
 
 std::shared_ptr<const attribute_column> stored_reader::cached(const attribute& a,
                                                               std::size_t reads) const {
-    if (!moment_.columns || filter_.history) return nullptr;
+    if (!moment_.columns || filter_.history || filter_.since_t >= 0) return nullptr;
     std::int64_t t = a.number() < moment_.changed_t->size() ? (*moment_.changed_t)[a.number()] : 0;
     if (filter_.limit_t < t) {
         // What is left of a past without history differs from store to store.
@@ -266,7 +303,7 @@ std::shared_ptr<const attribute_column> stored_reader::cached(const attribute& a
 }
 
 std::optional<value> stored_reader::lookup(entity_id e, const attribute& a) const {
-    if (filter_.history) return stored_reader(moment_, facts_filter()).lookup(e, a);
+    if (filter_.history) return without_history()->lookup(e, a);
     std::optional<value> found;
     scan_eavt(e, &a, [&](const datom_ref& d) {
         found = d.v.to_value();
@@ -276,7 +313,7 @@ std::optional<value> stored_reader::lookup(entity_id e, const attribute& a) cons
 }
 
 std::optional<entity_id> stored_reader::lookup_unique(const attribute& a, const value& v) const {
-    if (filter_.history) return stored_reader(moment_, facts_filter()).lookup_unique(a, v);
+    if (filter_.history) return without_history()->lookup_unique(a, v);
     std::optional<entity_id> found;
     scan_avet(a, v, [&](const datom_ref& d) {
         found = d.e;
@@ -301,24 +338,6 @@ void stored_reader::scan_postings(const attribute& a,
 
 text_totals stored_reader::totals_of_texts(const attribute& a) const {
     return read_text_totals(*moment_.store, a);
-}
-
-// -- The public face
-// ----------------------------------------------------------------------------------------------------------------------
-
-std::int64_t db::basis_t() const { return impl_->basis_t(); }
-db db::as_of(const time_point& p) const { return db(impl_->as_of(p)); }
-db db::history() const { return db(impl_->history()); }
-std::optional<entity_id> db::entid(const value& ident) const { return impl_->entid(ident); }
-std::optional<keyword> db::ident(entity_id e) const { return impl_->ident(e); }
-
-std::vector<datom> db::facts_of(entity_id e) const {
-    std::vector<datom> facts;
-    impl_->scan_eavt(e, nullptr, [&](const datom_ref& d) {
-        facts.push_back(d.to_datom());
-        return true;
-    });
-    return facts;
 }
 
 }  // namespace tributary::datom

@@ -28,18 +28,25 @@ struct moment {
 
 class stored_reader final : public db::impl, public std::enable_shared_from_this<stored_reader> {
 public:
-    explicit stored_reader(moment m, time_filter filter = {})
-        : moment_(std::move(m)), filter_(filter) {}
+    explicit stored_reader(moment m,
+                           time_filter filter = {},
+                           std::optional<std::int64_t> as_of = std::nullopt)
+        : moment_(std::move(m)), filter_(filter), as_of_(as_of) {}
 
     std::shared_ptr<const db::impl> as_of(const time_point& p) const override;
+    std::shared_ptr<const db::impl> since(const time_point& p) const override;
     std::shared_ptr<const db::impl> history() const override;
+    std::shared_ptr<const db::impl> without_history() const override;
+    const stored_reader& stored() const override { return *this; }
+    /// The state after t, also where a rewind undid it later.
+    std::shared_ptr<const stored_reader> at_t(std::int64_t t) const;
 
     std::int64_t basis_t() const override { return moment_.basis_t; }
     bool is_history() const override { return filter_.history; }
-    std::optional<std::int64_t> as_of_t() const override;
+    bool is_filtered() const override { return false; }
+    std::optional<std::int64_t> as_of_t() const override { return as_of_; }
+    std::optional<std::int64_t> since_t() const override;
     const schema& attributes() const override { return *moment_.attributes; }
-    std::optional<entity_id> entid(const value& ident) const override;
-    std::optional<keyword> ident(entity_id e) const override;
 
     void scan_eavt(entity_id e, const attribute* a, const datom_visitor& visit) const override;
     void scan_aevt(const attribute& a,
@@ -55,6 +62,10 @@ public:
                          const datom_visitor& visit) const override;
     void scan_vaet(entity_id target, const attribute* a, const datom_visitor& visit) const override;
     void scan_all(const datom_visitor& visit) const override;
+    void walk(index_order index,
+              const index_place& from,
+              bool backward,
+              const datom_visitor& visit) const override;
 
     void scan_column(const attribute& a, const column_visitor& visit) const override;
     std::unique_ptr<column_cursor> column(const attribute& a) const override;
@@ -77,15 +88,14 @@ private:
     twin_scan open(char space) const {
         return {*moment_.store, *moment_.attributes, space, filter_};
     }
-    /// The same facts without history's retractions, for looking up what is.
-    time_filter facts_filter() const { return {filter_.limit_t, false}; }
-
     moment moment_;
     time_filter filter_;
+    std::optional<std::int64_t> as_of_;  ///< as given; beyond the basis there is nothing to hide
 };
 
-/// The t that `p` names. Errors: conflict if a rewind undid it (the message names the rewind),
-/// bad_input if it is before the first transaction.
+/// The t that `p` names. Errors: bad_input for a negative one.
 std::int64_t resolve_time(const kv_reader& store, const time_point& p);
+/// The first t whose instant is not before `at`; `beyond` if there is none.
+std::int64_t first_t_from(const kv_reader& store, inst at, std::int64_t beyond);
 
 }  // namespace tributary::datom

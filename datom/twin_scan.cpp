@@ -17,8 +17,23 @@ twin_scan::twin_scan(const kv_reader& store,
 }
 
 void twin_scan::start(bytes_view from, bytes end) {
+    backward_ = false;
     end_ = std::move(end);
     seek(from);
+}
+
+void twin_scan::start_back(bytes_view last, bytes first) {
+    backward_ = true;
+    end_ = std::move(first);
+    const auto place = [&](kv_cursor& c, char space) {
+        const bytes beyond = prefix_end(bytes(1, space).append(last));
+        c.seek_back(beyond);
+        if (c.valid() && c.key() == beyond) c.prev();
+    };
+    place(*current_, space_);
+    if (past_) place(*past_, keys::past(space_));
+    event_ = 0;
+    settle();
 }
 
 void twin_scan::seek(bytes_view from) {
@@ -35,41 +50,44 @@ void twin_scan::seek(bytes_view from) {
 
 void twin_scan::next() {
     if (from_past_ && filter_.history && show_event()) return;
-    if (from_past_)
-        past_->next();
-    else
-        current_->next();
-    event_ = 0;
+    advance(from_past_ ? *past_ : *current_);
     settle();
+}
+
+void twin_scan::advance(kv_cursor& c) const {
+    if (backward_)
+        c.prev();
+    else
+        c.next();
+}
+
+bool twin_scan::in_range(const kv_cursor& c, char space) const {
+    if (!c.valid()) return false;
+    const bytes_view key = c.key();
+    if (key.front() != space) return false;
+    return backward_ ? key.substr(1) >= end_ : end_.empty() || key.substr(1) < end_;
 }
 
 /// Shows the first visible datom at or after where the cursors stand.
 void twin_scan::settle() {
-    const auto in_range = [&](const kv_cursor& c, char space) {
-        if (!c.valid()) return false;
-        const bytes_view key = c.key();
-        return key.front() == space && (end_.empty() || key.substr(1) < end_);
-    };
     for (;;) {
         const bool has_current = in_range(*current_, space_);
         const bool has_past = past_ && in_range(*past_, keys::past(space_));
         valid_ = has_current || has_past;
         if (!valid_) return;
         from_past_ =
-            has_past && (!has_current || past_->key().substr(1) < current_->key().substr(1));
+            has_past &&
+            (!has_current || (past_->key().substr(1) < current_->key().substr(1)) != backward_);
         if (from_past_ ? show_past() : show_current()) return;
-        if (from_past_)
-            past_->next();
-        else
-            current_->next();
+        advance(from_past_ ? *past_ : *current_);
     }
 }
 
 bool twin_scan::show_current() {
     const std::int64_t stored = get_id(current_->val().data());
     const std::int64_t t = stored & ~keys::restored_flag;
-    if (t > filter_.limit_t) return false;
-    if (filter_.history && t != stored) return false;  // its past twin tells
+    if (past_ && t != stored) return false;  // its past twin tells
+    if (t > filter_.limit_t || t <= filter_.since_t) return false;
     decode(current_->key().substr(1), false);
     datom_.tx = entity_of_t(t);
     datom_.added = true;
@@ -79,31 +97,46 @@ bool twin_scan::show_current() {
 bool twin_scan::show_past() {
     const bytes_view val = past_->val();
     const bytes_view key = past_->key();
-    asserted_t_ = get_id(key.data() + key.size() - id_bytes);
-    if (asserted_t_ > filter_.limit_t) return false;
+    const std::int64_t asserted_t = get_id(key.data() + key.size() - id_bytes);
+    if (asserted_t > filter_.limit_t) return false;
     times_ = keys::past_times(val);
-    if (!filter_.history) {
-        // A fact restored since is current again: an odd number of times means it ended at the last
-        // of them.
-        if (times_.size() / id_bytes % 2 == 0) return false;
-        const std::int64_t ended_t = get_id(times_.data() + times_.size() - id_bytes);
-        if (ended_t <= filter_.limit_t) return false;
+    event_ = 0;
+    std::int64_t shown_t = asserted_t;
+    if (filter_.history) {
+        if (asserted_t <= filter_.since_t) {
+            if (!show_event()) return false;
+            decode(key.substr(1, key.size() - 1 - id_bytes), true);
+            return true;
+        }
+    } else {
+        std::int64_t newest_t = asserted_t;
+        std::size_t n = 0;
+        for (; n * id_bytes < times_.size(); ++n) {
+            const std::int64_t t = get_id(times_.data() + n * id_bytes);
+            if (t > filter_.limit_t) break;
+            newest_t = t;
+        }
+        if (n % 2 == 1 || newest_t <= filter_.since_t) return false;
+        if (asserted_t <= filter_.since_t) shown_t = newest_t;
     }
     decode(key.substr(1, key.size() - 1 - id_bytes), true);
-    datom_.tx = entity_of_t(asserted_t_);
+    datom_.tx = entity_of_t(shown_t);
     datom_.added = true;
     return true;
 }
 
-/// On history: the next retraction or restoration of the past fact that was shown last.
+/// On history: the next retraction or restoration in the window of the past fact at hand.
 bool twin_scan::show_event() {
-    if (event_ * id_bytes >= times_.size()) return false;
-    const std::int64_t t = get_id(times_.data() + event_ * id_bytes);
-    if (t > filter_.limit_t) return false;
-    datom_.added = event_ % 2 == 1;
-    datom_.tx = entity_of_t(t);
-    ++event_;
-    return true;
+    while (event_ * id_bytes < times_.size()) {
+        const std::int64_t t = get_id(times_.data() + event_ * id_bytes);
+        if (t > filter_.limit_t) return false;
+        ++event_;
+        if (t <= filter_.since_t) continue;
+        datom_.added = event_ % 2 == 0;
+        datom_.tx = entity_of_t(t);
+        return true;
+    }
+    return false;
 }
 
 void twin_scan::decode(bytes_view key, bool past) {

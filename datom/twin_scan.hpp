@@ -10,15 +10,21 @@
 
 namespace tributary::datom {
 
-/// Which datoms of an index are seen.
+/// Which datoms of an index are seen: those said in (since_t, limit_t]. Without history each fact
+/// whose newest event there says that it holds; its tx is the assertion's if that is in the window,
+/// else that event's.
 struct time_filter {
-    std::int64_t limit_t = std::numeric_limits<std::int64_t>::max();  ///< nothing after it
+    static constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::max();
+
+    std::int64_t limit_t = no_limit;
+    std::int64_t since_t = -1;
     bool history = false;
 
-    bool current() const { return !history && limit_t == std::numeric_limits<std::int64_t>::max(); }
+    bool current() const { return !history && limit_t == no_limit && since_t < 0; }
 };
 
-/// Pulls datoms from one space, keys in [seek, end). The views of get() are valid until it moves.
+/// Pulls datoms from one space, in the order of their keys or against it. The views of get() are
+/// valid until it moves.
 class twin_scan {
 public:
     /// `space` is one of keys::eavt, aevt, avet, vaet.
@@ -32,7 +38,10 @@ public:
     void start(bytes_view from, bytes end);
     /// All keys that begin with `prefix`.
     void start(bytes_view prefix) { start(prefix, prefix_end(prefix)); }
-    /// On to the first datom whose key is >= `from`.
+    /// To the last visible datom whose key is before or begins with `last`; next() goes back, and
+    /// the walk ends before keys < `first`.
+    void start_back(bytes_view last, bytes first);
+    /// On to the first datom whose key is >= `from`; only forward.
     void seek(bytes_view from);
     bool valid() const { return valid_; }
     void next();
@@ -40,6 +49,8 @@ public:
 
 private:
     void settle();
+    void advance(kv_cursor& c) const;
+    bool in_range(const kv_cursor& c, char space) const;
     bool show_current();
     bool show_past();
     bool show_event();
@@ -51,14 +62,14 @@ private:
     char space_;
     time_filter filter_;
     std::unique_ptr<kv_cursor> current_, past_;
-    bytes end_;
+    bytes end_;  ///< backward: the first key of the walk
+    bool backward_ = false;
     bool valid_ = false;
     bool from_past_ = false;  ///< which of the two datom_ came from
     datom_ref datom_;
     bytes scratch_, long_value_;
     bytes_view times_;       ///< of a past fact: when it was retracted, restored, ...
-    std::size_t event_ = 0;  ///< the next of them to show on history; 0 = the assertion
-    std::int64_t asserted_t_ = 0;
+    std::size_t event_ = 0;  ///< the next of them to show on history
 };
 
 }  // namespace tributary::datom
