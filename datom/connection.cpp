@@ -21,6 +21,8 @@ namespace {
 constexpr std::size_t group_transactions_max = 1024;
 constexpr std::size_t group_bytes_max = 4u << 20;
 
+constexpr std::chrono::hours longest_wait{24 * 365};
+
 void check_stream_name(const std::string& stream) {
     if (stream.empty() || stream.find('\0') != std::string::npos)
         throw error(errc::misuse, "a stream's name is a text without zero bytes, and not empty");
@@ -71,9 +73,21 @@ public:
         functions_[name] = std::move(f);
     }
 
-    bool wait_beyond(std::int64_t t, std::chrono::milliseconds timeout) const override {
+    bool wait_beyond(std::int64_t t,
+                     std::chrono::milliseconds timeout,
+                     const std::atomic<bool>* stop) const override {
         std::unique_lock lock(mutex_);
-        return published_.wait_for(lock, timeout, [&] { return current_->basis_t() > t; });
+        const auto is_beyond = [&] { return current_->basis_t() > t; };
+        // A clock cannot count the longest times to come.
+        published_.wait_for(lock, std::min<std::chrono::milliseconds>(timeout, longest_wait), [&] {
+            return is_beyond() || (stop && *stop);
+        });
+        return is_beyond();
+    }
+
+    void wake() const override {
+        { const std::lock_guard lock(mutex_); }
+        published_.notify_all();
     }
 
     tx_report stage(const value& tx_data, std::int64_t now_ms) override {

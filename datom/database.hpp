@@ -169,8 +169,13 @@ public:
     virtual tx_report transact(const value& tx_data, std::int64_t now_ms) = 0;
     /// Makes [:ns/name arg...] call `f` in transactions of this connection.
     virtual void define(const keyword& name, tx_function f) = 0;
-    /// Waits until current().basis_t() > t; false when the time is over first.
-    virtual bool wait_beyond(std::int64_t t, std::chrono::milliseconds timeout) const = 0;
+    /// Waits until current().basis_t() > t; false when the time is over first, or `*stop` is true
+    /// (looked at when it is called and after wake()).
+    virtual bool wait_beyond(std::int64_t t,
+                             std::chrono::milliseconds timeout,
+                             const std::atomic<bool>* stop = nullptr) const = 0;
+    /// Lets those who wait look at their `stop`.
+    virtual void wake() const = 0;
 
     // -- Batches: several transactions, each seeing the last, in one synced write
     // -----------------------------------------------------
