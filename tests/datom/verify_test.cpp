@@ -7,21 +7,12 @@
 #include <catch2/catch.hpp>
 
 #include "datom/support.hpp"
+#include "datom/verify_support.hpp"
 #include <random>
 
 namespace tributary::datom {
 
 namespace {
-
-std::vector<std::string> problems(const kv_reader& store) {
-    std::vector<std::string> found;
-    const verified v = verify(
-        store,
-        [&](const std::string& text) { found.push_back(text); },
-        [](std::int64_t, std::int64_t) {});
-    CHECK(v.problems >= found.size());
-    return found;
-}
 
 constexpr const char* schema_of_people = R"([
     {:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}

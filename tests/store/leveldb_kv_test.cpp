@@ -1,11 +1,11 @@
 #include "tributary/store/leveldb_kv.hpp"
 
 #include <catch2/catch.hpp>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "store/kv_conformance.hpp"
+#include "store/small_disk.hpp"
 #include "store/temporary_directory.hpp"
 #include <fstream>
 #include <thread>
@@ -26,36 +26,6 @@ errc code_of(const std::function<void()>& f) {
     FAIL("nothing was thrown");
     return errc::misuse;
 }
-
-/// A file system of a few MiB, so that a test can fill it. Absent where mounting is not permitted.
-class small_disk {
-public:
-    explicit small_disk(const char* size) {
-        const std::string options = std::string("mode=0700,size=") + size;
-        mounted_ = ::mount("tmpfs", directory_.path().c_str(), "tmpfs", 0, options.c_str()) == 0;
-    }
-    ~small_disk() {
-        if (mounted_) ::umount2(directory_.path().c_str(), MNT_DETACH);
-    }
-    small_disk(const small_disk&) = delete;
-    small_disk& operator=(const small_disk&) = delete;
-    bool mounted() const { return mounted_; }
-    fs::path path() const { return directory_.path(); }
-
-    /// Takes all the space but for `left` bytes.
-    void fill(std::uintmax_t left) const {
-        std::ofstream ballast(path() / "ballast", std::ios::binary);
-        const std::string block(4096, 'x');
-        while (fs::space(path()).available > left + block.size() && ballast) {
-            ballast << block << std::flush;
-        }
-    }
-    void free() const { fs::remove(path() / "ballast"); }
-
-private:
-    temporary_directory directory_;
-    bool mounted_ = false;
-};
 
 leveldb_options small_buffers() {
     leveldb_options o;
