@@ -1,6 +1,7 @@
 /// Pull: a tree of what is known about an entity, by a pattern that says which attributes.
 ///
-///     pull(conn->current(), edn::read("[:person/name {:person/friend [:person/name]}]"), value(id))
+///     pull(conn->current(), edn::read("[:person/name {:person/friend [:person/name]}]"),
+///     value(id))
 ///
 /// docs/datom.md has the pattern's grammar. After Datomic.
 #pragma once

@@ -1,0 +1,212 @@
+#include "tributary/datom/pull.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "datom/support.hpp"
+#include <array>
+
+namespace tributary::datom {
+
+namespace {
+
+/// A house with rooms (components) and people who know each other.
+struct town : scratch {
+    town() {
+        tx(R"([{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one
+                :db/unique :db.unique/identity}
+               {:db/ident :nick :db/valueType :db.type/string :db/cardinality :db.cardinality/many}
+               {:db/ident :age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
+               {:db/ident :knows :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}
+               {:db/ident :boss :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}
+               {:db/ident :room :db/valueType :db.type/ref :db/cardinality :db.cardinality/many
+                :db/isComponent true}])");
+        tx(R"([{:db/id 1 :name "Ada" :nick ["countess" "ace"] :age 36 :knows [2 3]}
+               {:db/id 2 :name "Bob" :boss 1 :knows [3]}
+               {:db/id 3 :name "Cyd" :boss 2 :knows [1]}
+               {:db/id 10 :name "House" :room [11 12]}
+               {:db/id 11 :name "Hall" :room 13}
+               {:db/id 12 :name "Kitchen"}
+               {:db/id 13 :name "Closet"}])");
+    }
+    value pulled(const std::string& pattern, const std::string& e, query_options o = {}) {
+        return pull(now_db(), edn::read(pattern), edn::read(e), o);
+    }
+};
+
+value edn_of(const std::string& text) { return edn::read(text); }
+
+}  // namespace
+
+TEST_CASE("a pull gives the attributes asked for, and leaves out what is not there") {
+    town t;
+    CHECK(t.pulled("[:name :age]", "1") == edn_of(R"({:name "Ada" :age 36})"));
+    CHECK(t.pulled("[:name :age]", "2") == edn_of(R"({:name "Bob"})"));
+    CHECK(t.pulled("[:age :no/such]", "2").is_nil());
+    CHECK(t.pulled("[:nick]", R"([:name "Ada"])") == edn_of(R"({:nick ["ace" "countess"]})"));
+    CHECK(t.pulled("[:nick]", R"([:name "Nobody"])").is_nil());
+    CHECK(t.pulled(R"([":name" ":db/id"])", "3") == edn_of(R"({:name "Cyd" :db/id 3})"));
+    CHECK(t.pulled("[:db/id :name]", "99") == edn_of("{:db/id 99}"));
+    CHECK(t.pulled("[:name]", "99").is_nil());
+}
+
+TEST_CASE("a star pulls everything, components whole, other refs as ids") {
+    town t;
+    CHECK(t.pulled("[*]", "2") == edn_of(R"({:db/id 2 :name "Bob" :boss {:db/id 1}
+                                             :knows [{:db/id 3}]})"));
+    const value house = edn_of(R"({:db/id 10 :name "House"
+        :room [{:db/id 11 :name "Hall" :room [{:db/id 13 :name "Closet"}]}
+               {:db/id 12 :name "Kitchen"}]})");
+    CHECK(t.pulled("[*]", "10") == house);
+    CHECK(t.pulled(R"(["*"])", "10") == house);
+    CHECK(t.pulled("[[:name :as \"n\"] * {:room [:name]}]", "11") ==
+          edn_of(R"({:db/id 11 "n" "Hall" :room [{:name "Closet"}]})"));
+}
+
+TEST_CASE("a reverse name leads to those that refer to the entity") {
+    town t;
+    CHECK(t.pulled("[:_knows]", "3") == edn_of("{:_knows [{:db/id 1} {:db/id 2}]}"));
+    CHECK(t.pulled("[{:_boss [:name {:_boss [:name]}]}]", "1") ==
+          edn_of(R"({:_boss [{:name "Bob" :_boss [{:name "Cyd"}]}]})"));
+    CHECK(t.pulled("[:_room]", "13") == edn_of("{:_room {:db/id 11}}"));
+    CHECK(t.pulled("[:name {:_room ...}]", "13") ==
+          edn_of(R"({:name "Closet" :_room {:name "Hall" :_room {:name "House"}}})"));
+}
+
+TEST_CASE("limits, defaults, other names and functions") {
+    town t;
+    CHECK(t.pulled("[[:nick :limit 1]]", "1") == edn_of(R"({:nick ["ace"]})"));
+    CHECK(t.pulled("[(limit :nick 1)]", "1") == edn_of(R"({:nick ["ace"]})"));
+    CHECK(t.pulled(R"([["limit" :nick nil]])", "1") == edn_of(R"({:nick ["ace" "countess"]})"));
+    CHECK(t.pulled("[{[:knows :limit 1] [:name]}]", "1") == edn_of(R"({:knows [{:name "Bob"}]})"));
+    // What has nothing to show does not count.
+    CHECK(t.pulled("[{[:knows :limit 1] [:boss]}]", "3").is_nil());
+    CHECK(t.pulled("[{[:_knows :limit 1] [:boss]}]", "3") ==
+          edn_of("{:_knows [{:boss {:db/id 1}}]}"));
+    CHECK(t.pulled("[[:age :default false] (default :nick 0)]", "2") ==
+          edn_of("{:age false :nick 0}"));
+    CHECK(t.pulled("[[(default :age 7) :as [1 2]]]", "2") == edn_of("{[1 2] 7}"));
+
+    query_options o;
+    o.functions["wrap"] = [](std::span<const value> args) { return vector{args[0]}; };
+    CHECK(t.pulled("[[:name :xform wrap] [:boss :xform wrap] [:age :default 1 :xform wrap]]",
+                   "2",
+                   o) == edn_of(R"({:name ["Bob"] :boss [{:db/id 1}] :age 1})"));
+    CHECK(t.pulled("[[:age :xform wrap]]", "2", o) == edn_of("{:age [nil]}"));
+}
+
+TEST_CASE("a thousand values come unless another limit is given") {
+    scratch s;
+    s.tx("[{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/many}]");
+    vector many;
+    for (int i = 1500; i > 0; --i) many.emplace_back(i);
+    s.conn->transact(vector{make_map({{keyword{"db/id"}, 1}, {keyword{"n"}, many}})}, 2000);
+    const auto count = [&](const std::string& pattern) {
+        return pull(s.now_db(), edn::read(pattern), 1).find(keyword{"n"})->as<vector>().size();
+    };
+    CHECK(count("[:n]") == 1000);
+    CHECK(count("[*]") == 1000);
+    CHECK(count("[[:n :limit nil]]") == 1500);
+    CHECK(count("[* [:n :limit 1200]]") == 1200);
+    const value three = pull(s.now_db(), edn::read("[[:n :limit 3]]"), 1);
+    CHECK(three == edn_of("{:n [1 2 3]}"));
+}
+
+TEST_CASE("recursion ends after its levels, or where its path meets itself") {
+    town t;
+    CHECK(t.pulled("[:name {:boss 1}]", "3") == edn_of(R"({:name "Cyd" :boss {:name "Bob"}})"));
+    CHECK(t.pulled("[:name {:boss ...}]", "3") ==
+          edn_of(R"({:name "Cyd" :boss {:name "Bob" :boss {:name "Ada"}}})"));
+    CHECK(t.pulled(R"([:name {:boss "..."}])", "2") ==
+          edn_of(R"({:name "Bob" :boss {:name "Ada"}})"));
+    CHECK(t.pulled("[:name {:knows ...}]", "2") == edn_of(R"(
+        {:name "Bob"
+         :knows [{:name "Cyd"
+                  :knows [{:name "Ada"
+                           :knows [{:name "Bob" :knows [{:db/id 3}]} {:db/id 3}]}]}]})"));
+    // Two branches to one entity are two paths.
+    CHECK(t.pulled("[:name {:boss 1 :knows 1}]", "2") == edn_of(R"(
+        {:name "Bob"
+         :boss {:name "Ada" :knows [{:name "Bob"} {:name "Cyd"}]}
+         :knows [{:name "Cyd" :boss {:name "Bob"}}]})"));
+}
+
+TEST_CASE("a component that contains itself is shown once on each path") {
+    town t;
+    t.tx("[[:db/add 13 :room 11]]");
+    CHECK(t.pulled("[:room]", "11") == edn_of(R"({:room [{:db/id 13 :name "Closet"
+        :room [{:db/id 11 :name "Hall" :room [{:db/id 13}]}]}]})"));
+}
+
+TEST_CASE("chains longer than results may be deep are refused, cycles and short ones are not") {
+    scratch s;
+    s.tx("[{:db/ident :next :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}]");
+    vector links;
+    const int length = 5000;
+    for (int i = 1; i < length; ++i)
+        links.push_back(vector{keyword{"db/add"}, i, keyword{"next"}, i + 1});
+    s.conn->transact(links, 2000);
+    const db d = s.now_db();
+    std::string message;
+    CHECK(code_of([&] { pull(d, edn::read("[{:next ...}]"), 1); }, &message) == errc::limit);
+    CHECK(message.find("levels") != std::string::npos);
+    value v = pull(d, edn::read("[:db/id {:next 1500}]"), 1);
+    int depth = 0;
+    for (const value* at = &v; at; at = at->find(keyword{"next"})) ++depth;
+    CHECK(depth == 1501);
+    CHECK_FALSE(pull(d, edn::read("[:db/id {:next ...}]"), length - 1000).is_nil());
+}
+
+TEST_CASE("pulls see a past state, a speculative one and a filtered one") {
+    town t;
+    t.tx(R"([[:db/add 2 :name "Robert"] [:db/retract 2 :boss 1]])");
+    const db past = t.now_db().as_of(2);
+    CHECK(pull(past, edn::read("[:name :boss]"), 2) == edn_of(R"({:name "Bob" :boss {:db/id 1}})"));
+    CHECK(t.pulled("[:name :boss]", "2") == edn_of(R"({:name "Robert"})"));
+    CHECK(code_of([&] { pull(past.history(), edn::read("[*]"), 2); }) == errc::misuse);
+}
+
+TEST_CASE("several entities come in their order, nil for the unknown") {
+    town t;
+    const std::array<value, 4> who = {
+        value(3), edn_of(R"([:name "No"])"), edn_of(R"([:name "Ada"])"), value(3)};
+    CHECK(pull_many(t.now_db(), edn::read("[:name]"), who) ==
+          edn_of(R"([{:name "Cyd"} nil {:name "Ada"} {:name "Cyd"}])"));
+}
+
+TEST_CASE("a bad pull pattern is refused with the part that is wrong") {
+    town t;
+    const auto refused = [&](const std::string& pattern, const std::string& part) {
+        std::string message;
+        INFO(pattern);
+        CHECK(code_of([&] { t.pulled(pattern, "1"); }, &message) == errc::bad_input);
+        INFO(message);
+        CHECK(message.find(part) != std::string::npos);
+    };
+    refused("[]", "expected a pattern");
+    refused(":name", "expected a pattern");
+    refused("[name]", "in name: expected an attribute");
+    refused("[\"name\"]", "expected an attribute");
+    refused("[[:name :as]]", "expected [attribute option value ...]");
+    refused("[[:name :size 3]]", ":size is no option");
+    refused("[[:nick :limit 0]]", "a limit is");
+    refused("[(limit :nick \"3\")]", "a limit is");
+    refused("[[:nick :xform no-such]]", "there is no function no-such");
+    refused("[{:knows 0}]", "expected a pattern, a number of levels");
+    refused("[{:knows :name}]", "expected a pattern, a number of levels");
+    refused("[{:age [:name]}]", "in :age: only an attribute of type ref");
+    refused("[:_age]", "in :_age: only an attribute of type ref");
+    refused("[{:db/id [:name]}]", "only an attribute of type ref");
+}
+
+TEST_CASE("a pull keeps to its memory and its time, and ends when told to") {
+    town t;
+    query_options o;
+    o.memory_bytes = 2000;
+    CHECK(code_of([&] { t.pulled("[:name {:knows ...}]", "1", o); }) == errc::limit);
+    query_options stopped;
+    const std::atomic<bool> cancel = true;
+    stopped.cancel = &cancel;
+    CHECK(code_of([&] { t.pulled("[*]", "1", stopped); }) == errc::canceled);
+}
+
+}  // namespace tributary::datom
