@@ -1,7 +1,6 @@
 /// Pull: a tree of what is known about an entity, by a pattern that says which attributes.
 ///
-///     pull(conn->current(), edn::read("[:person/name {:person/friend [:person/name]}]"),
-///     value(id))
+///     pull(conn->current(), edn::read("[:person/name {:person/friend [*]}]"), id);
 ///
 /// docs/datom.md has the pattern's grammar. After Datomic.
 #pragma once
@@ -10,8 +9,9 @@
 
 namespace tributary::datom {
 
-/// The entity (id, ident or lookup ref) as a map; nil if nothing matches. Errors: bad_input for a
-/// bad pattern, misuse on a history value. `options` gives :xform functions, timeout, cancel.
+/// The entity (id, ident or lookup ref) as a map; nil if nothing matches. `options` gives :xform
+/// functions, timeout, cancel and memory. Errors: bad_input for a bad pattern, misuse on a history
+/// value, canceled, limit (also for a result deeper than 2000 entities).
 value pull(const db& d, const value& pattern, const value& e, const query_options& options = {});
 
 /// The same for several, in their order.
