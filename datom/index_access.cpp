@@ -302,14 +302,9 @@ void seek(const reader& r,
           bool backward,
           const datom_visit& visit) {
     const place from(r, index, parts);
-    bool begun = false;
     const datom_visitor from_there = [&](const datom_ref& d) {
-        if (!begun) {
-            const int c = from.order_of(d);
-            if (backward ? c > 0 : c < 0) return true;
-            begun = true;
-        }
-        return visit(d.to_datom());
+        const int c = from.order_of(d);
+        return (backward ? c > 0 : c < 0) || visit(d.to_datom());
     };
     in_order(r, index, backward, from_there, [&](const datom_visitor& each) {
         if (index == index_order::avet)

@@ -161,6 +161,14 @@ void check(const db& view, const lines& wanted) {
     }
     view.datoms(index_order::vaet, {}, add);
     expect(refs);
+    const value rows =
+        query(edn::read("[:find ?e ?a ?v ?tx ?op :where [?e ?a ?v ?tx ?op]]"), {view});
+    for (const value& row : rows.as<set>().items) {
+        const vector& f = row.as<vector>();
+        const auto id = [&](std::size_t place) { return f[place].as<std::int64_t>(); };
+        add({id(0), id(1), f[2], id(3), f[4].as<bool>()});
+    }
+    expect(wanted);
 }
 
 }  // namespace
