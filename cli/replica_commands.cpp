@@ -1,6 +1,9 @@
 // Commands about the replica itself: id, create, grant, fork, pull, heads, log, conflicts, merge,
 // status, verify.
 
+#include "tributary/datom/verify.hpp"
+#include "tributary/store/leveldb_kv.hpp"
+#include "tributary/store/local_socket.hpp"
 #include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
 #include "tributary/value/json.hpp"
@@ -356,15 +359,53 @@ void add_status(CLI::App& app, session& s) {
     });
 }
 
+/// Checks a datom database: opened as it is, for what does not open cannot be asked about.
+int verify_database(const std::filesystem::path& dir) {
+    std::unique_ptr<kv> store;
+    try {
+        store = open_leveldb(dir, {.create = false});
+    } catch (const error& e) {
+        if (e.code() != errc::locked) throw;
+        throw error(errc::locked,
+                    dir.string() + " is open in the process " + std::to_string(owner_pid(dir)) +
+                        "; stop that one first");
+    }
+    progress bar("verifying " + dir.string());
+    const datom::verified v = datom::verify(
+        *store,
+        [&](const std::string& problem) {
+            bar.clear();
+            log_line(problem, "error");
+        },
+        [&](std::int64_t done, std::int64_t all) {
+            if (!keep_going()) throw error(errc::canceled, "interrupted before all was checked");
+            bar.show(
+                static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(all), "transactions");
+        });
+    bar.clear();
+    std::cout << dir.string() << ": " << with_commas(static_cast<std::uint64_t>(v.transactions))
+              << " transactions, " << with_commas(v.datoms) << " datoms and "
+              << with_commas(v.entries) << " index entries checked\n";
+    if (v.problems > 0)
+        log_line(std::to_string(v.problems) +
+                     " problems; restore the directory, or make it anew from where its data came "
+                     "from",
+                 "error");
+    return v.problems > 0 ? failed : ok;
+}
+
 void add_verify(CLI::App& app, session& s) {
-    auto* command = add_command(app,
-                                "verify",
-                                "Read everything back and check every hash and signature",
-                                "trib verify tweets");
+    auto* command = add_command(
+        app,
+        "verify",
+        "Read everything back: every hash and signature, or every index of a datom database",
+        "trib verify tweets");
     auto name = std::make_shared<std::string>();
-    command->add_option("CRDT", *name, "only this one");
+    command->add_option("CRDT", *name, "only this one, or the directory of a datom database");
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
+            if (!name->empty() && std::filesystem::exists(std::filesystem::path(*name) / "CURRENT"))
+                return verify_database(*name);
             const auto replica = s.open();
             std::uint64_t problems = 0;
             for (const crdt_summary& c :

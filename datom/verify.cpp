@@ -290,7 +290,14 @@ private:
             report("the state record is missing");
             return;
         }
-        const database_state stored = unpack_state(*found), &wanted = log.state();
+        database_state stored;
+        try {
+            stored = unpack_state(*found);
+        } catch (const error& e) {
+            report(std::string("the state record cannot be read: ") + e.what());
+            return;
+        }
+        const database_state& wanted = log.state();
         const auto differ = [&](const std::string& what, auto has, auto should) {
             if (has != should)
                 report("the state record: " + what + " is " + std::to_string(has) +

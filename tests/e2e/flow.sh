@@ -80,6 +80,12 @@ expect "after a rewind: the facts of every op once" $((before + 37)) "$(ask twee
 expect "after a rewind: every op once" $((before + 37)) "$(ask tweets.datom "$applied" add-tweet)"
 
 expect "verify finds no fault" 0 "$(at laptop verify >/dev/null; echo $?)"
+expect "nor in the database, which has a rewind" 0 "$("$trib" verify "$work/tweets.datom" >/dev/null; echo $?)"
+cp -r other.datom damaged.datom
+for file in damaged.datom/*.ldb damaged.datom/*.log; do
+  if [ -s "$file" ]; then printf 'damaged!' | dd of="$file" bs=1 seek=900 conv=notrunc 2>/dev/null; fi
+done
+expect_error 1 'damaged' "$trib" verify damaged.datom
 at laptop log tweets --graph --ops >/dev/null
 expect "tail sees every op" $((before + 37)) "$(at laptop tail tweets --ops --format json | wc -l)"
 expect "tail after the last is empty" 0 "$(at laptop tail tweets --from latest --ops | wc -l)"
