@@ -106,12 +106,13 @@ cell range(call_context& c, args a) {
     const std::int64_t from = a.size() == 1 ? 0 : a[0].integer;
     const std::int64_t to = a.size() == 1 ? a[0].integer : a[1].integer;
     const std::int64_t step = a.size() == 3 ? a[2].integer : 1;
-    if (step == 0) fail_call("range with a step of 0 never ends");
-    std::vector<cell> items;
+    if (step == 0) fail_call("db.error/limit", "range with a step of 0 never ends");
+    std::vector<cell, counted_allocator<cell>> items;
     for (std::int64_t i = from; step > 0 ? i < to : i > to;) {
         items.push_back(cell::of(i));
         if (items.size() % 65536 == 0) c.stop();
-        if (items.size() > 10'000'000) fail_call("range of more than 10,000,000 numbers");
+        if (items.size() > 10'000'000)
+            fail_call("db.error/limit", "range of more than 10,000,000 numbers");
         if (__builtin_add_overflow(i, step, &i)) break;
     }
     return as_vector(c, items);
@@ -153,13 +154,24 @@ bool all_equal(args a) {
         a.begin() + 1, a.end(), [&](const cell& other) { return equal(a[0], other); });
 }
 
-cell all_differ(call_context&, args a) {
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        for (std::size_t j = 0; j < i; ++j) {
-            if (equal(a[i], a[j])) return cell::of(false);
-        }
-    }
-    return cell::of(true);
+/// The first half of the arguments as a whole differs from the second: (-differ? ?a ?b 1 2).
+cell differ(call_context&, args a) {
+    const std::size_t half = a.size() / 2;
+    return cell::of(a.size() % 2 != 0 ||
+                    !std::equal(a.begin(),
+                                a.begin() + static_cast<std::ptrdiff_t>(half),
+                                a.begin() + static_cast<std::ptrdiff_t>(half),
+                                [](const cell& x, const cell& y) { return equal(x, y); }));
+}
+
+/// A function as a value: its name, or this list.
+cell complement(call_context& c, args a) {
+    if (!a[0].is(kind::symbol) && !a[0].is(kind::list))
+        fail_call("complement takes a function (its name, a symbol), found " + describe(a[0]));
+    const auto items = c.memory.make<cell>(2);
+    items[0] = cell::of_text(kind::symbol, "complement");
+    items[1] = a[0];
+    return cell::of_items(kind::list, items);
 }
 
 template <class Holds>
@@ -175,7 +187,8 @@ constexpr builtin values[] = {
     {"not=", 1, any_number, [](call_context&, args a) { return cell::of(!all_equal(a)); }},
     {"!=", 1, any_number, [](call_context&, args a) { return cell::of(!all_equal(a)); }},
     {"identical?", 2, 2, [](call_context&, args a) { return cell::of(all_equal(a)); }},
-    {"-differ?", 1, any_number, all_differ},
+    {"-differ?", 1, any_number, differ},
+    {"complement", 1, 1, complement},
     {"<",
      1,
      any_number,
@@ -285,8 +298,11 @@ constexpr builtin values[] = {
 const std::unordered_map<std::string_view, const builtin*>& by_name() {
     static const auto all = [] {
         std::unordered_map<std::string_view, const builtin*> names;
-        for (const auto some :
-             {number_builtins(), value_builtins(), text_builtins(), database_builtins()}) {
+        for (const auto some : {number_builtins(),
+                                value_builtins(),
+                                text_builtins(),
+                                string_builtins(),
+                                database_builtins()}) {
             for (const builtin& b : some) names.emplace(b.name, &b);
         }
         return names;
@@ -316,6 +332,10 @@ const builtin* find_builtin(std::string_view name) {
     return nullptr;
 }
 
-void fail_call(const std::string& problem) { throw error(errc::bad_input, problem); }
+void fail_call(const std::string& problem) { fail_call("db.error/type-mismatch", problem); }
+
+void fail_call(const char* name, const std::string& problem) {
+    throw error(errc::bad_input, name, problem);
+}
 
 }  // namespace tributary::datom::datalog

@@ -4,6 +4,7 @@
 #include "tributary/datom/query_cell.hpp"
 #include "tributary/datom/query_source.hpp"
 
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -16,19 +17,29 @@ struct call_context {
     arena& memory;
     const source* database = nullptr;  ///< the $-argument, if there is one
     std::function<void()> stop;
-    std::shared_ptr<void> cache;  ///< for the function's own use from row to row
+    std::shared_ptr<void> cache;          ///< for the function's own use from row to row
+    const source_map* sources = nullptr;  ///< those the clause sees
+    std::function<std::optional<std::chrono::milliseconds>()> time_left;
 };
 
 /// Returns nil for "nothing": the row is dropped. Errors: bad_input, saying what is wrong with the
 /// arguments.
 using builtin_function = cell (*)(call_context&, std::span<const cell>);
+/// The same of a function that has state: one given to the query.
+using given_function = std::function<cell(call_context&, std::span<const cell>)>;
 
 struct builtin {
     std::string_view name;
-    std::size_t args_min;
-    std::size_t args_max;
-    builtin_function run;
-    bool needs_source = false;  ///< takes a $-argument first, not counted
+    std::size_t args_min = 0;
+    std::size_t args_max = 0;
+    builtin_function code = nullptr;
+    bool needs_source = false;              ///< takes a $-argument first, not counted
+    const given_function* given = nullptr;  ///< instead of `code`
+    bool names_sources = false;             ///< $-arguments may stand anywhere and come as symbols
+
+    cell run(call_context& c, std::span<const cell> args) const {
+        return given == nullptr ? code(c, args) : (*given)(c, args);
+    }
 };
 
 inline constexpr std::size_t any_number = SIZE_MAX;
@@ -39,8 +50,17 @@ const builtin* find_builtin(std::string_view name);
 std::span<const builtin> number_builtins();
 std::span<const builtin> value_builtins();
 std::span<const builtin> text_builtins();
+std::span<const builtin> string_builtins();
 std::span<const builtin> database_builtins();
 
+/// Errors: bad_input if it is no string.
+std::string_view text_of(const cell& c);
+cell new_string(call_context& c, std::string_view text);
+/// In characters (code points), the unit of count and subs.
+std::size_t length(std::string_view utf8);
+
+/// Without a name: a type mismatch.
 [[noreturn]] void fail_call(const std::string& problem);
+[[noreturn]] void fail_call(const char* name, const std::string& problem);
 
 }  // namespace tributary::datom::datalog

@@ -15,6 +15,20 @@ const source& database(const call_context& c) {
     return *c.database;
 }
 
+template <class Items>
+cell vector_of(call_context& c, const Items& items) {
+    const auto to = c.memory.make<cell>(items.size());
+    std::copy(items.begin(), items.end(), to.begin());
+    return cell::of_items(kind::vector, to);
+}
+
+std::optional<time_point> point_of(const cell& c) {
+    if (c.is_nil()) return std::nullopt;
+    if (c.is(kind::integer)) return time_point(c.integer);
+    if (c.is(kind::inst)) return time_point(inst{c.integer});
+    fail_call("expected a t, a transaction or an instant, found " + describe(c));
+}
+
 cell entity_of(const source& s, const cell& c) {
     const std::optional<cell> e = s.entity(c);
     if (!e) fail_call("expected an entity, found " + describe(c));
@@ -71,9 +85,43 @@ cell fulltext(call_context& c, args a) {
         rows.push_back(cell::of_items(kind::vector, copy));
         return true;
     });
-    const auto all = c.memory.make<cell>(rows.size());
-    std::copy(rows.begin(), rows.end(), all.begin());
-    return cell::of_items(kind::vector, all);
+    return vector_of(c, rows);
+}
+
+/// The transactions from start (included) to end (not), of nil an open end.
+cell tx_ids(call_context& c, args a) {
+    std::vector<cell, counted_allocator<cell>> ids;
+    std::get<db>(database(c).as_input())
+        .tx_range(point_of(a[0]), point_of(a[1]), [&](const log_tx& tx) {
+            c.stop();
+            ids.push_back(cell::of(std::int64_t{entity_of_t(tx.t)}));
+            return true;
+        });
+    return vector_of(c, ids);
+}
+
+/// The datoms [e a v tx added] of one transaction.
+cell tx_data(call_context& c, args a) {
+    const std::optional<time_point> tx = point_of(a[0]);
+    if (!tx) fail_call("tx-data takes a t or a transaction, found nil");
+    std::vector<cell> rows;
+    // From the transaction on, the first is the one: an instant names the last at or before it.
+    std::get<db>(database(c).as_input()).tx_range(tx, std::nullopt, [&](const log_tx& found) {
+        const std::int64_t* t = std::get_if<std::int64_t>(&*tx);
+        const bool same = t == nullptr || found.t == (*t >= tx_partition ? t_of_entity(*t) : *t);
+        for (const datom& d : found.data) {
+            if (!same) break;
+            c.stop();
+            const std::array<cell, database_width> row{cell::of(std::int64_t{d.e}),
+                                                       cell::of(std::int64_t{d.a}),
+                                                       to_cell(d.v, c.memory),
+                                                       cell::of(std::int64_t{d.tx}),
+                                                       cell::of(d.added)};
+            rows.push_back(vector_of(c, row));
+        }
+        return false;
+    });
+    return vector_of(c, rows);
 }
 
 cell entid(call_context& c, args a) { return database(c).entity(a[0]).value_or(cell()); }
@@ -89,6 +137,8 @@ constexpr builtin all[] = {
     {"get-some", 2, any_number, get_some, true},
     {"missing?", 2, 2, missing, true},
     {"fulltext", 2, 2, fulltext, true},
+    {"tx-ids", 2, 2, tx_ids, true},
+    {"tx-data", 1, 1, tx_data, true},
     {"entid", 1, 1, entid, true},
     {"ident", 1, 1, ident, true},
 };

@@ -26,7 +26,9 @@ bool all_integers(args a) {
     return std::all_of(a.begin(), a.end(), [](const cell& c) { return c.is(kind::integer); });
 }
 
-[[noreturn]] void fail_overflow() { fail_call("the result is beyond 64 bits; use doubles"); }
+[[noreturn]] void fail_overflow() {
+    fail_call("db.error/arithmetic", "the result is beyond 64 bits; use doubles");
+}
 
 /// Integers stay integers; with a double among them all become doubles.
 template <class Integers, class Reals>
@@ -69,7 +71,7 @@ cell times(call_context&, args a) {
 }
 
 void require_not_zero(const cell& c) {
-    if (c.is(kind::integer) && c.integer == 0) fail_call("division by zero");
+    if (c.is(kind::integer) && c.integer == 0) fail_call("db.error/arithmetic", "division by zero");
 }
 
 /// Exact where the quotient is an integer, else a double: there are no ratios.
@@ -100,7 +102,7 @@ cell whole_division(args a, rounding how) {
     if (!all_integers(a)) {
         const double x = as_double(a[0]);
         const double y = as_double(a[1]);
-        if (y == 0) fail_call("division by zero");
+        if (y == 0) fail_call("db.error/arithmetic", "division by zero");
         if (how == rounding::quotient) return cell::of(std::trunc(x / y));
         const double rest = std::fmod(x, y);
         return cell::of(how == rounding::modulus && rest != 0 && (rest < 0) != (y < 0) ? rest + y

@@ -14,26 +14,10 @@ namespace {
 
 using args = std::span<const cell>;
 
-std::string_view text_of(const cell& c) {
-    if (!c.is(kind::string)) fail_call("expected a string, found " + describe(c));
-    return c.view();
-}
-
-cell new_string(call_context& c, std::string_view text) {
-    return cell::of_text(kind::string, c.memory.copy(text));
-}
-
 bool is_ascii(std::string_view text) {
     return std::none_of(text.begin(), text.end(), [](char c) {
         return (static_cast<unsigned char>(c) & 0x80) != 0;
     });
-}
-
-/// Characters (code points), the unit of count and subs.
-std::size_t length(std::string_view utf8) {
-    return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
-        return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-    }));
 }
 
 /// The byte where character `n` begins; `n` is at most the length.
@@ -112,13 +96,6 @@ icu::UnicodeString wide(std::string_view text) {
         icu::StringPiece(text.data(), static_cast<int>(text.size())));
 }
 
-std::string_view trimmed(std::string_view text) {
-    constexpr std::string_view space = " \t\r\n\f\v";
-    const auto from = text.find_first_not_of(space);
-    if (from == std::string_view::npos) return {};
-    return text.substr(from, text.find_last_not_of(space) - from + 1);
-}
-
 bool is_blank(std::string_view text) {
     const icu::UnicodeString all = wide(text);
     for (int i = 0; i < all.length(); i = all.moveIndex32(i, 1)) {
@@ -159,6 +136,8 @@ icu::RegexMatcher& matcher_for(call_context& c,
         if (U_FAILURE(status))
             fail_call("the regular expression " + describe(pattern) +
                       " is not valid: " + u_errorName(status));
+        // About ten seconds, so that a pattern that backtracks without end ends nevertheless.
+        fresh->matcher->setTimeLimit(10'000, status);
         c.cache = kept = fresh;
     }
     UErrorCode status = U_ZERO_ERROR;
@@ -170,7 +149,9 @@ icu::RegexMatcher& matcher_for(call_context& c,
 void check_match(call_context& c, UErrorCode status) {
     if (U_SUCCESS(status)) return;
     c.stop();
-    fail_call(std::string("the regular expression gave up: ") + u_errorName(status));
+    fail_call("db.error/limit",
+              std::string("the regular expression gave up (") + u_errorName(status) +
+                  "); simplify it: repetitions inside repetitions backtrack");
 }
 
 /// The match, or a vector of it and its groups if the pattern has groups.
@@ -219,6 +200,30 @@ cell re_seq(call_context& c, args a) {
     return cell::of_items(kind::vector, items);
 }
 
+/// The pieces between matches; empty ones at the end are left out, as Clojure has it.
+cell split(call_context& c, args a) {
+    const icu::UnicodeString text = wide(text_of(a[0]));
+    icu::RegexMatcher& m = matcher_for(c, a[1], text);
+    UErrorCode status = U_ZERO_ERROR;
+    std::vector<cell> pieces;
+    const auto add = [&](int from, int to) {
+        std::string piece;
+        text.tempSubStringBetween(from, to).toUTF8String(piece);
+        pieces.push_back(new_string(c, piece));
+    };
+    int from = 0;
+    while (m.find(status) != 0) {
+        if (m.end(status) > 0) add(from, m.start(status));
+        from = m.end(status);
+    }
+    check_match(c, status);
+    add(from, text.length());
+    while (pieces.size() > 1 && pieces.back().size == 0) pieces.pop_back();
+    const auto items = c.memory.make<cell>(pieces.size());
+    std::copy(pieces.begin(), pieces.end(), items.begin());
+    return cell::of_items(kind::vector, items);
+}
+
 /// A pattern is its text; this only checks it.
 cell re_pattern(call_context& c, args a) {
     const icu::UnicodeString empty;
@@ -255,10 +260,7 @@ constexpr builtin texts[] = {
      1,
      1,
      [](call_context& c, args a) { return change_case(c, a, letter_case::upper); }},
-    {"clojure.string/trim",
-     1,
-     1,
-     [](call_context&, args a) { return cell::of_text(kind::string, trimmed(text_of(a[0]))); }},
+    {"clojure.string/split", 2, 2, split},
     {"re-pattern", 1, 1, re_pattern},
     {"re-find", 2, 2, re_find},
     {"re-matches", 2, 2, re_matches},
@@ -266,6 +268,21 @@ constexpr builtin texts[] = {
 };
 
 }  // namespace
+
+std::string_view text_of(const cell& c) {
+    if (!c.is(kind::string)) fail_call("expected a string, found " + describe(c));
+    return c.view();
+}
+
+cell new_string(call_context& c, std::string_view text) {
+    return cell::of_text(kind::string, c.memory.copy(text));
+}
+
+std::size_t length(std::string_view utf8) {
+    return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    }));
+}
 
 std::span<const builtin> text_builtins() { return texts; }
 

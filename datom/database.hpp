@@ -212,13 +212,14 @@ public:
 /// vector of the group's values). Errors it throws end the query.
 using query_function = std::function<value(std::span<const value> args)>;
 
-/// Options of a query.
+/// Options of a query, a pull, an explanation.
 struct query_options {
     std::optional<std::chrono::milliseconds> timeout;  ///< errc::canceled beyond
     const std::atomic<bool>* cancel = nullptr;         ///< errc::canceled soon after it turns true
     std::size_t memory_bytes = std::size_t{1} << 30;   ///< errc::limit beyond
     /// By the name that stands in the query: predicates, functions, aggregates and :xform of pull.
     std::map<std::string, query_function> functions;
+    bool lenient = false;  ///< an attribute nobody defined has no facts, instead of being an error
 };
 
 /// An input of a query: a database for $-variables, a function for a plain symbol, else a value.

@@ -26,6 +26,12 @@ double rows_over(const std::vector<var_id>& vars, const bound_rows& bound) {
 
 }  // namespace
 
+void fail_unknown_source(const std::string& clause, const std::string& name) {
+    fail_clause("db.error/unknown-source",
+                clause,
+                "the source " + name + " is not among the inputs; name it in :in");
+}
+
 std::vector<var_id> variables_bound_by(const clause& c) {
     if (const call* f = std::get_if<call>(&c.what)) {
         std::vector<var_id> all;
@@ -49,10 +55,7 @@ resolved_pattern& planner::resolve(const pattern& p,
                                    const source_map& sources,
                                    const std::string& text) {
     const auto found = sources.find(p.source.text);
-    if (found == sources.end()) {
-        fail_clause(text,
-                    "the source " + p.source.text + " is not among the inputs; name it in :in");
-    }
+    if (found == sources.end()) fail_unknown_source(text, p.source.text);
     const auto [at, fresh] = resolved_.try_emplace({&p, found->second});
     resolved_pattern& r = at->second;
     if (!fresh) return r;
@@ -77,8 +80,7 @@ resolved_pattern& planner::resolve(const pattern& p,
         }
     } catch (const error& e) {
         resolved_.erase(at);
-        if (e.code() != errc::bad_input) throw;
-        fail_clause(text, e.what());
+        fail_clause(text, e);
     }
     return r;
 }
@@ -191,13 +193,13 @@ std::optional<double> planner::cost(const rule_call& r,
                                     const source_map& sources) {
     const auto found = rules_.find(r.name);
     if (found == rules_.end())
-        fail_clause(c.text,
+        fail_clause("db.error/unknown-rule",
+                    c.text,
                     "there is no rule named " + r.name + "; rules are given as the input %");
-    if (!sources.contains(r.source.text))
-        fail_clause(c.text,
-                    "the source " + r.source.text + " is not among the inputs; name it in :in");
+    if (!sources.contains(r.source.text)) fail_unknown_source(c.text, r.source.text);
     if (r.args.size() != found->second.arity) {
-        fail_clause(c.text,
+        fail_clause("db.error/arity",
+                    c.text,
                     "the rule takes " + std::to_string(found->second.arity) + " arguments, not " +
                         std::to_string(r.args.size()));
     }
@@ -250,8 +252,11 @@ void planner::check_runnable(const clauses& body,
         if (!bound.contains(v)) missing += (missing.empty() ? "" : ", ") + names[v];
     }
     if (missing.empty())
-        fail_clause(stuck->text, "a clause inside needs a variable that nothing gives a value");
-    fail_clause(stuck->text,
+        fail_clause("db.error/unbound-variable",
+                    stuck->text,
+                    "a clause inside needs a variable that nothing gives a value");
+    fail_clause("db.error/unbound-variable",
+                stuck->text,
                 "no value for " + missing + ": no pattern, function or input binds it");
 }
 

@@ -14,9 +14,6 @@
 
 namespace tributary::datom::datalog {
 
-/// The sources clauses see: `$`, `$name`. Inside a rule `$` is the source it was called on.
-using source_map = std::map<std::string, const source*, std::less<>>;
-
 /// A pattern with its literals resolved on its source.
 struct resolved_pattern {
     const source* on = nullptr;
@@ -83,6 +80,8 @@ private:
     const rule_set& rules_;
     std::map<std::pair<const pattern*, const source*>, resolved_pattern> resolved_;
 };
+
+[[noreturn]] void fail_unknown_source(const std::string& clause, const std::string& name);
 
 /// Variables the clause gives values to when it runs (the others it only tests).
 std::vector<var_id> variables_bound_by(const clause& c);

@@ -1,6 +1,7 @@
 #include "tributary/datom/query_aggregate.hpp"
 #include "tributary/datom/query_exec.hpp"
 #include "tributary/datom/query_inputs.hpp"
+#include "tributary/datom/query_result.hpp"
 
 namespace tributary::datom {
 
@@ -24,18 +25,28 @@ std::vector<var_id> wanted_variables(const parsed_query& q) {
 
 void check_find(const parsed_query& q,
                 const std::vector<var_id>& wanted,
-                const std::set<var_id>& bound,
+                const query_inputs& given,
+                const function_table& functions,
                 const var_names& names) {
-    for (const find_element& e : q.find.elements) check_aggregate(e);
-    std::set<var_id> known = bound;
+    for (const find_element& e : q.find.elements) check_aggregate(e, functions);
+    const std::vector<var_id> inputs = given.variables();
+    std::set<var_id> known(inputs.begin(), inputs.end());
     for (const clause& c : q.where) {
         for (const var_id v : variables_bound_by(c)) known.insert(v);
     }
     for (const var_id v : wanted) {
-        if (known.contains(v)) continue;
-        throw error(errc::bad_input,
-                    "query: :find or :with asks for " + names[v] +
-                        ", which no clause of :where and no input gives a value");
+        if (!known.contains(v)) {
+            fail_clause(
+                "db.error/unbound-variable",
+                names[v],
+                "no clause of :where and no input gives it a value, but :find or :with asks "
+                "for it");
+        }
+        if (given.special_variables().contains(v)) {
+            fail_clause("db.error/not-serializable",
+                        names[v],
+                        "it stands for a function or a database, which cannot be returned");
+        }
     }
 }
 
@@ -45,31 +56,69 @@ bool has_aggregate(const find_spec& find) {
     });
 }
 
-}  // namespace
+std::optional<pull_source> pull_source_of(const find_element& e, const query_inputs& given) {
+    if (!e.pull) return std::nullopt;
+    const auto found = given.sources().find(e.pull->source.text);
+    if (found == given.sources().end()) fail_unknown_source(e.text, e.pull->source.text);
+    const query_input on = found->second->as_input();
+    const db* database = std::get_if<db>(&on);
+    if (database == nullptr) {
+        fail_clause("db.error/invalid-source", e.text, "pull needs a database, not a collection");
+    }
+    if (database->is_history()) {
+        throw clause_error(errc::misuse,
+                           "db.error/history",
+                           e.text,
+                           "query: in " + e.text +
+                               ": pull works on a state, not on a history; give the query an as-of "
+                               "or current database for it, as another source");
+    }
+    return pull_source{*database, given.pull_pattern(*e.pull, e.text)};
+}
 
-value query(const value& q, const std::vector<query_input>& inputs, const query_options& options) {
+std::optional<std::chrono::milliseconds> shorter(
+    const std::optional<std::chrono::milliseconds>& a,
+    const std::optional<std::chrono::milliseconds>& b) {
+    return a && b ? std::min(*a, *b) : (a ? a : b);
+}
+
+value run(const value& q, const std::vector<query_input>& inputs, const query_options& options) {
+    const memory_budget budget(options.memory_bytes);
     arena memory;
     var_names names;
-    stop_check stop(options.timeout, options.cancel);
-    stop.look();
     parsed_query parsed = parse_query(q, names, memory);
-    query_inputs given(parsed, inputs, names, memory, stop);
+    stop_check stop(shorter(options.timeout, parsed.timeout), options.cancel);
+    stop.look();
+    function_table functions(options);
+    query_inputs given(parsed, inputs, functions, options.lenient, names, memory, stop);
+    given.name_sources(parsed.where, names);
+    functions.bind(parsed.where);
     given.resolve_references(parsed.where, names);
     const std::vector<var_id> wanted = wanted_variables(parsed);
     const std::vector<var_id> known = given.variables();
-    const std::set<var_id> bound(known.begin(), known.end());
     evaluator evaluate(given.rules(), names, memory, stop);
-    check_find(parsed, wanted, bound, names);
-    evaluate.check(parsed.where, bound, given.sources());
+    check_find(parsed, wanted, given, functions, names);
+    evaluate.check(parsed.where, {known.begin(), known.end()}, given.sources());
+    std::vector<std::optional<pull_source>> pulls;
+    for (const find_element& e : parsed.find.elements) pulls.push_back(pull_source_of(e, given));
     const relation rows = evaluate.evaluate(parsed.where, given.start(), given.sources(), wanted);
     std::vector<column> columns;
     const bool folded = has_aggregate(parsed.find);
     if (folded) {
-        columns = aggregate(parsed.find, rows, memory, stop);
+        columns = aggregate(parsed.find, rows, {functions, memory, stop});
     } else {
         for (const find_element& e : parsed.find.elements) columns.push_back(rows.of(e.var()));
     }
-    return shape(parsed.find, columns, !folded && !parsed.with.empty(), stop);
+    const bool bag = !folded && !parsed.with.empty();
+    return result_of(parsed.find, std::move(columns), bag, {pulls, options, stop});
+}
+
+}  // namespace
+
+value query(const value& q, const std::vector<query_input>& inputs, const query_options& options) {
+    const std::string* text = q.get_if<std::string>();
+    if (text == nullptr) return run(q, inputs, options);
+    return with_places(*text, [&](const value& read) { return run(read, inputs, options); });
 }
 
 std::vector<std::string> column_names(const value& q) { return parse_columns(q); }

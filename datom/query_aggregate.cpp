@@ -1,7 +1,5 @@
 #include "tributary/datom/query_aggregate.hpp"
 
-#include "tributary/value/msgpack.hpp"
-
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -20,9 +18,11 @@ struct group {
     std::size_t size() const { return rows.size(); }
 };
 
-[[noreturn]] void fail(const std::string& problem) { throw error(errc::bad_input, problem); }
+[[noreturn]] void fail(const std::string& problem) {
+    throw error(errc::bad_input, "db.error/type-mismatch", problem);
+}
 
-cell keep_vector(arena& memory, const std::vector<cell>& items) {
+cell keep_vector(arena& memory, const column& items) {
     const auto to = memory.make<cell>(items.size());
     std::copy(items.begin(), items.end(), to.begin());
     return cell::of_items(kind::vector, to);
@@ -33,15 +33,16 @@ double number_of(const cell& c) {
     return as_double(c);
 }
 
-std::vector<cell> distinct_cells(const group& g) {
-    const std::vector<cell> all = [&] {
-        std::vector<cell> cells;
-        for (const row_id row : g.rows) cells.push_back(g.values[row]);
-        return cells;
-    }();
-    std::vector<cell> distinct;
-    for (const row_id row : distinct_rows({&all}, all.size(), g.stop)) distinct.push_back(all[row]);
-    return distinct;
+column values_of(const group& g) {
+    column all;
+    all.reserve(g.size());
+    for (const row_id row : g.rows) all.push_back(g.values[row]);
+    return all;
+}
+
+column distinct_cells(const group& g) {
+    const column all = values_of(g);
+    return gather(all, distinct_rows({&all}, all.size(), g.stop));
 }
 
 cell sum(const group& g) {
@@ -109,9 +110,8 @@ cell exact_variance(const group& g) {
     return squares ? divided(*squares, g.size()) : cell::of(variance(g));
 }
 
-std::vector<cell> sorted(const group& g) {
-    std::vector<cell> all;
-    for (const row_id row : g.rows) all.push_back(g.values[row]);
+column sorted(const group& g) {
+    column all = values_of(g);
     std::sort(
         all.begin(), all.end(), [](const cell& a, const cell& b) { return compare(a, b) < 0; });
     return all;
@@ -119,7 +119,7 @@ std::vector<cell> sorted(const group& g) {
 
 cell median(const group& g) {
     for (std::size_t i = 0; i < g.size(); ++i) number_of(g[i]);
-    const std::vector<cell> all = sorted(g);
+    const column all = sorted(g);
     const std::size_t middle = all.size() / 2;
     if (all.size() % 2 == 1) return all[middle];
     return cell::of((as_double(all[middle - 1]) + as_double(all[middle])) / 2);
@@ -136,7 +136,7 @@ const cell& extreme(const group& g, bool least) {
 
 /// The n least (or greatest, greatest first, as Datomic gives them) values.
 cell extremes(const group& g, std::size_t n, bool least) {
-    std::vector<cell> all = sorted(g);
+    column all = sorted(g);
     if (!least) std::reverse(all.begin(), all.end());
     all.resize(std::min(n, all.size()));
     if (!least) std::reverse(all.begin(), all.end());
@@ -149,8 +149,8 @@ std::mt19937_64& generator() {
 }
 
 cell sample(const group& g, std::size_t n) {
-    const std::vector<cell> all = distinct_cells(g);
-    std::vector<cell> some;
+    const column all = distinct_cells(g);
+    column some;
     std::sample(all.begin(), all.end(), std::back_inserter(some), n, generator());
     return keep_vector(g.memory, some);
 }
@@ -160,7 +160,7 @@ cell random(const group& g) {
 }
 
 cell random(const group& g, std::size_t n) {
-    std::vector<cell> some;
+    column some;
     for (std::size_t i = 0; i < n; ++i) some.push_back(random(g));
     return keep_vector(g.memory, some);
 }
@@ -248,10 +248,29 @@ std::optional<std::size_t> number_argument(const find_element& e,
     return static_cast<std::size_t>(n.integer);
 }
 
+/// Constants and single values come first, then all values of the group as one vector.
+cell call_with(const query_function& f,
+               const find_element& e,
+               const relation& rows,
+               const group& g) {
+    std::vector<cell> args;
+    for (const term& t : std::span(e.args).first(e.args.size() - 1)) {
+        const var_id* v = std::get_if<var_id>(&t);
+        args.push_back(v != nullptr ? rows.of(*v)[g.rows.front()] : std::get<cell>(t));
+    }
+    args.push_back(keep_vector(g.memory, values_of(g)));
+    return call_given(f, args, g.memory);
+}
+
 /// Rows of each group side by side: group g has order[begins[g]] .. order[begins[g + 1] - 1].
 struct grouping {
     std::vector<row_id> order;
     std::vector<std::size_t> begins;
+
+    std::size_t size() const { return begins.size() - 1; }
+    std::span<const row_id> operator[](std::size_t g) const {
+        return std::span(order).subspan(begins[g], begins[g + 1] - begins[g]);
+    }
 };
 
 grouping sort_by_group(const std::vector<row_id>& group_of, std::size_t groups) {
@@ -265,61 +284,46 @@ grouping sort_by_group(const std::vector<row_id>& group_of, std::size_t groups) 
     return g;
 }
 
-value row_value(const find_spec& find, const std::vector<column>& columns, std::size_t row) {
-    std::vector<value> items;
-    items.reserve(columns.size());
-    for (const column& c : columns) items.push_back(to_value(c[row]));
-    if (find.keys.empty()) return items;
-    std::vector<std::pair<value, value>> entries;
-    for (std::size_t i = 0; i < items.size(); ++i)
-        entries.emplace_back(find.keys[i], std::move(items[i]));
-    return make_map(std::move(entries));
-}
-
-/// A set of the rows; sorted by their bytes here, which is much faster than comparing values.
-value relation_value(const find_spec& find, const std::vector<column>& columns, stop_check& stop) {
-    const std::size_t rows = columns.front().size();
-    bytes all;
-    std::vector<std::size_t> ends{0};
-    std::vector<value> values;
-    values.reserve(rows);
-    for (std::size_t row = 0; row < rows; ++row) {
-        stop();
-        values.push_back(row_value(find, columns, row));
-        encode_to(all, values.back());
-        ends.push_back(all.size());
+column aggregate(const find_element& e,
+                 const relation& rows,
+                 const grouping& groups,
+                 const aggregate_context& context) {
+    const query_function* given = context.functions.find_given(e.aggregate);
+    const aggregate_function* f = given == nullptr ? find_function(e.aggregate) : nullptr;
+    column results;
+    results.reserve(groups.size());
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+        context.stop();
+        const group members{rows.of(e.var()), groups[g], context.memory, context.stop};
+        try {
+            results.push_back(given != nullptr
+                                  ? call_with(*given, e, rows, members)
+                                  : f->run(members, number_argument(e, rows, groups[g].front())));
+        } catch (const error& problem) {
+            fail_clause(e.text, problem);
+        }
     }
-    const auto key = [&](row_id row) {
-        return bytes_view(all).substr(ends[row], ends[row + 1] - ends[row]);
-    };
-    std::vector<row_id> order(rows);
-    std::iota(order.begin(), order.end(), row_id{0});
-    std::sort(order.begin(), order.end(), [&](row_id a, row_id b) { return key(a) < key(b); });
-    set result;
-    result.items.reserve(rows);
-    for (std::size_t i = 0; i < rows; ++i) {
-        // Aggregates without the variables they are grouped by may give one row twice.
-        if (i == 0 || key(order[i]) != key(order[i - 1]))
-            result.items.push_back(std::move(values[order[i]]));
-    }
-    return result;
+    return results;
 }
 
 }  // namespace
 
-void check_aggregate(const find_element& e) {
-    if (e.aggregate.empty()) return;
+void check_aggregate(const find_element& e, const function_table& given) {
+    if (e.aggregate.empty() || given.find_given(e.aggregate) != nullptr) return;
     const aggregate_function* f = find_function(e.aggregate);
     if (f == nullptr) {
-        fail_clause(e.text,
+        fail_clause("db.error/unknown-function",
+                    e.text,
                     "there is no aggregate named " + e.aggregate +
                         "; there are count, count-distinct, sum, avg, min, max, median, variance, "
-                        "stddev, distinct, rand, sample");
+                        "stddev, distinct, set, rand, sample; query_options::functions takes your "
+                        "own");
     }
     const std::size_t most = f->takes_number ? 2 : 1;
     const std::size_t least = f->needs_number ? 2 : 1;
     if (e.args.size() < least || e.args.size() > most) {
-        fail_clause(e.text,
+        fail_clause("db.error/arity",
+                    e.text,
                     f->needs_number ? "expected (" + e.aggregate + " n ?x)"
                                     : "too many arguments for " + e.aggregate);
     }
@@ -327,64 +331,25 @@ void check_aggregate(const find_element& e) {
 
 std::vector<column> aggregate(const find_spec& find,
                               const relation& rows,
-                              arena& memory,
-                              stop_check& stop) {
+                              const aggregate_context& context) {
     std::vector<const column*> keys;
     for (const find_element& e : find.elements) {
         if (e.aggregate.empty()) keys.push_back(&rows.of(e.var()));
     }
-    std::size_t groups = 0;
-    const std::vector<row_id> group_of = group_rows(keys, rows.rows, groups, stop);
-    const grouping by_group = sort_by_group(group_of, groups);
-    std::vector<column> columns(find.elements.size());
-    for (std::size_t i = 0; i < find.elements.size(); ++i) {
-        const find_element& e = find.elements[i];
-        const column& values = rows.of(e.var());
-        const aggregate_function* f = e.aggregate.empty() ? nullptr : find_function(e.aggregate);
-        columns[i].reserve(groups);
-        for (std::size_t g = 0; g < groups; ++g) {
-            stop();
-            const auto members =
-                std::span(by_group.order)
-                    .subspan(by_group.begins[g], by_group.begins[g + 1] - by_group.begins[g]);
-            if (f == nullptr) {
-                columns[i].push_back(values[members.front()]);
-                continue;
-            }
-            try {
-                columns[i].push_back(f->run({values, members, memory, stop},
-                                            number_argument(e, rows, members.front())));
-            } catch (const error& problem) {
-                if (problem.code() != errc::bad_input) throw;
-                fail_clause(e.text, problem.what());
-            }
+    std::size_t count = 0;
+    const std::vector<row_id> group_of = group_rows(keys, rows.rows, count, context.stop);
+    const grouping groups = sort_by_group(group_of, count);
+    std::vector<column> columns;
+    for (const find_element& e : find.elements) {
+        if (!e.aggregate.empty()) {
+            columns.push_back(aggregate(e, rows, groups, context));
+            continue;
         }
+        std::vector<row_id> firsts;
+        for (std::size_t g = 0; g < groups.size(); ++g) firsts.push_back(groups[g].front());
+        columns.push_back(gather(rows.of(e.var()), firsts));
     }
     return columns;
-}
-
-value shape(const find_spec& find, const std::vector<column>& columns, bool bag, stop_check& stop) {
-    const std::size_t rows = columns.front().size();
-    switch (find.shape) {
-        case find_spec::form::relation: {
-            if (!bag) return relation_value(find, columns, stop);
-            std::vector<value> items;
-            for (std::size_t row = 0; row < rows; ++row)
-                items.push_back(row_value(find, columns, row));
-            return items;
-        }
-        case find_spec::form::tuple:
-            return rows == 0 ? value() : row_value(find, columns, 0);
-        case find_spec::form::scalar:
-            return rows == 0 ? value() : to_value(columns.front().front());
-        case find_spec::form::collection: {
-            std::vector<value> items;
-            for (const row_id row : distinct_rows({&columns.front()}, rows, stop))
-                items.push_back(to_value(columns.front()[row]));
-            return items;
-        }
-    }
-    return {};
 }
 
 }  // namespace tributary::datom::datalog

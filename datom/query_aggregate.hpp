@@ -1,23 +1,24 @@
-/// Aggregates over groups of rows, and the final shape of a result. Private to the room.
+/// The aggregates of :find. Private to the room.
 #pragma once
 
+#include "tributary/datom/query_functions.hpp"
 #include "tributary/datom/query_relation.hpp"
 
 namespace tributary::datom::datalog {
 
-/// Errors: bad_input for an aggregate that does not exist or has the wrong arguments.
-void check_aggregate(const find_element& e);
+struct aggregate_context {
+    const function_table& functions;
+    arena& memory;
+    stop_check& stop;
+};
 
-/// One column for each element of `find` over the distinct `rows`: plain variables group,
-/// aggregates fold the groups. Errors: bad_input naming the element: a sum over what are no
-/// numbers, ...
+/// Errors: bad_input naming the element: an unknown aggregate, a wrong number of arguments.
+void check_aggregate(const find_element& e, const function_table& given);
+
+/// One column an element of :find, one row a group: rows that are equal in the plain variables.
+/// Errors: bad_input naming the element.
 std::vector<column> aggregate(const find_spec& find,
                               const relation& rows,
-                              arena& memory,
-                              stop_check& stop);
-
-/// The rows (one cell a column) as the value the find specification asks for. `bag`: a relation
-/// keeps rows that are equal (:with told them apart) and becomes a vector.
-value shape(const find_spec& find, const std::vector<column>& columns, bool bag, stop_check& stop);
+                              const aggregate_context& context);
 
 }  // namespace tributary::datom::datalog

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "tributary/datom/query_cell.hpp"
+#include "tributary/value/edn.hpp"
 
+#include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
@@ -54,11 +56,15 @@ struct binding {
                                  ///< pattern of an element
 };
 
+struct builtin;
+
 /// [(f args...)] keeps rows for which it is true, [(f args...) binding] binds what it returns.
 struct call {
     std::string function;
     std::vector<term> args;
     std::optional<binding> result;
+    bool by_value = false;            ///< the function is the value of the first argument
+    const builtin* target = nullptr;  ///< what `function` names, once that is known
 };
 
 /// (not clauses...) and (not-join [vars] clauses...).
@@ -102,11 +108,28 @@ struct rule {
 };
 using rule_set = std::map<std::string, rule, std::less<>>;
 
+/// A plain symbol of :in: a pull pattern or a function.
+struct input_symbol {
+    std::string text;
+};
+
+/// (pull $src ?e pattern): the pattern as written, or the input it is given as.
+struct pull_form {
+    source_name source;
+    std::variant<value, var_id, input_symbol> pattern;
+};
+
 struct find_element {
     std::string aggregate;   ///< empty: the plain variable args.back()
     std::vector<term> args;  ///< the aggregated variable is last
     std::string text;
+    std::optional<pull_form> pull;  ///< of the plain variable
     var_id var() const { return std::get<var_id>(args.back()); }
+};
+
+struct order_key {
+    std::size_t column = 0;
+    bool descending = false;
 };
 
 struct find_spec {
@@ -114,10 +137,15 @@ struct find_spec {
     form shape = form::relation;
     std::vector<find_element> elements;
     std::vector<value> keys;  ///< of :keys, :strs, :syms: rows become maps
+    std::vector<order_key> order;
+    std::optional<std::size_t> limit;
+    std::size_t offset = 0;
+
+    bool is_cut() const { return limit.has_value() || offset > 0; }
 };
 
 struct input {
-    std::variant<source_name, binding> what;
+    std::variant<source_name, input_symbol, binding> what;
     std::string text;
 };
 
@@ -127,6 +155,7 @@ struct parsed_query {
     std::vector<input> inputs;
     bool inputs_given = false;  ///< else `inputs` is the default: [$] if a clause uses it
     clauses where;
+    std::optional<std::chrono::milliseconds> timeout;
 };
 
 /// Errors: bad_input, naming the part and what was expected.
@@ -143,7 +172,40 @@ std::vector<var_id> variables_of(const clauses& all);
 std::vector<var_id> united(std::vector<var_id> a, const std::vector<var_id>& b);
 void collect_variables(const binding& b, std::vector<var_id>& into);
 
-/// "query: in the clause `text`: `problem`" as an error of bad_input.
-[[noreturn]] void fail_clause(const std::string& text, const std::string& problem);
+/// A value as EDN, shortened, for messages.
+std::string shown(const value& v);
+
+/// What is wrong with a query, and which part of it (as `shown`), so that a query given as text can
+/// point at it.
+class clause_error : public error {
+public:
+    clause_error(errc code, const char* name, const std::string& clause, const std::string& problem)
+        : error(code, name, problem), clause_(clause) {}
+    const std::string& clause() const { return clause_; }
+
+private:
+    std::string clause_;
+};
+
+/// "query: in `clause`: `problem`" as an error of bad_input. Without a name it is one of syntax.
+[[noreturn]] void fail_clause(const std::string& clause, const std::string& problem);
+[[noreturn]] void fail_clause(const char* name,
+                              const std::string& clause,
+                              const std::string& problem);
+/// The same for a problem below, whose name is kept; rethrows what is not of bad_input.
+[[noreturn]] void fail_clause(const std::string& clause, const error& problem);
+
+[[noreturn]] void rethrow_with_place(const std::string& text, const clause_error& e);
+
+/// Runs `f`; where a clause is at fault, the error points at it in `text`, which the clauses were
+/// read from.
+template <class Function>
+auto with_places(const std::string& text, Function f) {
+    try {
+        return f(edn::read(text));
+    } catch (const clause_error& e) {
+        rethrow_with_place(text, e);
+    }
+}
 
 }  // namespace tributary::datom::datalog

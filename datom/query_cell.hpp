@@ -7,12 +7,12 @@
 /// other types apart. Private to the room.
 #pragma once
 
+#include "tributary/datom/query_budget.hpp"
 #include "tributary/value/value.hpp"
 
 #include <compare>
 #include <cstdint>
 #include <cstring>
-#include <memory_resource>
 #include <span>
 #include <string_view>
 
@@ -40,7 +40,8 @@ public:
     void reset() { memory_.release(); }
 
 private:
-    std::pmr::monotonic_buffer_resource memory_{std::size_t{16} << 10};
+    counted_resource counted_;
+    std::pmr::monotonic_buffer_resource memory_{std::size_t{16} << 10, &counted_};
 };
 
 struct cell {

@@ -38,7 +38,11 @@ kind kind_of(value_type t) {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& problem) { throw error(errc::bad_input, problem); }
+[[noreturn]] void fail(const char* name, const std::string& problem) {
+    throw error(errc::bad_input, name, problem);
+}
+constexpr const char* unknown_attribute = "db.error/unknown-attribute";
+constexpr const char* unknown_entity = "db.error/unknown-entity";
 
 /// As many rows as are counted before an estimate is good enough.
 constexpr std::size_t probe_rows_max = 512;
@@ -123,10 +127,11 @@ std::optional<value_range> range_of(const attribute& a, const value_bounds& boun
 
 class database_source : public source {
 public:
-    database_source(const db& database, arena& memory)
-        : db_(database), reader_(db_.get()), memory_(memory) {}
+    database_source(const db& database, arena& memory, bool lenient)
+        : db_(database), reader_(db_.get()), memory_(memory), lenient_(lenient) {}
 
     bool is_database() const override { return true; }
+    query_input as_input() const override { return db_; }
     cell literal(std::size_t place, const cell& c, const cell* attribute_id) const override;
     std::optional<cell> entity(const cell& c) const override;
     cell ident(const cell& e) const override {
@@ -173,6 +178,7 @@ private:
     arena& memory_;
     /// What cells point into, too.
     mutable std::map<entity_id, std::shared_ptr<const attribute_column>> columns_;
+    bool lenient_;
 };
 
 const attribute_column* database_source::column(const cell& a, std::size_t reads) const {
@@ -187,10 +193,12 @@ cell database_source::entity_or_fail(const cell& c) const {
     const std::optional<cell> found = entity(c);
     if (found) return *found;
     if (c.is(kind::keyword)) {
-        fail("no entity is named " + describe(c) + suggestion(reader_.attributes(), c.view()));
+        fail(unknown_entity,
+             "no entity is named " + describe(c) + suggestion(reader_.attributes(), c.view()));
     }
-    fail("expected an entity (an id, an ident or a lookup ref [attribute value]), found " +
-         describe(c));
+    fail("db.error/type-mismatch",
+         "expected an entity (an id, an ident or a lookup ref [attribute value]), found " +
+             describe(c));
 }
 
 std::optional<cell> database_source::entity(const cell& c) const {
@@ -198,11 +206,12 @@ std::optional<cell> database_source::entity(const cell& c) const {
     const bool reference = c.is(kind::vector) && c.size == 2 && c.items[0].is(kind::keyword);
     if (!c.is(kind::keyword) && !reference) return std::nullopt;
     if (reference && reader_.find_attribute(c.items[0].view()) == nullptr) {
-        fail("no attribute is named " + describe(c.items[0]) +
-             suggestion(reader_.attributes(), c.items[0].view()));
+        fail(unknown_attribute,
+             "no attribute is named " + describe(c.items[0]) +
+                 suggestion(reader_.attributes(), c.items[0].view()));
     }
     const std::optional<entity_id> e = reader_.entid(to_value(c));
-    if (!e && reference) fail("nothing found for the lookup ref " + describe(c));
+    if (!e && reference) fail(unknown_entity, "nothing found for the lookup ref " + describe(c));
     if (!e) return std::nullopt;
     return cell::of(std::int64_t{*e});
 }
@@ -213,8 +222,10 @@ cell database_source::literal(std::size_t place, const cell& c, const cell* attr
             return entity_or_fail(c);
         case at_a:
             if (c.is(kind::keyword) && reader_.find_attribute(c.view()) == nullptr) {
-                fail("no attribute is named " + describe(c) +
-                     suggestion(reader_.attributes(), c.view()));
+                if (lenient_) return {};
+                fail(unknown_attribute,
+                     "no attribute is named " + describe(c) +
+                         suggestion(reader_.attributes(), c.view()));
             }
             if (c.is(kind::keyword))
                 return cell::of(std::int64_t{reader_.find_attribute(c.view())->id});
@@ -232,12 +243,13 @@ cell database_source::literal(std::size_t place, const cell& c, const cell* attr
             if (c.is(kind::boolean)) return c;
             if (c.is(kind::keyword) && c.view() == "db/add") return cell::of(true);
             if (c.is(kind::keyword) && c.view() == "db/retract") return cell::of(false);
-            fail("the fifth place of a pattern is true (asserted) or false (retracted), found " +
-                 describe(c));
+            fail("db.error/type-mismatch",
+                 "the fifth place of a pattern is true (asserted) or false (retracted), found " +
+                     describe(c));
         default:
-            fail(
-                "a pattern on a database has at most five places: [entity attribute value "
-                "transaction added]");
+            fail("db.error/arity",
+                 "a pattern on a database has at most five places: [entity attribute value "
+                 "transaction added]");
     }
 }
 
@@ -443,8 +455,9 @@ void database_source::fulltext(const cell& attribute_name,
     const cell a_id = literal(at_a, attribute_name, nullptr);
     const attribute* a = find(a_id);
     if (a == nullptr || !a->fulltext) {
-        fail("the attribute " + describe(attribute_name) +
-             " is not full-text; give it :db/fulltext true in its schema");
+        fail("db.error/type-mismatch",
+             "the attribute " + describe(attribute_name) +
+                 " is not full-text; give it :db/fulltext true in its schema");
     }
     for (const text_match& m : search_text(reader_, *a, text)) {
         const std::array<cell, 4> row{cell::of(std::int64_t{m.e}),
@@ -457,8 +470,8 @@ void database_source::fulltext(const cell& attribute_name,
 
 }  // namespace
 
-std::unique_ptr<source> make_source(const db& database, arena& memory) {
-    return std::make_unique<database_source>(database, memory);
+std::unique_ptr<source> make_source(const db& database, arena& memory, bool lenient) {
+    return std::make_unique<database_source>(database, memory, lenient);
 }
 
 }  // namespace tributary::datom::datalog

@@ -55,10 +55,13 @@ struct binder {
 
     void bind_tuple(const binding& b, const cell& c, std::size_t from, const then& done) {
         if (from == 0 && !(c.is(kind::vector) || c.is(kind::list))) {
-            fail_clause(text, "expected a vector to bind to a tuple, found " + describe(c));
+            fail_clause("db.error/type-mismatch",
+                        text,
+                        "expected a vector to bind to a tuple, found " + describe(c));
         }
         if (from == 0 && c.size < b.parts.size()) {
-            fail_clause(text,
+            fail_clause("db.error/type-mismatch",
+                        text,
                         "expected " + std::to_string(b.parts.size()) +
                             " elements to bind to a tuple, found " + describe(c));
         }
@@ -80,7 +83,9 @@ struct binder {
         if (!c.is_sequence()) {
             const char* what =
                 b.shape == binding::form::relation ? "a collection of tuples" : "a collection";
-            fail_clause(text, std::string("expected ") + what + " to bind, found " + describe(c));
+            fail_clause("db.error/type-mismatch",
+                        text,
+                        std::string("expected ") + what + " to bind, found " + describe(c));
         }
         for (const cell& item : c.span()) {
             stop();

@@ -10,38 +10,80 @@ namespace {
 
 std::set<var_id> as_set(const std::vector<var_id>& vars) { return {vars.begin(), vars.end()}; }
 
-std::vector<term> value_arguments(const call& f) {
+std::vector<term> value_arguments(const call& f, arena& memory) {
     std::vector<term> values;
     for (const term& t : f.args) {
-        if (!std::holds_alternative<source_name>(t)) values.push_back(t);
+        const source_name* s = std::get_if<source_name>(&t);
+        if (s == nullptr) {
+            values.push_back(t);
+        } else if (f.target->names_sources) {
+            values.emplace_back(cell::of_text(kind::symbol, memory.copy(s->text)));
+        }
     }
     return values;
 }
 
 void check_call(const call& f, const std::string& text, const source_map& sources) {
-    const builtin& b = function_of(f, text);
+    const builtin& b = *f.target;
     std::size_t given_sources = 0;
     for (const term& t : f.args) {
         const source_name* s = std::get_if<source_name>(&t);
         if (s == nullptr) continue;
-        ++given_sources;
-        if (!sources.contains(s->text))
-            fail_clause(text, "the source " + s->text + " is not among the inputs; name it in :in");
+        if (!b.names_sources) ++given_sources;
+        if (!sources.contains(s->text)) fail_unknown_source(text, s->text);
     }
     const std::size_t args = f.args.size() - given_sources;
     if (b.needs_source &&
         (given_sources != 1 || !std::holds_alternative<source_name>(f.args.front()))) {
-        fail_clause(text, f.function + " takes a database first, as in (" + f.function + " $ ...)");
+        fail_clause("db.error/arity",
+                    text,
+                    f.function + " takes a database first, as in (" + f.function + " $ ...)");
     }
-    if (!b.needs_source && given_sources != 0) fail_clause(text, f.function + " takes no source");
+    if (!b.needs_source && given_sources != 0)
+        fail_clause("db.error/arity", text, f.function + " takes no source");
     if (args < b.args_min || args > b.args_max) {
         std::string expected = std::to_string(b.args_min);
         if (b.args_max == any_number)
             expected += " or more";
         else if (b.args_max != b.args_min)
             expected += " to " + std::to_string(b.args_max);
-        fail_clause(text,
+        fail_clause("db.error/arity",
+                    text,
                     f.function + " takes " + expected + " arguments, not " + std::to_string(args));
+    }
+}
+
+void check_calls(const clauses& body, const source_map& sources) {
+    for (const clause& c : body) {
+        if (const call* f = std::get_if<call>(&c.what)) check_call(*f, c.text, sources);
+        if (const negation* n = std::get_if<negation>(&c.what)) check_calls(n->body, sources);
+        if (const disjunction* d = std::get_if<disjunction>(&c.what)) {
+            for (const clauses& branch : d->branches) check_calls(branch, sources);
+        }
+    }
+}
+
+/// A negation takes away from what clauses before it have found; written first it would have
+/// nothing to take away from. The planner is free to run it when it likes.
+void check_negations(const clauses& body, std::set<var_id> bound) {
+    const auto has = [&](var_id v) { return bound.contains(v); };
+    for (const clause& c : body) {
+        if (const negation* n = std::get_if<negation>(&c.what)) {
+            const std::vector<var_id> vars = n->explicit_join ? n->join : variables_of(n->body);
+            if (!vars.empty() && std::none_of(vars.begin(), vars.end(), has)) {
+                fail_clause("db.error/unbound-variable",
+                            c.text,
+                            "none of its variables has a value before it; write it after the "
+                            "clauses that give them one");
+            }
+            std::set<var_id> inside;
+            std::copy_if(vars.begin(), vars.end(), std::inserter(inside, inside.end()), has);
+            check_negations(n->body, inside);
+        }
+        if (const disjunction* d = std::get_if<disjunction>(&c.what)) {
+            for (const clauses& branch : d->branches) check_negations(branch, bound);
+        }
+        for (const var_id v : variables_bound_by(c)) bound.insert(v);
     }
 }
 
@@ -57,13 +99,10 @@ void evaluator::check(const clauses& body,
                       const source_map& sources) {
     for (const clause& c : body) check_clause(c, sources);
     for (const auto& [name, r] : rules_) {
-        for (const rule_branch& branch : r.branches) {
-            for (const clause& c : branch.body) {
-                if (const call* f = std::get_if<call>(&c.what)) check_call(*f, c.text, sources);
-            }
-        }
+        for (const rule_branch& branch : r.branches) check_calls(branch.body, sources);
     }
     planner_.check_runnable(body, bound, names_);
+    check_negations(body, bound);
 }
 
 void evaluator::check_clause(const clause& c, const source_map& sources) {
@@ -97,7 +136,9 @@ relation evaluator::evaluate(const clauses& body,
         const std::size_t best = cheapest(waiting, env, sources);
         if (best == waiting.size()) {
             planner_.check_runnable(body, {}, names_);
-            fail_clause(waiting.front()->text, "a variable in it has no value when it is needed");
+            fail_clause("db.error/unbound-variable",
+                        waiting.front()->text,
+                        "a variable in it has no value when it is needed");
         }
         const clause& next = *waiting[best];
         waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(best));
@@ -181,10 +222,12 @@ void evaluator::match(const clause& c,
 }
 
 void evaluator::run(const clause& c, const call& f, environment& env, const source_map& sources) {
-    const builtin& function = function_of(f, c.text);
-    const std::vector<term> args = value_arguments(f);
+    const builtin& function = *f.target;
+    const std::vector<term> args = value_arguments(f, memory_);
     relation base = env.take_all(argument_variables(args), stop_);
     call_context context{memory_, source_of(f, sources), [this] { stop_.look(); }, nullptr};
+    context.sources = &sources;
+    context.time_left = [this] { return stop_.time_left(); };
     std::vector<const column*> columns;
     std::vector<cell> values(args.size());
     for (std::size_t i = 0; i < args.size(); ++i) {
@@ -208,8 +251,7 @@ void evaluator::run(const clause& c, const call& f, environment& env, const sour
         try {
             result = function.run(context, values);
         } catch (const error& e) {
-            if (e.code() != errc::bad_input) throw;
-            fail_clause(c.text, e.what());
+            fail_clause(c.text, e);
         }
         if (!f.result) {
             if (result.is_true()) rows.push_back(row);

@@ -28,55 +28,148 @@ bool uses_source(const clauses& all, std::string_view name) {
         all.begin(), all.end(), [&](const clause& c) { return uses_source(c, name); });
 }
 
+bool uses_source(const parsed_query& q, std::string_view name) {
+    return uses_source(q.where, name) ||
+           std::any_of(q.find.elements.begin(), q.find.elements.end(), [&](const find_element& e) {
+               return e.pull && e.pull->source.text == name;
+           });
+}
+
+[[noreturn]] void fail_input(const input& in, const std::string& problem) {
+    fail_clause("db.error/inputs", ":in " + in.text, problem);
+}
+
 bool is_reference(const cell& c) { return c.is(kind::keyword) || c.is(kind::vector); }
 
 }  // namespace
 
 query_inputs::query_inputs(const parsed_query& q,
                            const std::vector<query_input>& given,
+                           function_table& functions,
+                           bool lenient,
                            var_names& names,
                            arena& memory,
                            stop_check& stop)
-    : memory_(memory), stop_(stop) {
+    : functions_(functions), lenient_(lenient), memory_(memory), stop_(stop) {
     std::vector<input> expected = q.inputs;
-    if (!q.inputs_given && uses_source(q.where, "$")) expected.push_back({source_name{"$"}, "$"});
+    if (!q.inputs_given && uses_source(q, "$")) expected.push_back({source_name{"$"}, "$"});
     if (expected.size() != given.size()) {
         std::string list;
         for (const input& in : expected) list += (list.empty() ? "" : " ") + in.text;
         throw error(errc::bad_input,
+                    "db.error/inputs",
                     "query: its inputs are [" + list + "], " + std::to_string(expected.size()) +
                         " in number, but " + std::to_string(given.size()) +
                         " were given; :in names what is given, in order");
     }
     for (std::size_t i = 0; i < given.size(); ++i) take(expected[i], given[i], names);
+    for (auto& [name, r] : rules_) {
+        for (rule_branch& branch : r.branches) {
+            functions_.bind(branch.body);
+            name_sources(branch.body, names);
+        }
+    }
 }
 
 void query_inputs::take(const input& in, const query_input& given, var_names& names) {
+    if (const source_name* name = std::get_if<source_name>(&in.what)) {
+        take(in, *name, given, names);
+    } else if (const input_symbol* s = std::get_if<input_symbol>(&in.what)) {
+        take(in, *s, given);
+    } else {
+        take(in, std::get<binding>(in.what), given, names);
+    }
+}
+
+void query_inputs::take(const input& in,
+                        const source_name& name,
+                        const query_input& given,
+                        var_names& names) {
     const value* plain = std::get_if<value>(&given);
-    const source_name* name = std::get_if<source_name>(&in.what);
-    if (name == nullptr && plain == nullptr) {
-        fail_clause(":in " + in.text,
-                    "expected a value, but a database was given; a source is written $ or $name");
-    }
-    if (name == nullptr) {
-        relation r = bind_cells(
-            std::get<binding>(in.what), to_cell(*plain, memory_), ":in " + in.text, stop_);
-        values_.push_back(std::move(r));
-        return;
-    }
-    if (name->text == "%") {
-        if (plain == nullptr) fail_clause(":in %", "expected rules, but a database was given");
-        rules_ = parse_rules(*plain, names, memory_);
-        return;
-    }
+    if (name.text != "%") return add_source(in, name.text, given);
+    if (plain == nullptr) fail_input(in, "expected rules");
+    rules_ = parse_rules(*plain, names, memory_);
+}
+
+void query_inputs::add_source(const input& in, const std::string& name, const query_input& given) {
+    if (std::holds_alternative<query_function>(given))
+        fail_input(in, "expected a database or a collection of tuples, but a function was given");
+    const value* plain = std::get_if<value>(&given);
     try {
-        owned_.push_back(plain == nullptr ? make_source(std::get<db>(given), memory_)
+        owned_.push_back(plain == nullptr ? make_source(std::get<db>(given), memory_, lenient_)
                                           : make_source(*plain, memory_));
     } catch (const error& e) {
-        if (e.code() != errc::bad_input) throw;
-        fail_clause(":in " + in.text, e.what());
+        fail_clause(":in " + in.text, e);
     }
-    sources_[name->text] = owned_.back().get();
+    sources_[name] = owned_.back().get();
+}
+
+void query_inputs::take(const input& in, const input_symbol& symbol, const query_input& given) {
+    if (const query_function* f = std::get_if<query_function>(&given)) {
+        functions_.add(symbol.text, *f);
+    } else if (const value* plain = std::get_if<value>(&given)) {
+        symbols_[symbol.text] = *plain;
+    } else {
+        fail_input(in,
+                   "a plain symbol stands for a pull pattern or a function; a source is written $ "
+                   "or $name");
+    }
+}
+
+void query_inputs::take(const input& in,
+                        const binding& b,
+                        const query_input& given,
+                        var_names& names) {
+    if (const value* plain = std::get_if<value>(&given)) {
+        values_.push_back(bind_cells(b, to_cell(*plain, memory_), ":in " + in.text, stop_));
+        return;
+    }
+    if (b.shape != binding::form::variable) {
+        fail_input(in,
+                   "expected a value; a database is written $ or $name, a function ?f or a plain "
+                   "symbol");
+    }
+    // What is no value is in rows as its name.
+    if (const query_function* f = std::get_if<query_function>(&given)) {
+        functions_.add(names[b.var], *f);
+    } else {
+        add_source(in, names[b.var], given);
+    }
+    special_.insert(b.var);
+    const value name = symbol{names[b.var]};
+    values_.push_back(bind_cells(b, to_cell(name, memory_), ":in " + in.text, stop_));
+}
+
+void query_inputs::name_sources(clauses& body, const var_names& names) const {
+    for (clause& c : body) {
+        if (call* f = std::get_if<call>(&c.what)) {
+            for (term& t : f->args) {
+                const var_id* v = std::get_if<var_id>(&t);
+                if (v != nullptr && sources_.contains(names[*v])) t = source_name{names[*v]};
+            }
+        }
+        if (negation* n = std::get_if<negation>(&c.what)) name_sources(n->body, names);
+        if (disjunction* d = std::get_if<disjunction>(&c.what)) {
+            for (clauses& branch : d->branches) name_sources(branch, names);
+        }
+    }
+}
+
+value query_inputs::pull_pattern(const pull_form& form, const std::string& text) const {
+    if (const value* written = std::get_if<value>(&form.pattern)) return *written;
+    if (const input_symbol* s = std::get_if<input_symbol>(&form.pattern)) {
+        const auto found = symbols_.find(s->text);
+        if (found != symbols_.end()) return found->second;
+        fail_clause("db.error/inputs",
+                    text,
+                    "the pattern " + s->text + " is not among the inputs; name it in :in");
+    }
+    const var_id v = std::get<var_id>(form.pattern);
+    for (const relation& r : values_) {
+        if (r.has(v) && r.rows == 1) return to_value(r.of(v).front());
+    }
+    fail_clause(
+        "db.error/inputs", text, "the variable of a pattern must be an input with one value");
 }
 
 std::vector<var_id> query_inputs::variables() const {
@@ -156,8 +249,7 @@ void query_inputs::rewrite(pattern& p, const std::string& text, var_names& names
             if (v != nullptr && holds_references(*v)) *v = resolved(*v, on, names);
         }
     } catch (const error& e) {
-        if (e.code() != errc::bad_input) throw;
-        fail_clause(text, e.what());
+        fail_clause(text, e);
     }
 }
 

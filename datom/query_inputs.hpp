@@ -2,14 +2,18 @@
 #pragma once
 
 #include "tributary/datom/query_exec.hpp"
+#include "tributary/datom/query_functions.hpp"
 
 namespace tributary::datom::datalog {
 
 class query_inputs {
 public:
+    /// Functions among the inputs go to `functions`, and the calls of the rules are bound to it.
     /// Errors: bad_input: too few or too many inputs, one of the wrong kind or shape.
     query_inputs(const parsed_query& q,
                  const std::vector<query_input>& given,
+                 function_table& functions,
+                 bool lenient,
                  var_names& names,
                  arena& memory,
                  stop_check& stop);
@@ -23,23 +27,37 @@ public:
     const source_map& sources() const { return sources_; }
     const rule_set& rules() const { return rules_; }
     std::vector<var_id> variables() const;
+    /// Variables that stand for a function or database instead of a value.
+    const std::set<var_id>& special_variables() const { return special_; }
+    /// Where a call names a database given for a variable (a log), it gets the source.
+    void name_sources(clauses& body, const var_names& names) const;
+    /// The pattern a pull of `text` is given. Errors: bad_input if it is no input.
+    value pull_pattern(const pull_form& form, const std::string& text) const;
     /// The rows the inputs stand for; taken out, once.
     environment start();
 
 private:
     void take(const input& in, const query_input& given, var_names& names);
+    void take(const input& in, const source_name& name, const query_input& given, var_names& names);
+    void take(const input& in, const input_symbol& symbol, const query_input& given);
+    void take(const input& in, const binding& b, const query_input& given, var_names& names);
+    void add_source(const input& in, const std::string& name, const query_input& given);
     /// The variable that stands for `v` on this source.
     var_id resolved(var_id v, const source& on, var_names& names);
     bool holds_references(var_id v) const;
     void rewrite(clause& c, var_names& names);
     void rewrite(pattern& p, const std::string& text, var_names& names);
 
+    function_table& functions_;
+    bool lenient_;
     arena& memory_;
     stop_check& stop_;
     std::vector<std::unique_ptr<source>> owned_;
     source_map sources_;
     rule_set rules_;
     std::vector<relation> values_;
+    std::map<std::string, value, std::less<>> symbols_;
+    std::set<var_id> special_;
     std::map<std::pair<var_id, const source*>, var_id> resolved_;
     std::vector<std::pair<var_id, var_id>> stands_for_;  ///< (given, made of it)
 };

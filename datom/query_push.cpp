@@ -60,7 +60,7 @@ std::vector<const clause*> tests_on(const pattern& p,
 inline_test inline_test_of(const clause& c, const pattern& p, const single_values& singles) {
     const call& f = std::get<call>(c.what);
     inline_test t;
-    t.function = &function_of(f, c.text);
+    t.function = f.target;
     t.text = &c.text;
     for (const term& arg : f.args) {
         if (const std::optional<cell> constant = known_value(arg, singles)) {
@@ -93,12 +93,6 @@ value_bounds bounds_on(const pattern& p, const clauses& body, const single_value
         }
     }
     return bounds;
-}
-
-const builtin& function_of(const call& f, const std::string& text) {
-    const builtin* found = find_builtin(f.function);
-    if (found == nullptr) fail_clause(text, "there is no function named " + f.function);
-    return *found;
 }
 
 std::vector<var_id> argument_variables(const std::vector<term>& args) {

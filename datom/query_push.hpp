@@ -23,8 +23,6 @@ inline_test inline_test_of(const clause& c, const pattern& p, const single_value
 /// What the comparisons in `body` demand of the pattern's value.
 value_bounds bounds_on(const pattern& p, const clauses& body, const single_values& singles);
 
-/// Errors: bad_input naming the clause.
-const builtin& function_of(const call& f, const std::string& text);
 /// Each variable among the terms once.
 std::vector<var_id> argument_variables(const std::vector<term>& args);
 

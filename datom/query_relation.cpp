@@ -145,6 +145,7 @@ pairs matching_pairs(const relation& probe,
 
 void fail_too_many_rows() {
     throw error(errc::limit,
+                "db.error/memory-limit",
                 "query: a step has more than " + std::to_string(rows_max) +
                     " rows; join its clauses by a shared variable or select less");
 }
@@ -152,15 +153,26 @@ void fail_too_many_rows() {
 stop_check::stop_check(std::optional<std::chrono::milliseconds> timeout,
                        const std::atomic<bool>* cancel)
     : cancel_(cancel), timeout_(timeout) {
-    if (timeout) deadline_ = std::chrono::steady_clock::now() + *timeout;
+    // A year is as good as any longer time, and adding it to a clock's cannot overflow.
+    constexpr std::chrono::hours year{366 * 24};
+    if (timeout)
+        deadline_ =
+            std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(*timeout, year);
+}
+
+std::optional<std::chrono::milliseconds> stop_check::time_left() const {
+    if (!deadline_) return std::nullopt;
+    return std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ -
+                                                                 std::chrono::steady_clock::now());
 }
 
 void stop_check::look() const {
     if (cancel_ != nullptr && cancel_->load(std::memory_order_relaxed)) {
-        throw error(errc::canceled, "query: canceled");
+        throw error(errc::canceled, "db.error/canceled", "query: canceled");
     }
     if (deadline_ && std::chrono::steady_clock::now() > *deadline_) {
         throw error(errc::canceled,
+                    "db.error/timeout",
                     "query: not finished within its timeout of " +
                         std::to_string(timeout_->count()) + " ms; allow more time or select less");
     }

@@ -20,6 +20,8 @@ public:
         if ((++ticks_ & 1023U) == 0) look();
     }
     void look() const;
+    /// Nothing if there is no end.
+    std::optional<std::chrono::milliseconds> time_left() const;
 
 private:
     std::optional<std::chrono::steady_clock::time_point> deadline_;
@@ -28,7 +30,7 @@ private:
     unsigned ticks_ = 0;
 };
 
-using column = std::vector<cell>;
+using column = std::vector<cell, counted_allocator<cell>>;
 
 /// Rows over variables. With no variables: one row means true, none false.
 struct relation {

@@ -94,6 +94,7 @@ void evaluator::run(const clause& c,
     const std::size_t required = rules_.find(r.name)->second.required;
     if (mask.find('f') < required)
         fail_clause(
+            "db.error/unbound-variable",
             c.text,
             "the rule needs a value for its argument " + std::to_string(mask.find('f') + 1));
     rule_table& t = table_for(r, mask, sources);
@@ -130,7 +131,8 @@ void evaluator::answer(const std::string& text) {
 
 void evaluator::answer_once(rule_table& t, const std::string& text) {
     if (under_negation_.contains(t.name)) {
-        fail_clause(text, "the rule " + t.name + " depends on its own negation");
+        fail_clause(
+            "db.error/negation", text, "the rule " + t.name + " depends on its own negation");
     }
     answering_.push_back(t.name);
     for (const rule_branch& branch : t.of->branches) {

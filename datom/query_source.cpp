@@ -4,13 +4,16 @@ namespace tributary::datom::datalog {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& problem) { throw error(errc::bad_input, problem); }
+[[noreturn]] void fail(const std::string& problem) {
+    throw error(errc::bad_input, "db.error/invalid-source", problem);
+}
 
 class tuple_source : public source {
 public:
     explicit tuple_source(cell tuples) : tuples_(tuples) {}
 
     bool is_database() const override { return false; }
+    query_input as_input() const override { return to_value(tuples_); }
     cell literal(std::size_t, const cell& c, const cell*) const override { return c; }
     std::optional<cell> entity(const cell&) const override { refuse(); }
     cell ident(const cell&) const override { refuse(); }

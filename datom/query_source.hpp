@@ -7,6 +7,7 @@
 #include "tributary/datom/query_cell.hpp"
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 
@@ -39,6 +40,8 @@ public:
     virtual ~source() = default;
 
     virtual bool is_database() const = 0;
+    /// As it was given to the query.
+    virtual query_input as_input() const = 0;
     /// A literal as it is stored: idents and lookup refs become entity ids, integers widen for an
     /// attribute of doubles. `attribute` is the (resolved) literal of the attribute position, if it
     /// has one. Errors: an unknown attribute or ident, a lookup ref to nothing, more places than
@@ -81,8 +84,12 @@ public:
 /// The kind of cells that values of an attribute of this type are.
 kind kind_of(value_type t);
 
-/// `memory` must outlive the source.
-std::unique_ptr<source> make_source(const db& database, arena& memory);
+/// The sources clauses see: `$`, `$name`. Inside a rule `$` is the source it was called on.
+using source_map = std::map<std::string, const source*, std::less<>>;
+
+/// `memory` must outlive the source. `lenient`: an attribute nobody defined has no facts, instead
+/// of being an error.
+std::unique_ptr<source> make_source(const db& database, arena& memory, bool lenient);
 /// Errors: bad_input unless it is a collection of tuples.
 std::unique_ptr<source> make_source(const value& tuples, arena& memory);
 

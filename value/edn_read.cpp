@@ -15,12 +15,54 @@ namespace {
 
 bool digit(char c) { return c >= '0' && c <= '9'; }
 
+bool continues_character(char c) { return (c & 0xc0) == 0x80; }
+
+std::string place_in(std::string_view text, std::size_t at) {
+    std::size_t line = 1;
+    std::size_t column = 1;
+    for (std::size_t i = 0; i < at; ++i) {
+        if (text[i] == '\n') {
+            ++line;
+            column = 1;
+        } else if (!continues_character(text[i])) {
+            ++column;
+        }
+    }
+    return "line " + std::to_string(line) + ", column " + std::to_string(column);
+}
+
+/// The line of byte `at`, cut to what is near it, and a caret under it.
+std::string caret_line(std::string_view text, std::size_t at) {
+    constexpr std::size_t near = 60;
+    const std::size_t line_begin = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;
+    const std::size_t line_end = std::min(text.find('\n', at), text.size());
+    std::size_t begin = at - line_begin > near ? at - near : line_begin;
+    std::size_t end = line_end - at > near ? at + near : line_end;
+    while (begin > line_begin && continues_character(text[begin])) --begin;
+    while (end < line_end && continues_character(text[end])) ++end;
+    std::string shown = "  ";
+    std::string below = "  ";
+    if (begin > line_begin) shown += "...", below += "   ";
+    for (std::size_t i = begin; i < end; ++i) {
+        // Tabs and other control characters would move the caret away.
+        shown += static_cast<unsigned char>(text[i]) < 0x20 ? ' ' : text[i];
+        if (i < at && !continues_character(text[i])) below += ' ';
+    }
+    if (end < line_end) shown += "...";
+    return "\n" + shown + "\n" + below + "^";
+}
+
+constexpr const char* syntax_error = "db.error/syntax";
+
 class reader {
 public:
     explicit reader(std::string_view text) : text_(text) {
         if (!valid_utf8(text)) {
             at_ = utf8_error_offset(text);
-            fail("UTF-8", "the byte " + to_hex(text.substr(at_, 1)));
+            throw error(
+                errc::bad_input,
+                syntax_error,
+                place(at_) + ": expected UTF-8, found the byte " + to_hex(text.substr(at_, 1)));
         }
     }
 
@@ -29,6 +71,12 @@ public:
         skip_space();
         if (!at_end()) fail("the end of the text after the value");
         return v;
+    }
+
+    std::optional<std::size_t> find(const std::function<bool(const value&)>& wanted) {
+        wanted_ = &wanted;
+        for (skip_space(); !at_end() && !found_; skip_space()) read_value("a value");
+        return found_;
     }
 
     std::vector<value> read_all() {
@@ -41,19 +89,7 @@ private:
     bool at_end() const { return at_ == text_.size(); }
     char peek() const { return at_end() ? '\0' : text_[at_]; }
 
-    std::string place(std::size_t at) const {
-        std::size_t line = 1;
-        std::size_t column = 1;
-        for (std::size_t i = 0; i < at; ++i) {
-            if (text_[i] == '\n') {
-                ++line;
-                column = 1;
-            } else if ((text_[i] & 0xc0) != 0x80) {
-                ++column;
-            }
-        }
-        return "line " + std::to_string(line) + ", column " + std::to_string(column);
-    }
+    std::string place(std::size_t at) const { return place_in(text_, at); }
 
     /// What stands at the current place, for a message.
     std::string found() const {
@@ -66,7 +102,9 @@ private:
     }
 
     [[noreturn]] void fail(const std::string& expected, const std::string& found) const {
-        throw error(errc::bad_input, place(at_) + ": expected " + expected + ", found " + found);
+        throw error(errc::bad_input,
+                    syntax_error,
+                    pointed_at(text_, at_, "expected " + expected + ", found " + found));
     }
     [[noreturn]] void fail(const std::string& expected) const { fail(expected, found()); }
     [[noreturn]] void fail_at(std::size_t at,
@@ -97,7 +135,9 @@ private:
         if (++depth_ > nesting_max + 1) fail_nesting();
         skip_space();
         if (at_end()) fail(expected);
+        const std::size_t start = at_;
         value v = read_here(expected);
+        if (wanted_ != nullptr && !found_ && (*wanted_)(v)) found_ = start;
         --depth_;
         return v;
     }
@@ -365,7 +405,7 @@ private:
             if (tag == keyword_tag) return keyword{text};
             return symbol{text};
         } catch (const error& e) {
-            throw error(errc::bad_input, place(at) + ": " + e.what());
+            throw error(errc::bad_input, syntax_error, pointed_at(text_, at, e.what()));
         }
     }
 
@@ -392,6 +432,8 @@ private:
     std::string_view text_;
     std::size_t at_ = 0;
     int depth_ = 0;
+    const std::function<bool(const value&)>* wanted_ = nullptr;
+    std::optional<std::size_t> found_;
 };
 
 }  // namespace
@@ -399,5 +441,18 @@ private:
 value read(std::string_view text) { return reader(text).read_one(); }
 
 std::vector<value> read_all(std::string_view text) { return reader(text).read_all(); }
+
+std::optional<std::size_t> find_in(std::string_view text,
+                                   const std::function<bool(const value&)>& wanted) {
+    try {
+        return reader(text).find(wanted);
+    } catch (const error&) {
+        return std::nullopt;
+    }
+}
+
+std::string pointed_at(std::string_view text, std::size_t at, const std::string& problem) {
+    return place_in(text, at) + ": " + problem + caret_line(text, at);
+}
 
 }  // namespace tributary::edn

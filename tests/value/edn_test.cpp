@@ -74,7 +74,8 @@ TEST_CASE("edn: errors say where, what was expected and what was found", "[value
     };
     for (const auto& [text, message] : cases) {
         CAPTURE(text);
-        CHECK(message_of([&] { edn::read(text); }) == message);
+        const std::string said = message_of([&] { edn::read(text); });
+        CHECK(said.substr(0, said.find('\n')) == message);
     }
     CHECK(message_of([] {
               edn::read("\n#inst \"2015-13\"");
@@ -82,6 +83,29 @@ TEST_CASE("edn: errors say where, what was expected and what was found", "[value
     CHECK(message_of([] {
               edn::read("#uuid \"f8\"");
           }).find("line 1, column 7: expected a uuid like") == 0);
+}
+
+TEST_CASE("edn: an error shows the line and a caret under the place", "[value]") {
+    const auto caret = [](const std::string& text) {
+        const std::string said = message_of([&] { edn::read(text); });
+        return said.substr(said.find('\n') + 1);
+    };
+    CHECK(caret("[1\n\t{:é 2)]") == "   {:é 2)]\n        ^");
+    CHECK(caret("[1") == "  [1\n    ^");
+    const std::string shown = caret("[" + std::string(500, ' ') + ") " + std::string(500, ' '));
+    const std::size_t break_at = shown.find('\n');
+    CHECK(shown.size() < 300);
+    CHECK(shown.find(')') == shown.find('^') - break_at - 1);
+}
+
+TEST_CASE("edn: a value is found in the text it came from", "[value]") {
+    const std::string text = "[:find ?x ; [?x :a]\n :where [?x :a]]";
+    const auto at = edn::find_in(text, [](const value& v) { return edn::print(v) == "[?x :a]"; });
+    REQUIRE(at);
+    CHECK(edn::pointed_at(text, *at, "oh") ==
+          "line 2, column 9: oh\n   :where [?x :a]]\n          ^");
+    CHECK(!edn::find_in(text, [](const value& v) { return v.is_nil(); }));
+    CHECK(!edn::find_in("[1", [](const value& v) { return v == value(2); }));
 }
 
 TEST_CASE("edn: nesting has a limit", "[value]") {

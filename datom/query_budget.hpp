@@ -1,0 +1,55 @@
+/// What a query may use of memory: its columns and its arena are counted, and beyond the budget it
+/// ends with an error. Private to the room.
+#pragma once
+
+#include <cstddef>
+#include <memory_resource>
+
+namespace tributary::datom::datalog {
+
+/// While one lives, what queries of this thread allocate counts. Of nested ones the outermost
+/// decides.
+class memory_budget {
+public:
+    explicit memory_budget(std::size_t bytes);
+    memory_budget(const memory_budget&) = delete;
+    memory_budget& operator=(const memory_budget&) = delete;
+    ~memory_budget();
+
+    /// Errors: limit, beyond the budget; nothing is counted then.
+    static void take(std::size_t bytes);
+    static void give_back(std::size_t bytes) noexcept;
+
+private:
+    std::size_t outer_;
+};
+
+/// Of columns.
+template <class T>
+struct counted_allocator {
+    using value_type = T;
+    counted_allocator() = default;
+    template <class U>
+    counted_allocator(const counted_allocator<U>&) {}
+    T* allocate(std::size_t n) {
+        memory_budget::take(n * sizeof(T));
+        return std::allocator<T>().allocate(n);
+    }
+    void deallocate(T* at, std::size_t n) noexcept {
+        std::allocator<T>().deallocate(at, n);
+        memory_budget::give_back(n * sizeof(T));
+    }
+    bool operator==(const counted_allocator&) const = default;
+};
+
+/// Of arenas.
+class counted_resource : public std::pmr::memory_resource {
+private:
+    void* do_allocate(std::size_t bytes, std::size_t alignment) override;
+    void do_deallocate(void* at, std::size_t bytes, std::size_t alignment) override;
+    bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
+        return this == &other;
+    }
+};
+
+}  // namespace tributary::datom::datalog

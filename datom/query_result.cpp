@@ -1,0 +1,193 @@
+#include "tributary/datom/query_result.hpp"
+
+#include "tributary/datom/pull.hpp"
+#include "tributary/value/msgpack.hpp"
+
+#include <numeric>
+
+namespace tributary::datom::datalog {
+
+namespace {
+
+/// What of the result exists already, counted as the query's.
+class counted_result {
+public:
+    counted_result() = default;
+    counted_result(const counted_result&) = delete;
+    counted_result& operator=(const counted_result&) = delete;
+    ~counted_result() { memory_budget::give_back(bytes_); }
+    void add(const std::vector<column>& columns, row_id row) {
+        std::size_t bytes = sizeof(value);
+        for (const column& c : columns)
+            bytes += sizeof(value) + (c[row].is_text() ? c[row].size : 0);
+        memory_budget::take(bytes);
+        bytes_ += bytes;
+    }
+
+private:
+    std::size_t bytes_ = 0;
+};
+
+class result_builder {
+public:
+    result_builder(const find_spec& find,
+                   std::vector<column> columns,
+                   const result_context& context)
+        : find_(find), columns_(std::move(columns)), context_(context) {
+        for (const auto& pull : context.pulls) has_pull_ = has_pull_ || pull.has_value();
+    }
+
+    value build(bool bag) {
+        const bool plain = find_.order.empty() && !find_.is_cut() && !has_pull_;
+        if (find_.shape == find_spec::form::relation && plain && !bag) return set_of_rows();
+        choose_rows(bag);
+        pull_rows();
+        switch (find_.shape) {
+            case find_spec::form::relation: {
+                std::vector<value> all;
+                all.reserve(rows_.size());
+                for (std::size_t i = 0; i < rows_.size(); ++i) all.push_back(row_value(i));
+                return all;
+            }
+            case find_spec::form::collection: {
+                std::vector<value> all;
+                all.reserve(rows_.size());
+                for (std::size_t i = 0; i < rows_.size(); ++i) all.push_back(item(0, i));
+                return all;
+            }
+            case find_spec::form::tuple:
+                return rows_.empty() ? value() : row_value(0);
+            case find_spec::form::scalar:
+                return rows_.empty() ? value() : item(0, 0);
+        }
+        return {};
+    }
+
+private:
+    std::size_t row_count() const { return columns_.front().size(); }
+
+    void choose_rows(bool bag) {
+        if (bag) {
+            rows_.resize(row_count());
+            std::iota(rows_.begin(), rows_.end(), row_id{0});
+        } else {
+            std::vector<const column*> all;
+            for (const column& c : columns_) all.push_back(&c);
+            rows_ = distinct_rows(all, row_count(), context_.stop);
+        }
+        const std::size_t begin = std::min(find_.offset, rows_.size());
+        const bool one =
+            find_.shape == find_spec::form::tuple || find_.shape == find_spec::form::scalar;
+        const std::size_t most = std::min(find_.limit.value_or(SIZE_MAX), one ? 1 : SIZE_MAX);
+        const std::size_t end = begin + std::min(most, rows_.size() - begin);
+        if (!find_.order.empty()) {
+            context_.stop.look();
+            std::partial_sort(rows_.begin(),
+                              rows_.begin() + static_cast<std::ptrdiff_t>(end),
+                              rows_.end(),
+                              [&](row_id a, row_id b) { return before(a, b); });
+        }
+        rows_.resize(end);
+        rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(begin));
+        for (const row_id row : rows_) counted_.add(columns_, row);
+    }
+
+    /// Ties are broken by the whole row, so that pages of one answer fit together.
+    bool before(row_id a, row_id b) const {
+        context_.stop();
+        for (const order_key& key : find_.order) {
+            const column& c = columns_[key.column];
+            if (const auto order = compare(c[a], c[b]); order != 0)
+                return key.descending ? order > 0 : order < 0;
+        }
+        for (const column& c : columns_) {
+            if (const auto order = compare(c[a], c[b]); order != 0) return order < 0;
+        }
+        return false;
+    }
+
+    void pull_rows() {
+        pulled_.resize(columns_.size());
+        query_options options = context_.options;
+        for (std::size_t i = 0; i < columns_.size(); ++i) {
+            const std::optional<pull_source>& from = context_.pulls[i];
+            if (!from) continue;
+            std::vector<value> entities;
+            entities.reserve(rows_.size());
+            for (const row_id row : rows_) entities.push_back(to_value(columns_[i][row]));
+            options.timeout = context_.stop.time_left();
+            try {
+                pulled_[i] =
+                    pull_many(from->database, from->pattern, entities, options).as<vector>();
+            } catch (const error& e) {
+                fail_clause(find_.elements[i].text, e);
+            }
+        }
+    }
+
+    value item(std::size_t column, std::size_t i) {
+        if (context_.pulls[column]) return std::move(pulled_[column][i]);
+        return to_value(columns_[column][rows_[i]]);
+    }
+
+    value row_value(std::size_t i) {
+        context_.stop();
+        std::vector<value> items;
+        items.reserve(columns_.size());
+        for (std::size_t c = 0; c < columns_.size(); ++c) items.push_back(item(c, i));
+        if (find_.keys.empty()) return items;
+        std::vector<std::pair<value, value>> entries;
+        for (std::size_t c = 0; c < items.size(); ++c)
+            entries.emplace_back(find_.keys[c], std::move(items[c]));
+        return make_map(std::move(entries));
+    }
+
+    /// Sorted by their bytes here, which is much faster than comparing values.
+    value set_of_rows() {
+        const std::size_t count = row_count();
+        rows_.resize(count);
+        std::iota(rows_.begin(), rows_.end(), row_id{0});
+        bytes all;
+        std::vector<std::size_t> ends{0};
+        std::vector<value> values;
+        values.reserve(count);
+        for (std::size_t row = 0; row < count; ++row) {
+            counted_.add(columns_, rows_[row]);
+            values.push_back(row_value(row));
+            encode_to(all, values.back());
+            ends.push_back(all.size());
+        }
+        const auto key = [&](row_id row) {
+            return bytes_view(all).substr(ends[row], ends[row + 1] - ends[row]);
+        };
+        std::vector<row_id> order = rows_;
+        std::sort(order.begin(), order.end(), [&](row_id a, row_id b) { return key(a) < key(b); });
+        set result;
+        result.items.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            // Aggregates without the variables they are grouped by may give one row twice.
+            if (i == 0 || key(order[i]) != key(order[i - 1]))
+                result.items.push_back(std::move(values[order[i]]));
+        }
+        return result;
+    }
+
+    const find_spec& find_;
+    std::vector<column> columns_;
+    const result_context& context_;
+    counted_result counted_;
+    bool has_pull_ = false;
+    std::vector<row_id> rows_;  ///< those returned, in their order
+    std::vector<vector> pulled_;
+};
+
+}  // namespace
+
+value result_of(const find_spec& find,
+                std::vector<column> columns,
+                bool bag,
+                const result_context& context) {
+    return result_builder(find, std::move(columns), context).build(bag);
+}
+
+}  // namespace tributary::datom::datalog
