@@ -1,5 +1,7 @@
 #include "tributary/datom/builtins.hpp"
 
+#include "tributary/value/msgpack.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,7 +14,21 @@ namespace {
 
 using args = std::span<const cell>;
 
+/// Rules can put collections into collections without end.
+void check_nesting(args items, int levels = nesting_max - 1) {
+    for (const cell& item : items) {
+        if (!item.is_collection()) continue;
+        if (levels == 0) {
+            fail_call(
+                "db.error/limit",
+                "a collection of more than " + std::to_string(nesting_max) + " levels of nesting");
+        }
+        check_nesting({item.items, item.size}, levels - 1);
+    }
+}
+
 cell as_vector(call_context& c, args items) {
+    check_nesting(items);
     const auto to = c.memory.make<cell>(items.size());
     std::copy(items.begin(), items.end(), to.begin());
     return cell::of_items(kind::vector, to);
@@ -22,6 +38,7 @@ cell as_vector(call_context& c, args items) {
 cell canonical(call_context& c, const value& v) { return to_cell(v, c.memory); }
 
 cell make_map_cell(call_context& c, args a) {
+    check_nesting(a);
     if (a.size() % 2 != 0) fail_call("hash-map takes keys and values in turn");
     std::vector<std::pair<value, value>> entries;
     for (std::size_t i = 0; i < a.size(); i += 2)
@@ -166,6 +183,7 @@ cell differ(call_context&, args a) {
 
 /// A function as a value: its name, or this list.
 cell complement(call_context& c, args a) {
+    check_nesting(a);
     if (!a[0].is(kind::symbol) && !a[0].is(kind::list))
         fail_call("complement takes a function (its name, a symbol), found " + describe(a[0]));
     const auto items = c.memory.make<cell>(2);

@@ -1,6 +1,6 @@
 /// Following a database: the transaction log from a cursor on, then what is committed while one
-/// waits. There is no queue that could overflow or end: a reader's place in the log is all there is,
-/// so between "range" and "live" nothing is missed and nothing comes twice.
+/// waits. There is no queue that could overflow or end: a reader's place in the log is all there
+/// is, so between "range" and "live" nothing is missed and nothing comes twice.
 ///
 ///     log_reader feed(*conn, cursor::after(last_t));
 ///     while (auto tx = feed.next(1000ms)) handle(tx->data, tx->db_after);

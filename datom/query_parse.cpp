@@ -55,11 +55,12 @@ query_parser::sections query_parser::split(const value& q) {
         for (const auto& [key, v] : m->entries) {
             std::vector<value>& part = open(key);
             const std::vector<value>* items = sequence(v);
-            const bool single = key == value(keyword{"limit"}) || key == value(keyword{"offset"}) ||
-                                key == value(keyword{"timeout"});
+            const bool ordering = key == value(keyword{"order-by"});
+            const bool single = ordering || key == value(keyword{"limit"}) ||
+                                key == value(keyword{"offset"}) || key == value(keyword{"timeout"});
             if (items == nullptr && !single)
                 fail_clause(shown(v), "in the map form " + shown(key) + " needs a vector");
-            part = single || key == value(keyword{"order-by"}) ? std::vector<value>{v} : *items;
+            part = single ? std::vector<value>{v} : *items;
         }
         return parts;
     }

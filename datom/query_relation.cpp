@@ -279,7 +279,9 @@ column gather(const column& from, const std::vector<row_id>& rows) {
 }
 
 void select(relation& r, const std::vector<row_id>& rows) {
-    if (rows.size() != r.rows) {
+    bool all = rows.size() == r.rows;
+    for (std::size_t i = 0; all && i < rows.size(); ++i) all = rows[i] == i;
+    if (!all) {
         for (column& c : r.columns) c = gather(c, rows);
     }
     r.rows = rows.size();

@@ -229,7 +229,8 @@ TEST_CASE("query: faults name the clause and what was expected", "[datom][query]
 TEST_CASE("query: not removes, or joins alternatives", "[datom][query]") {
     const auto inputs = given({people});
     CHECK(same(answer("[:find ?e :where [?e :name] (not [?e :age 37])]", inputs), "#{[1]}"));
-    CHECK(same(answer("[:find ?e :where (not [?e :email _]) [?e :name]]", inputs), "#{[2] [3]}"));
+    CHECK_THAT(refusal("[:find ?e :where (not [?e :email _]) [?e :name]]", inputs),
+               Contains("write it after the clauses"));
     CHECK(same(
         answer("[:find ?e :where [?e :name] (not-join [?e] [?e :friend ?f] [?f :age 37])]", inputs),
         "#{[1] [2]}"));
