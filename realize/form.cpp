@@ -215,6 +215,7 @@ value to_double(const value& v) {
     if (const auto* i = v.get_if<std::int64_t>()) return static_cast<double>(*i);
     if (const auto* s = v.get_if<std::string>()) return number_from<double>(*s, "a number", v);
     if (const auto* d = v.get_if<decimal>()) return number_from<double>(d->text, "a number", v);
+    if (const auto* b = v.get_if<bigint>()) return number_from<double>(b->text, "a number", v);
     cannot("a number", v);
 }
 

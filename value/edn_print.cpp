@@ -66,6 +66,7 @@ struct scalar_text {
     std::string operator()(const uuid& u) const { return text_of(u); }
     std::string operator()(inst t) const { return tagged("inst", format_instant(t)); }
     std::string operator()(const decimal& d) const { return d.text + "M"; }
+    std::string operator()(const bigint& b) const { return b.text + "N"; }
     template <class Container>
     std::string operator()(const Container&) const {
         return {};

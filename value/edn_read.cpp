@@ -323,7 +323,7 @@ private:
         return symbol{std::string(token)};
     }
 
-    /// [+-]?digits, with a fraction or exponent a double; N and M behind say integer and decimal.
+    /// [+-]?digits, with a fraction or exponent a double; N and M behind say bigint and decimal.
     value read_number() {
         const std::size_t start = at_;
         const std::string_view token = take_token();
@@ -341,6 +341,7 @@ private:
         if (text[first] == '0' && first + 1 < text.size() && digit(text[first + 1])) {
             fail_at(start, "a number without leading zeros", std::string(token));
         }
+        if (suffix == 'N') return bigint{text == "-0" ? "0" : std::string(text)};
         return whole ? integer(text) : real(start, text);
     }
 

@@ -39,6 +39,7 @@ public:
         }
         out_ += text;
     }
+    void operator()(const bigint& b) { out_ += b.text; }
     void operator()(const vector& items) {
         char before = '[';
         for (const value& item : items) {

@@ -67,6 +67,10 @@ public:
         if (!is_decimal(d.text)) throw error(errc::bad_input, "no decimal number: " + d.text);
         ext(ext_type::decimal, d.text);
     }
+    void operator()(const bigint& b) {
+        if (!is_whole(b.text)) throw error(errc::bad_input, "no whole number: " + b.text);
+        ext(ext_type::bigint, b.text);
+    }
     void operator()(const vector& items) {
         enter();
         packer_.pack_array(length(items.size()));
@@ -354,6 +358,9 @@ private:
             case ext_type::decimal:
                 if (!is_decimal(payload)) fail("a decimal that is no number; it ends");
                 return decimal{std::string(payload)};
+            case ext_type::bigint:
+                if (!is_whole(payload)) fail("a bigint that is no whole number; it ends");
+                return bigint{std::string(payload)};
             case ext_type::list:
                 return list{items_of(payload)};
             case ext_type::set: {
@@ -365,7 +372,6 @@ private:
                 }
                 return s;
             }
-            case ext_type::bigint:
             case ext_type::character:
             case ext_type::tagged:
                 break;

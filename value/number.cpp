@@ -82,6 +82,12 @@ bool is_decimal(std::string_view text) {
     return at == text.size();
 }
 
+bool is_whole(std::string_view text) {
+    if (text == "0") return true;
+    if (!text.empty() && text[0] == '-') text.remove_prefix(1);
+    return !text.empty() && text[0] != '0' && digits_at(text, 0) == text.size();
+}
+
 std::optional<double> exact_double(std::string_view text) {
     double d = 0;
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), d);

@@ -13,6 +13,8 @@ std::string shortest_text(double d);
 
 /// -?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?
 bool is_decimal(std::string_view text);
+/// 0 or -?[1-9][0-9]*
+bool is_whole(std::string_view text);
 
 /// The double that `text`, a decimal, denotes, if its shortest text denotes the same number; else
 /// none.

@@ -80,6 +80,7 @@ struct head_of {
     head operator()(const uuid&) const { return ext_head(16, ext_type::uuid); }
     head operator()(inst) const { return ext_head(8, ext_type::inst); }
     head operator()(const decimal& d) const { return ext_head(d.text.size(), ext_type::decimal); }
+    head operator()(const bigint& b) const { return ext_head(b.text.size(), ext_type::bigint); }
     head operator()(const vector& v) const { return container_head(v.size(), 0x90, 0xdc); }
     head operator()(const list& l) const { return ext_head(array_size(l.items), ext_type::list); }
     head operator()(const set& s) const { return ext_head(array_size(s.items), ext_type::set); }
@@ -147,6 +148,7 @@ struct order_rest {
                          static_cast<std::uint64_t>(theirs<inst>().ms));
     }
     int operator()(const decimal& d) const { return bytewise(d.text, theirs<decimal>().text); }
+    int operator()(const bigint& b) const { return bytewise(b.text, theirs<bigint>().text); }
     int operator()(const vector& v) const { return order_items(v, theirs<vector>()); }
     int operator()(const list& l) const { return order_items(l.items, theirs<list>().items); }
     int operator()(const set& s) const { return order_items(s.items, theirs<set>().items); }

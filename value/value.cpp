@@ -37,6 +37,7 @@ struct hasher {
     }
     std::size_t operator()(inst t) const { return std::hash<std::int64_t>{}(t.ms); }
     std::size_t operator()(const decimal& d) const { return text(d.text); }
+    std::size_t operator()(const bigint& b) const { return text(b.text); }
     std::size_t operator()(const vector& items) const {
         std::size_t h = items.size();
         for (const value& item : items) h = mix(h, hash_of(item));
@@ -106,6 +107,8 @@ const char* name_of(value::kind k) {
             return "instant";
         case value::kind::decimal:
             return "decimal";
+        case value::kind::bigint:
+            return "bigint";
         case value::kind::vector:
             return "vector";
         case value::kind::list:

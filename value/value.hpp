@@ -53,6 +53,13 @@ struct decimal {
     auto operator<=>(const decimal&) const = default;
 };
 
+/// A whole number of any size as its text, without leading zeros, e.g. "12345678901234567890". Apart
+/// from the integer of the same size: 1N and 1 differ.
+struct bigint {
+    std::string text;
+    auto operator<=>(const bigint&) const = default;
+};
+
 using vector = std::vector<value>;
 struct list {
     std::vector<value> items;
@@ -81,6 +88,7 @@ public:
         uuid,
         inst,
         decimal,
+        bigint,
         vector,
         list,
         set,
@@ -105,6 +113,7 @@ public:
     value(uuid u) : v_(u) {}
     value(inst t) : v_(t) {}
     value(decimal d) : v_(std::move(d)) {}
+    value(tributary::bigint b) : v_(std::move(b)) {}
     value(vector v) : v_(std::move(v)) {}
     value(list l) : v_(std::move(l)) {}
     value(set s) : v_(std::move(s)) {}
@@ -155,6 +164,7 @@ public:
                                  uuid,
                                  inst,
                                  decimal,
+                                 bigint,
                                  vector,
                                  list,
                                  set,
