@@ -22,6 +22,11 @@ enum class system_entity : entity_id {
     no_history = 8,
     doc = 9,
     tx_instant = 10,
+    tuple_attrs = 11,
+    tuple_types = 12,
+    tuple_type = 13,
+    ensure = 14,
+    entity_attrs = 15,
     type_boolean = 20,
     type_long = 21,
     type_double = 22,
@@ -33,6 +38,10 @@ enum class system_entity : entity_id {
     type_uuid = 28,
     type_bytes = 29,
     type_ref = 30,
+    type_tuple = 31,
+    type_float = 32,
+    type_bigint = 33,
+    type_uri = 34,
     cardinality_one = 40,
     cardinality_many = 41,
     unique_value = 42,
@@ -49,6 +58,9 @@ inline constexpr entity_id first_user_attribute = 256;
 constexpr entity_id id_of(system_entity e) { return system_partition + static_cast<entity_id>(e); }
 
 std::optional<std::string_view> bootstrap_ident(entity_id e);
+/// 0 if nothing of ours has the name. A database made by an older tributary does not hold all of
+/// them as facts.
+entity_id bootstrap_id(std::string_view ident);
 schema bootstrap_schema();
 /// The facts of transaction 0.
 std::vector<datom> bootstrap_datoms();

@@ -25,9 +25,12 @@ slot_kind slots_for(value_type t) {
         case value_type::ref:
             return slot_kind::integer;
         case value_type::real:
+        case value_type::floating:
             return slot_kind::real;
         case value_type::decimal:
+        case value_type::bigint:
         case value_type::string:
+        case value_type::uri:
         case value_type::keyword:
         case value_type::symbol:
         case value_type::uuid:

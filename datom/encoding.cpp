@@ -1,114 +1,21 @@
 #include "tributary/datom/encoding.hpp"
 
-#include "tributary/value/hash.hpp"
+#include "tributary/value/number.hpp"
 #include "tributary/value/value.hpp"
 
+#include <algorithm>
 #include <bit>
-#include <charconv>
+#include <cctype>
 #include <cmath>
 #include <limits>
 
 namespace tributary::datom {
 
-namespace {
-
-constexpr std::uint64_t sign_bit = std::uint64_t{1} << 63;
-
-[[noreturn]] void damaged(const char* what) {
+void damaged(const char* what) {
     throw error(
         errc::io,
         std::string("the datom database is damaged: ") + what + "; restore it or realize it anew");
 }
-
-std::uint64_t ordered(std::int64_t v) { return static_cast<std::uint64_t>(v) ^ sign_bit; }
-std::uint64_t ordered(double d) {
-    const auto bits = std::bit_cast<std::uint64_t>(d);
-    return bits & sign_bit ? ~bits : bits ^ sign_bit;
-}
-double unordered_real(std::uint64_t v) {
-    return std::bit_cast<double>(v & sign_bit ? v ^ sign_bit : ~v);
-}
-
-/// Namespace and name apart by a byte lower than any they may hold, so that keys sort by namespace,
-/// then name.
-void append_name(bytes& out, bytes_view text) {
-    const auto slash = text.find('/', 1);
-    if (slash == bytes_view::npos) {
-        out.push_back('\x01');
-        out.append(text);
-    } else {
-        out.append(text.substr(0, slash));
-        out.push_back('\x01');
-        out.append(text.substr(slash + 1));
-    }
-}
-
-void append_escaped(bytes& out, bytes_view text) {
-    for (;;) {
-        const auto zero = text.find('\0');
-        if (zero == bytes_view::npos) break;
-        out.append(text.substr(0, zero));
-        out.append("\x00\xff", 2);
-        text.remove_prefix(zero + 1);
-    }
-    out.append(text);
-}
-
-/// Sign, exponent and digits of a decimal, so that keys sort by amount; the text follows in the key
-/// and tells 1.0 from 1.00.
-struct decimal_parts {
-    bool negative = false;
-    std::int64_t exponent = 0;  ///< of 0.digits
-    std::string digits;         ///< without zeros at either end; empty for zero
-};
-
-decimal_parts parts_of(std::string_view text) {
-    decimal_parts p;
-    if (!text.empty() && text.front() == '-') {
-        p.negative = true;
-        text.remove_prefix(1);
-    }
-    std::int64_t exponent = 0;
-    if (const auto mark = text.find_first_of("eE"); mark != text.npos) {
-        auto tail = text.substr(mark + 1);
-        if (!tail.empty() && tail.front() == '+') tail.remove_prefix(1);
-        const auto [end, ec] = std::from_chars(tail.data(), tail.data() + tail.size(), exponent);
-        if (ec != std::errc() || end != tail.data() + tail.size() ||
-            std::abs(exponent) > 1'000'000'000)
-            throw error(errc::bad_input, "a decimal whose exponent is beyond a thousand million");
-        text = text.substr(0, mark);
-    }
-    const auto point = text.find('.');
-    p.digits.assign(text.substr(0, point));
-    std::int64_t whole = static_cast<std::int64_t>(p.digits.size());
-    if (point != text.npos) p.digits.append(text.substr(point + 1));
-    const auto first = p.digits.find_first_not_of('0');
-    if (first == std::string::npos) return {};
-    p.exponent = exponent + whole - static_cast<std::int64_t>(first);
-    p.digits.erase(0, first);
-    p.digits.erase(p.digits.find_last_not_of('0') + 1);
-    return p;
-}
-
-void append_decimal(bytes& out, bytes_view text) {
-    const decimal_parts p = parts_of(text);
-    if (p.digits.empty()) {
-        out.push_back('\x02');
-    } else {
-        bytes magnitude;
-        put_be64(magnitude, ordered(p.exponent));
-        magnitude += p.digits;
-        magnitude.push_back('\0');
-        if (p.negative)
-            for (char& c : magnitude) c = static_cast<char>(~c);
-        out.push_back(p.negative ? '\x01' : '\x03');
-        out += magnitude;
-    }
-    append_escaped(out, text);
-    out.append(2, '\0');
-}
-
-}  // namespace
 
 std::uint64_t take_varint(bytes_view& in) {
     std::uint64_t v = 0;
@@ -131,6 +38,8 @@ bytes_view take_bytes(bytes_view& in, std::size_t n) {
 
 namespace {
 
+constexpr const char* wrong_type = "db.error/wrong-type";
+
 bytes tagged(value_type t, bytes_view text) {
     if (text.size() > value_bytes_max)
         throw error(
@@ -152,21 +61,72 @@ bytes tagged(value_type t, std::uint64_t word) {
 bytes tagged_name(value_type t, const std::string& text) {
     for (const char c : text)
         if (static_cast<unsigned char>(c) < 0x20)
-            throw error(errc::bad_input, "a keyword or symbol with a control character");
+            throw error(
+                errc::bad_input, wrong_type, "a keyword or symbol with a control character");
     if (text.empty() || text.size() > long_text_bytes)
-        throw error(errc::bad_input, "a keyword or symbol must have 1 to 256 bytes");
+        throw error(errc::bad_input, wrong_type, "a keyword or symbol must have 1 to 256 bytes");
     return tagged(t, bytes_view(text));
 }
 
 bytes real_raw(double d) {
-    if (std::isnan(d)) throw error(errc::bad_input, "NaN cannot be stored");
+    if (std::isnan(d)) throw error(errc::bad_input, wrong_type, "NaN cannot be stored");
     return tagged(value_type::real, std::bit_cast<std::uint64_t>(d == 0 ? 0.0 : d));
 }
 
-bytes decimal_raw(const std::string& text) {
-    parts_of(text);
+/// Rounded to 32 bits, but kept as the double it is.
+bytes float_raw(double d) {
+    const auto rounded = static_cast<double>(static_cast<float>(d));
+    if (std::isnan(d)) throw error(errc::bad_input, wrong_type, "NaN cannot be stored");
+    if (std::isinf(rounded) && !std::isinf(d))
+        throw error(errc::bad_input, wrong_type, "a number beyond the range of :db.type/float");
+    return tagged(value_type::floating, std::bit_cast<std::uint64_t>(rounded == 0 ? 0.0 : rounded));
+}
+
+bytes bigint_raw(const std::string& text) {
+    if (!is_whole(text)) throw error(errc::bad_input, wrong_type, "no whole number: " + text);
     if (text.size() > long_text_bytes)
-        throw error(errc::bad_input, "a decimal of more than 256 characters");
+        throw error(errc::bad_input, wrong_type, "a bigint of more than 256 digits");
+    return tagged(value_type::bigint, bytes_view(text));
+}
+
+/// RFC 3986: a scheme, and only what a URI may hold.
+bool is_uri(std::string_view text) {
+    const auto hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+    const auto letter = [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; };
+    const auto colon = text.find(':');
+    if (colon == text.npos || colon == 0 || colon + 1 == text.size() || !letter(text[0]))
+        return false;
+    const auto in_scheme = [&](char c) {
+        return letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+    };
+    if (!std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(colon), in_scheme))
+        return false;
+    for (std::size_t i = colon; i < text.size(); ++i) {
+        const char c = text[i];
+        if (c == '%' && (i + 2 >= text.size() || !hex(text[i + 1]) || !hex(text[i + 2])))
+            return false;
+        // Beyond ASCII is what IRIs allow.
+        const bool control = static_cast<unsigned char>(c) <= 0x20 || c == 0x7f;
+        if (control || std::string_view("<>\"{}|\\^`").find(c) != std::string_view::npos)
+            return false;
+    }
+    return true;
+}
+
+bytes uri_raw(const std::string& text) {
+    if (!is_uri(text))
+        throw error(
+            errc::bad_input,
+            wrong_type,
+            "a URI is needed, such as https://example.org/a, found \"" + text.substr(0, 80) + "\"");
+    return tagged(value_type::uri, bytes_view(text));
+}
+
+bytes decimal_raw(const std::string& text) {
+    bytes key;
+    append_key(key, tagged(value_type::decimal, bytes_view(text)));
+    if (text.size() > long_text_bytes)
+        throw error(errc::bad_input, wrong_type, "a decimal of more than 256 characters");
     return tagged(value_type::decimal, bytes_view(text));
 }
 
@@ -186,7 +146,19 @@ bytes fitted(const value& v, value_type t) {
                 if (d < 0x1p63 && static_cast<std::int64_t>(d) == *i) return real_raw(d);
             }
             break;
+        case value_type::floating:
+            if (auto d = v.get_if<double>()) return float_raw(*d);
+            if (auto i = v.get_if<std::int64_t>()) {
+                const auto f = static_cast<float>(*i);
+                if (f < 0x1p63F && static_cast<std::int64_t>(f) == *i) return float_raw(f);
+            }
+            break;
+        case value_type::bigint:
+            if (auto b = v.get_if<tributary::bigint>()) return bigint_raw(b->text);
+            if (auto i = v.get_if<std::int64_t>()) return bigint_raw(std::to_string(*i));
+            break;
         case value_type::decimal:
+            if (auto b = v.get_if<tributary::bigint>()) return decimal_raw(b->text);
             if (auto d = v.get_if<decimal>()) return decimal_raw(d->text);
             if (auto i = v.get_if<std::int64_t>()) return decimal_raw(std::to_string(*i));
             break;
@@ -195,6 +167,9 @@ bytes fitted(const value& v, value_type t) {
             break;
         case value_type::string:
             if (auto s = v.get_if<std::string>()) return tagged(t, bytes_view(*s));
+            break;
+        case value_type::uri:
+            if (auto s = v.get_if<std::string>()) return uri_raw(*s);
             break;
         case value_type::keyword:
             if (auto k = v.get_if<keyword>()) return tagged_name(t, k->text);
@@ -214,11 +189,61 @@ bytes fitted(const value& v, value_type t) {
             if (auto i = v.get_if<std::int64_t>(); i && *i >= 0 && *i < entity_limit)
                 return raw_ref(*i);
             break;
+        case value_type::tuple:
+            break;
     }
     return {};
 }
 
+[[noreturn]] void fail_type(value_type t, const value& v) {
+    throw error(
+        errc::bad_input,
+        wrong_type,
+        std::string("a value of type ") + name_of(t) + " is needed, found " + name_of(v.type()));
+}
+
+/// How many elements a tuple of `a` has, for messages.
+std::string tuple_size_of(const attribute& a) {
+    if (a.uniform) return std::to_string(tuple_size_min) + " to " + std::to_string(tuple_size_max);
+    return std::to_string(a.tuple_types.size());
+}
+
+bytes tuple_raw(const value& v, const attribute& a) {
+    const auto* in_list = v.get_if<list>();
+    const auto* items = in_list ? &in_list->items : v.get_if<vector>();
+    if (!items) fail_type(a.type, v);
+    const std::size_t n = items->size();
+    if (a.uniform ? n < tuple_size_min || n > tuple_size_max : n != a.tuple_types.size())
+        throw error(
+            errc::bad_input,
+            wrong_type,
+            "a tuple of " + tuple_size_of(a) + " elements is needed, found " + std::to_string(n));
+    std::vector<bytes> elements(n);
+    for (std::size_t i = 0; i < n; ++i) {
+        const value& item = (*items)[i];
+        if (item.is_nil()) continue;
+        const value_type t = a.tuple_types[a.uniform ? 0 : i];
+        if (a.is_composite() && a.parts[i] == 0)
+            throw error(errc::bad_input,
+                        wrong_type,
+                        "there is no attribute :" + a.part_names[i] + " to be a part of the tuple");
+        elements[i] = encode_raw(item, t);
+    }
+    return raw_tuple(elements);
+}
+
 }  // namespace
+
+bytes raw_tuple(const std::vector<bytes>& elements) {
+    bytes raw(1, static_cast<char>(value_type::tuple));
+    for (const bytes& e : elements) {
+        put_varint(raw, e.size());
+        raw += e;
+    }
+    if (raw.size() > value_bytes_max)
+        throw error(errc::limit, "a tuple of more than 16 MiB cannot be stored");
+    return raw;
+}
 
 bytes raw_ref(entity_id e) {
     bytes raw(1, static_cast<char>(value_type::ref));
@@ -227,18 +252,21 @@ bytes raw_ref(entity_id e) {
 }
 
 bytes encode_raw(const value& v, value_type t) {
-    if (v.is_nil()) throw error(errc::bad_input, "nil is not a value; retract the fact instead");
+    if (v.is_nil())
+        throw error(errc::bad_input, wrong_type, "nil is not a value; retract the fact instead");
     bytes raw = fitted(v, t);
-    if (raw.empty())
-        throw error(errc::bad_input,
-                    std::string("a value of type ") + name_of(t) + " is needed, found " +
-                        name_of(v.type()));
+    if (raw.empty()) fail_type(t, v);
     return raw;
 }
 
-std::optional<bytes> try_encode_raw(const value& v, value_type t) {
+bytes encode_raw(const value& v, const attribute& a) {
+    return a.is_tuple() && !v.is_nil() ? tuple_raw(v, a) : encode_raw(v, a.type);
+}
+
+std::optional<bytes> try_encode_raw(const value& v, const attribute& a) {
     try {
-        bytes raw = fitted(v, t);
+        if (a.is_tuple()) return tuple_raw(v, a);
+        bytes raw = fitted(v, a.type);
         if (!raw.empty()) return raw;
     } catch (const error&) {
         // Not a value any fact can have.
@@ -265,6 +293,7 @@ value_view view_of_raw(bytes_view raw) {
             v.integer = static_cast<std::int64_t>(get_be64(payload));
             break;
         case value_type::real:
+        case value_type::floating:
             require(8);
             v.real = std::bit_cast<double>(static_cast<std::uint64_t>(get_be64(payload)));
             break;
@@ -276,7 +305,10 @@ value_view view_of_raw(bytes_view raw) {
             require(16);
             [[fallthrough]];
         case value_type::decimal:
+        case value_type::bigint:
         case value_type::string:
+        case value_type::uri:
+        case value_type::tuple:
         case value_type::keyword:
         case value_type::symbol:
         case value_type::bytes:
@@ -288,181 +320,31 @@ value_view view_of_raw(bytes_view raw) {
     return v;
 }
 
-void append_key(bytes& out, bytes_view raw) {
-    const value_view v = view_of_raw(raw);
-    out.push_back(raw.front());
+void append_raw(bytes& out, const value_view& v) {
+    out.push_back(static_cast<char>(v.type));
     switch (v.type) {
+        case value_type::boolean:
+            out.push_back(static_cast<char>(v.integer));
+            break;
         case value_type::integer:
         case value_type::instant:
-            put_be64(out, ordered(v.integer));
+            put_be64(out, static_cast<std::uint64_t>(v.integer));
             break;
         case value_type::real:
-            put_be64(out, ordered(v.real));
+        case value_type::floating:
+            put_be64(out, std::bit_cast<std::uint64_t>(v.real));
             break;
-        case value_type::decimal:
-            append_decimal(out, v.text);
-            break;
-        case value_type::keyword:
-        case value_type::symbol:
-            append_name(out, v.text);
-            out.append(2, '\0');
-            break;
-        case value_type::string:
-        case value_type::bytes:
-            if (v.text.size() <= long_text_bytes) {
-                append_escaped(out, v.text);
-                out.append(2, '\0');
-            } else {
-                append_escaped(out, v.text.substr(0, long_prefix_bytes));
-                out.append("\x00\x01", 2);
-                const hash16 h = hash_short("trib.value.1", v.text, {});
-                out.append(reinterpret_cast<const char*>(h.data()), h.size());
-            }
+        case value_type::ref:
+            put_id(out, v.integer);
             break;
         default:
-            out.append(raw.substr(1));
-    }
-}
-
-namespace {
-
-bool sorts_by_prefix(bytes_view raw) {
-    const auto t = static_cast<value_type>(raw.front());
-    return (t == value_type::string || t == value_type::bytes) &&
-           raw.size() - 1 >= long_prefix_bytes;
-}
-
-void append_key_prefix(bytes& out, bytes_view raw) {
-    out.push_back(raw.front());
-    append_escaped(out, raw.substr(1, long_prefix_bytes));
-}
-
-}  // namespace
-
-void append_key_bound(bytes& out, bytes_view raw) {
-    if (sorts_by_prefix(raw))
-        append_key_prefix(out, raw);
-    else
-        append_key(out, raw);
-}
-
-namespace {
-
-/// Unescapes up to the end mark; false if it is the mark of a long text.
-bool take_escaped(bytes_view& in, bytes& out) {
-    out.clear();
-    for (;;) {
-        const auto zero = in.find('\0');
-        if (zero == bytes_view::npos || zero + 1 >= in.size())
-            damaged("a text in a key has no end");
-        out.append(in.substr(0, zero));
-        const char mark = in[zero + 1];
-        in.remove_prefix(zero + 2);
-        if (mark == '\0') return true;
-        if (mark == '\x01') {
-            take_bytes(in, 16);
-            return false;
-        }
-        out.push_back('\0');
-    }
-}
-
-void take_name(bytes_view& in, bytes& out) {
-    take_escaped(in, out);
-    const auto mark = out.find('\x01');
-    if (mark == 0)
-        out.erase(0, 1);
-    else if (mark != bytes::npos)
-        out[mark] = '/';
-}
-
-}  // namespace
-
-bool take_key(bytes_view& in, bytes& scratch, value_view& out) {
-    out.type = static_cast<value_type>(take_bytes(in, 1).front());
-    switch (out.type) {
-        case value_type::boolean:
-            out.integer = take_bytes(in, 1).front();
-            return true;
-        case value_type::integer:
-        case value_type::instant:
-            out.integer = static_cast<std::int64_t>(get_be64(take_bytes(in, 8)) ^ sign_bit);
-            return true;
-        case value_type::real:
-            out.real = unordered_real(get_be64(take_bytes(in, 8)));
-            return true;
-        case value_type::ref:
-            out.integer = get_id(take_bytes(in, id_bytes).data());
-            return true;
-        case value_type::uuid:
-            out.text = take_bytes(in, 16);
-            return true;
-        case value_type::keyword:
-        case value_type::symbol:
-            take_name(in, scratch);
-            out.text = scratch;
-            return true;
-        case value_type::decimal: {
-            const char sign = take_bytes(in, 1).front();
-            if (sign != '\x02') {
-                take_bytes(in, 8);
-                const auto end = in.find(sign == '\x01' ? '\xff' : '\0');
-                if (end == bytes_view::npos) damaged("a decimal in a key has no end");
-                in.remove_prefix(end + 1);
-            }
-            take_escaped(in, scratch);
-            out.text = scratch;
-            return true;
-        }
-        case value_type::string:
-        case value_type::bytes: {
-            // Most texts hold no zero byte: seen in place then.
-            const auto zero = in.find('\0');
-            if (zero != bytes_view::npos && zero + 1 < in.size() && in[zero + 1] == '\0') {
-                out.text = in.substr(0, zero);
-                in.remove_prefix(zero + 2);
-                return true;
-            }
-            const bool whole = take_escaped(in, scratch);
-            out.text = scratch;
-            return whole;
-        }
-    }
-    damaged("a value in a key has an unknown type");
-}
-
-int compare(const value_view& a, const value_view& b) {
-    if (a.type != b.type) return a.type < b.type ? -1 : 1;
-    const auto three_way = [](const auto& x, const auto& y) { return x < y ? -1 : y < x ? 1 : 0; };
-    switch (a.type) {
-        case value_type::boolean:
-        case value_type::integer:
-        case value_type::instant:
-        case value_type::ref:
-            return three_way(a.integer, b.integer);
-        case value_type::real:
-            return three_way(a.real, b.real);
-        case value_type::decimal: {
-            bytes x, y;
-            append_decimal(x, a.text);
-            append_decimal(y, b.text);
-            return three_way(x, y);
-        }
-        case value_type::keyword:
-        case value_type::symbol: {
-            bytes x, y;
-            append_name(x, a.text);
-            append_name(y, b.text);
-            return three_way(x, y);
-        }
-        default:
-            return three_way(a.text, b.text);
+            out.append(v.text);
     }
 }
 
 bool value_view::operator==(const value_view& other) const {
     if (type != other.type || integer != other.integer || text != other.text) return false;
-    return type != value_type::real || real == other.real;
+    return real == other.real;
 }
 
 value value_view::to_value() const {
@@ -473,12 +355,16 @@ value value_view::to_value() const {
         case value_type::ref:
             return value(integer);
         case value_type::real:
+        case value_type::floating:
             return value(real);
         case value_type::decimal:
             return value(tributary::decimal{std::string(text)});
+        case value_type::bigint:
+            return value(tributary::bigint{std::string(text)});
         case value_type::instant:
             return value(inst{integer});
         case value_type::string:
+        case value_type::uri:
             return value(std::string(text));
         case value_type::keyword:
             return value(tributary::keyword{std::string(text)});
@@ -491,6 +377,13 @@ value value_view::to_value() const {
         }
         case value_type::bytes:
             return value(blob{std::string(text)});
+        case value_type::tuple: {
+            vector items;
+            for_each_element(text, [&](bytes_view raw) {
+                items.push_back(raw.empty() ? value() : view_of_raw(raw).to_value());
+            });
+            return value(std::move(items));
+        }
     }
     return {};
 }

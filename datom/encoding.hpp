@@ -49,19 +49,34 @@ inline std::int64_t unzigzag(std::uint64_t v) {
 /// Takes it from the front. Errors: io if `in` ends first: stored bytes are damaged.
 std::uint64_t take_varint(bytes_view& in);
 bytes_view take_bytes(bytes_view& in, std::size_t n);
+[[noreturn]] void damaged(const char* what);
 
 // -- Values
 // --------------------------------------------------------------------------------------------------------------------------------------
-/// Raw bytes of `v` as a value of type `t`; an integer widens to double (if exact) and decimal.
-/// Refs are integer ids. Errors: bad_input (does not fit the type, NaN, nil), limit (beyond
-/// value_bytes_max).
+/// Raw bytes of `v` as a value of type `t`, which is not tuple; an integer widens to double and
+/// float (if exact), bigint and decimal. Refs are integer ids. Errors: bad_input (does not fit the
+/// type, NaN, nil), limit (beyond value_bytes_max).
 bytes encode_raw(const value& v, value_type t);
+/// The same as a value of `a`, which may be a tuple (a vector or list).
+bytes encode_raw(const value& v, const attribute& a);
 /// The same, nothing instead of an error.
-std::optional<bytes> try_encode_raw(const value& v, value_type t);
+std::optional<bytes> try_encode_raw(const value& v, const attribute& a);
 bytes raw_ref(entity_id e);
+/// Of a tuple of these raw values, empty for nil.
+bytes raw_tuple(const std::vector<bytes>& elements);
+/// Takes the raw bytes of an element from the front of a tuple's; empty for nil.
+inline bytes_view take_element(bytes_view& elements) {
+    return take_bytes(elements, take_varint(elements));
+}
+template <class Visit>
+void for_each_element(bytes_view elements, const Visit& visit) {
+    while (!elements.empty()) visit(take_element(elements));
+}
 
 /// Errors: io if the bytes are damaged.
 value_view view_of_raw(bytes_view raw);
+/// The other way.
+void append_raw(bytes& out, const value_view& v);
 
 /// Appends the key bytes of a raw value.
 void append_key(bytes& out, bytes_view raw);

@@ -47,10 +47,26 @@ std::strong_ordering compare_reals(double a, double b) {
                         : (a > b ? std::strong_ordering::greater : std::strong_ordering::equal));
 }
 
+bool is_whole(const cell& c) { return c.is(kind::integer) || c.is(kind::bigint); }
+
+/// Exact, of integers and bigints.
+std::strong_ordering compare_whole(const cell& a, const cell& b) {
+    const auto text = [](const cell& c) {
+        return c.is(kind::bigint) ? std::string(c.view()) : std::to_string(c.integer);
+    };
+    const std::string x = text(a), y = text(b);
+    const bool negative = x.front() == '-';
+    if (negative != (y.front() == '-'))
+        return negative ? std::strong_ordering::less : std::strong_ordering::greater;
+    const auto by_size = x.size() != y.size() ? x.size() <=> y.size() : order_of(x.compare(y));
+    return negative ? 0 <=> by_size : by_size;
+}
+
 std::strong_ordering compare_numbers(const cell& a, const cell& b) {
     if (a.is(kind::integer) && b.is(kind::integer)) return a.integer <=> b.integer;
     if (a.is(kind::integer) && b.is(kind::real)) return compare_mixed(a.integer, b.real);
     if (a.is(kind::real) && b.is(kind::integer)) return 0 <=> compare_mixed(b.integer, a.real);
+    if (is_whole(a) && is_whole(b)) return compare_whole(a, b);
     const auto by_size = compare_reals(as_double(a), as_double(b));
     if (by_size != 0 || a.type != b.type || !a.is(kind::decimal)) return by_size;
     return order_of(a.view().compare(b.view()));
@@ -165,6 +181,8 @@ cell to_cell(const value& v, arena& memory) {
             return text(v.as<symbol>().text);
         case kind::decimal:
             return text(v.as<decimal>().text);
+        case kind::bigint:
+            return text(v.as<bigint>().text);
         case kind::uuid: {
             const auto& raw = v.as<uuid>().raw;
             return text({reinterpret_cast<const char*>(raw.data()), raw.size()});
@@ -217,6 +235,8 @@ value to_value(const cell& c) {
             return symbol{text()};
         case kind::decimal:
             return decimal{text()};
+        case kind::bigint:
+            return bigint{text()};
         case kind::uuid: {
             uuid u;
             std::memcpy(u.raw.data(), c.text, u.raw.size());

@@ -51,7 +51,7 @@ struct cell {
     union {
         std::int64_t integer;  ///< boolean (0, 1), integer, inst (ms)
         double real;
-        const char* text;   ///< string, bytes, keyword, symbol, decimal; a uuid's 16 bytes
+        const char* text;   ///< string, bytes, keyword, symbol, decimal, bigint; a uuid's 16 bytes
         const cell* items;  ///< vector, list, set, map
     };
 
@@ -85,7 +85,8 @@ struct cell {
         return type == kind::vector || type == kind::list || type == kind::set;
     }
     bool is_number() const {
-        return type == kind::integer || type == kind::real || type == kind::decimal;
+        return type == kind::integer || type == kind::real || type == kind::decimal ||
+               type == kind::bigint;
     }
     /// What a condition sees: all but nil and false.
     bool is_true() const { return !(is_nil() || (type == kind::boolean && integer == 0)); }
@@ -100,6 +101,7 @@ inline bool cell::is_text() const {
         case kind::symbol:
         case kind::uuid:
         case kind::decimal:
+        case kind::bigint:
             return true;
         default:
             return false;

@@ -1,8 +1,10 @@
+#include "tributary/datom/encoding.hpp"
 #include "tributary/datom/fulltext.hpp"
 #include "tributary/datom/query_columns.hpp"
 #include "tributary/datom/reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -19,10 +21,14 @@ kind kind_of(value_type t) {
         case value_type::instant:
             return kind::inst;
         case value_type::real:
+        case value_type::floating:
             return kind::real;
+        case value_type::bigint:
+            return kind::bigint;
         case value_type::decimal:
             return kind::decimal;
         case value_type::string:
+        case value_type::uri:
             return kind::string;
         case value_type::keyword:
             return kind::keyword;
@@ -32,6 +38,8 @@ kind kind_of(value_type t) {
             return kind::uuid;
         case value_type::bytes:
             return kind::bytes;
+        case value_type::tuple:
+            return kind::vector;
     }
     return kind::nil;
 }
@@ -47,7 +55,8 @@ constexpr const char* unknown_entity = "db.error/unknown-entity";
 /// As many rows as are counted before an estimate is good enough.
 constexpr std::size_t probe_rows_max = 512;
 
-cell cell_of(const value_view& v) {
+/// Only a tuple takes memory.
+cell cell_of(const value_view& v, arena& memory) {
     switch (v.type) {
         case value_type::boolean:
             return cell::of(v.integer != 0);
@@ -57,10 +66,14 @@ cell cell_of(const value_view& v) {
         case value_type::instant:
             return cell::number(kind::inst, v.integer);
         case value_type::real:
+        case value_type::floating:
             return cell::of(v.real);
+        case value_type::bigint:
+            return cell::of_text(kind::bigint, v.text);
         case value_type::decimal:
             return cell::of_text(kind::decimal, v.text);
         case value_type::string:
+        case value_type::uri:
             return cell::of_text(kind::string, v.text);
         case value_type::keyword:
             return cell::of_text(kind::keyword, v.text);
@@ -70,6 +83,17 @@ cell cell_of(const value_view& v) {
             return cell::of_text(kind::uuid, v.text);
         case value_type::bytes:
             return cell::of_text(kind::bytes, v.text);
+        case value_type::tuple: {
+            std::array<cell, tuple_size_max> items;
+            std::size_t n = 0;
+            for_each_element(v.text, [&](bytes_view raw) {
+                if (n < items.size())
+                    items[n++] = raw.empty() ? cell() : cell_of(view_of_raw(raw), memory);
+            });
+            const auto kept = memory.make<cell>(n);
+            std::copy_n(items.begin(), n, kept.begin());
+            return cell::of_items(kind::vector, kept);
+        }
     }
     return {};
 }
@@ -233,8 +257,11 @@ cell database_source::literal(std::size_t place, const cell& c, const cell* attr
         case at_v: {
             const attribute* a = attribute_id == nullptr ? nullptr : find(*attribute_id);
             if (a != nullptr && a->is_ref()) return entity_or_fail(c);
-            if (a != nullptr && a->type == value_type::real && c.is(kind::integer))
-                return cell::of(as_double(c));
+            if (a != nullptr && c.is(kind::integer)) {
+                if (kind_of(a->type) == kind::real) return cell::of(as_double(c));
+                if (a->type == value_type::bigint)
+                    return cell::of_text(kind::bigint, memory_.copy(std::to_string(c.integer)));
+            }
             return c;
         }
         case at_tx:
@@ -271,7 +298,7 @@ void database_source::scan(std::span<const cell* const> fixed,
     const datom_visitor each = [&](const datom_ref& d) {
         std::array<cell, database_width> row{cell::of(std::int64_t{d.e}),
                                              cell::of(std::int64_t{d.a}),
-                                             cell_of(d.v),
+                                             cell_of(d.v, memory_),
                                              cell::of(std::int64_t{d.tx}),
                                              cell::of(d.added)};
         for (unsigned place = 0; place < fixed.size(); ++place) {
@@ -319,14 +346,14 @@ void database_source::scan_attribute(const attribute& a,
         (wanted & beyond_column) == 0) {
         reader_.scan_column(a, [&](entity_id entity, const value_view& found) {
             row[at_e] = cell::of(std::int64_t{entity});
-            row[at_v] = cell_of(found);
+            row[at_v] = cell_of(found, memory_);
             return visit(row.data(), row.size());
         });
         return;
     }
     const datom_visitor each = [&](const datom_ref& d) {
         row[at_e] = cell::of(std::int64_t{d.e});
-        row[at_v] = cell_of(d.v);
+        row[at_v] = cell_of(d.v, memory_);
         row[at_tx] = cell::of(std::int64_t{d.tx});
         row[at_added] = cell::of(d.added);
         if (tx != nullptr && !equal(row[at_tx], *tx)) return true;

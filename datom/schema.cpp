@@ -1,6 +1,7 @@
 #include "tributary/datom/schema.hpp"
 
 #include "tributary/datom/bootstrap.hpp"
+#include "tributary/datom/encoding.hpp"
 
 namespace tributary::datom {
 
@@ -14,14 +15,18 @@ constexpr type_name type_names[] = {
     {value_type::boolean, "db.type/boolean"},
     {value_type::integer, "db.type/long"},
     {value_type::real, "db.type/double"},
+    {value_type::floating, "db.type/float"},
     {value_type::decimal, "db.type/bigdec"},
+    {value_type::bigint, "db.type/bigint"},
     {value_type::instant, "db.type/instant"},
     {value_type::string, "db.type/string"},
+    {value_type::uri, "db.type/uri"},
     {value_type::keyword, "db.type/keyword"},
     {value_type::symbol, "db.type/symbol"},
     {value_type::uuid, "db.type/uuid"},
     {value_type::bytes, "db.type/bytes"},
     {value_type::ref, "db.type/ref"},
+    {value_type::tuple, "db.type/tuple"},
 };
 
 }  // namespace
@@ -59,6 +64,7 @@ std::vector<const attribute*> schema::all() const {
 void schema::put(const attribute& a) {
     if (by_number_.size() <= a.number()) by_number_.resize(a.number() + 1);
     by_number_[a.number()] = a;
+    has_composites_ = has_composites_ || a.is_composite();
     by_ident_[a.ident.text] = a.number();
 }
 
@@ -70,7 +76,43 @@ void schema::forget_ident(std::string_view ident) {
     if (const auto it = by_ident_.find(ident); it != by_ident_.end()) by_ident_.erase(it);
 }
 
+void schema::link_composites() {
+    if (!has_composites_) return;
+    identity_composites_ = false;
+    for (auto& a : by_number_)
+        if (a) a->composites.clear();
+    for (auto& a : by_number_) {
+        if (!a || !a->is_composite()) continue;
+        a->parts.clear();
+        a->tuple_types.clear();
+        for (const std::string& name : a->part_names) {
+            const auto it = by_ident_.find(std::string_view(name));
+            attribute* part = it == by_ident_.end() ? nullptr : &*by_number_[it->second];
+            a->parts.push_back(part ? part->id : 0);
+            a->tuple_types.push_back(part ? part->type : value_type::boolean);
+            if (part) part->composites.push_back(a->id);
+        }
+        identity_composites_ = identity_composites_ || a->unique == uniqueness::identity;
+    }
+}
+
 namespace {
+
+/// The keywords of a stored tuple, as texts.
+std::vector<std::string> names_in(const value_view& tuple) {
+    std::vector<std::string> names;
+    for_each_element(tuple.text, [&](bytes_view raw) {
+        if (!raw.empty()) names.emplace_back(view_of_raw(raw).text);
+    });
+    return names;
+}
+
+/// Whether `name` is the type of an element of tuples.
+bool add_element_type(attribute& a, std::string_view name) {
+    const auto t = type_named(name);
+    if (t) a.tuple_types.push_back(*t);
+    return t && *t != value_type::tuple;
+}
 
 entity_id ref_of(const value_view& v) { return v.type == value_type::ref ? v.integer : 0; }
 
@@ -81,6 +123,8 @@ std::optional<attribute> attribute_from(
     attribute a;
     a.id = e;
     bool typed = false;
+    bool typed_elements = true;
+    int tuple_kinds = 0;
     for (const auto& [id, v] : facts) {
         switch (static_cast<system_entity>(id - system_partition)) {
             case system_entity::ident:
@@ -116,11 +160,26 @@ std::optional<attribute> attribute_from(
             case system_entity::no_history:
                 a.no_history = v.integer != 0;
                 break;
+            case system_entity::tuple_attrs:
+                a.part_names = names_in(v);
+                ++tuple_kinds;
+                break;
+            case system_entity::tuple_types:
+                for (const std::string& name : names_in(v))
+                    typed_elements = add_element_type(a, name) && typed_elements;
+                ++tuple_kinds;
+                break;
+            case system_entity::tuple_type:
+                typed_elements = add_element_type(a, v.text) && typed_elements;
+                a.uniform = true;
+                ++tuple_kinds;
+                break;
             default:
                 break;
         }
     }
-    if (!typed || a.ident.text.empty()) return std::nullopt;
+    if (!typed || a.ident.text.empty() || !typed_elements) return std::nullopt;
+    if (tuple_kinds != (a.is_tuple() ? 1 : 0)) return std::nullopt;
     return a;
 }
 
@@ -180,6 +239,19 @@ constexpr bootstrap_entity bootstrap_entities[] = {
      "Whether superseded values of an attribute are forgotten."},
     {doc, "db/doc", "db.type/string", false, "What an entity is for."},
     {tx_instant, "db/txInstant", "db.type/instant", false, "When a transaction was made."},
+    {tuple_attrs,
+     "db/tupleAttrs",
+     "db.type/tuple",
+     false,
+     "The attributes a composite tuple is made of."},
+    {tuple_types, "db/tupleTypes", "db.type/tuple", false, "The types of a tuple's elements."},
+    {tuple_type, "db/tupleType", "db.type/keyword", false, "The one type of a tuple's elements."},
+    {ensure, "db/ensure", "db.type/ref", false, "A spec to check an entity by; never stored."},
+    {entity_attrs,
+     "db.entity/attrs",
+     "db.type/keyword",
+     false,
+     "Of a spec: attributes an entity must have."},
     {type_boolean, "db.type/boolean", nullptr, false, nullptr},
     {type_long, "db.type/long", nullptr, false, nullptr},
     {type_double, "db.type/double", nullptr, false, nullptr},
@@ -191,6 +263,10 @@ constexpr bootstrap_entity bootstrap_entities[] = {
     {type_uuid, "db.type/uuid", nullptr, false, nullptr},
     {type_bytes, "db.type/bytes", nullptr, false, nullptr},
     {type_ref, "db.type/ref", nullptr, false, nullptr},
+    {type_tuple, "db.type/tuple", nullptr, false, nullptr},
+    {type_float, "db.type/float", nullptr, false, nullptr},
+    {type_bigint, "db.type/bigint", nullptr, false, nullptr},
+    {type_uri, "db.type/uri", nullptr, false, nullptr},
     {cardinality_one, "db.cardinality/one", nullptr, false, nullptr},
     {cardinality_many, "db.cardinality/many", nullptr, false, nullptr},
     {unique_value, "db.unique/value", nullptr, false, nullptr},
@@ -200,13 +276,15 @@ constexpr bootstrap_entity bootstrap_entities[] = {
     {part_user, "db.part/user", nullptr, false, nullptr},
 };
 
+bool is_many(system_entity e) { return e == entity_attrs; }
+
+}  // namespace
+
 entity_id bootstrap_id(std::string_view name) {
     for (const auto& b : bootstrap_entities)
         if (name == b.ident) return id_of(b.id);
     return 0;
 }
-
-}  // namespace
 
 std::optional<std::string_view> bootstrap_ident(entity_id e) {
     for (const auto& b : bootstrap_entities)
@@ -223,6 +301,11 @@ schema bootstrap_schema() {
         a.ident = keyword{b.ident};
         a.type = *type_named(b.type);
         a.unique = b.unique_identity ? uniqueness::identity : uniqueness::none;
+        a.many = is_many(b.id);
+        if (a.is_tuple()) {
+            a.tuple_types = {value_type::keyword};
+            a.uniform = true;
+        }
         s.put(a);
     }
     return s;
@@ -237,7 +320,9 @@ std::vector<datom> bootstrap_datoms() {
         add(b.id, ident, keyword{b.ident});
         if (!b.type) continue;
         add(b.id, value_type_attribute, bootstrap_id(b.type));
-        add(b.id, cardinality, id_of(cardinality_one));
+        add(b.id, cardinality, id_of(is_many(b.id) ? cardinality_many : cardinality_one));
+        if (*type_named(b.type) == value_type::tuple)
+            add(b.id, tuple_type, keyword{name_of(value_type::keyword)});
         if (b.unique_identity) add(b.id, unique, id_of(unique_identity));
         add(b.id, doc, b.doc);
     }

@@ -30,14 +30,20 @@ enum class value_type : std::uint8_t {
     integer = 0x20,  ///< :db.type/long
     real = 0x28,     ///< :db.type/double
     decimal = 0x2c,  ///< :db.type/bigdec
+    floating = 0x2a,  ///< :db.type/float: a double that fits 32 bits
+    bigint = 0x2e,
     instant = 0x30,
     string = 0x40,
+    uri = 0x44,  ///< a string to those outside
     keyword = 0x48,
     symbol = 0x50,
     uuid = 0x58,
     bytes = 0x60,
     ref = 0x68,
+    tuple = 0x70,  ///< 2 to 8 values of other types, or nil in their places
 };
+
+inline constexpr std::size_t tuple_size_min = 2, tuple_size_max = 8;
 
 enum class uniqueness : std::uint8_t { none, by_value, identity };
 
@@ -53,7 +59,18 @@ struct attribute {
     std::string language;  ///< whose stems its words are indexed by; empty: the words themselves
     bool component = false;
     bool no_history = false;
+    /// Of a tuple: the type of each element, or (uniform) the one type of all.
+    std::vector<value_type> tuple_types;
+    bool uniform = false;
+    /// Of a composite tuple (:db/tupleAttrs), which the database keeps itself: the idents of its
+    /// parts, and their ids, 0 where there is no such attribute (yet).
+    std::vector<std::string> part_names;
+    std::vector<entity_id> parts;
+    /// The composite tuples this is a part of.
+    std::vector<entity_id> composites;
 
+    bool is_tuple() const { return type == value_type::tuple; }
+    bool is_composite() const { return !part_names.empty(); }
     bool is_ref() const { return type == value_type::ref; }
     bool is_unique() const { return unique != uniqueness::none; }
     /// Whether AVET is open to callers, and whether its facts are kept in that order (other refs
@@ -77,6 +94,10 @@ public:
     /// An older ident of `a`, unless something else has taken it.
     void put_alias(const std::string& ident, const attribute& a);
     void forget_ident(std::string_view ident);
+    /// Finds the parts of composite tuples by their names; after every change of attributes.
+    void link_composites();
+    /// Whether an entity may be found by the parts of a composite tuple.
+    bool has_identity_composites() const { return identity_composites_; }
 
 private:
     struct text_hash : std::hash<std::string_view> {
@@ -84,6 +105,8 @@ private:
     };
     std::vector<std::optional<attribute>> by_number_;
     std::unordered_map<std::string, std::uint32_t, text_hash, std::equal_to<>> by_ident_;
+    bool has_composites_ = false;
+    bool identity_composites_ = false;
 };
 
 /// ":db.type/string" and so on, both ways. Nothing for an unknown name.

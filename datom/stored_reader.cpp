@@ -130,7 +130,7 @@ void stored_reader::scan_fact(entity_id e,
                               const attribute& a,
                               const value& v,
                               const datom_visitor& visit) const {
-    const auto raw = try_encode_raw(v, a.type);
+    const auto raw = try_encode_raw(v, a);
     if (!raw) return;
     const value_view wanted = view_of_raw(*raw);
     scan_eavt(e, &a, [&](const datom_ref& d) { return !(d.v == wanted) || visit(d); });
@@ -139,7 +139,7 @@ void stored_reader::scan_fact(entity_id e,
 void stored_reader::scan_avet(const attribute& a,
                               const value& v,
                               const datom_visitor& visit) const {
-    const auto raw = try_encode_raw(v, a.type);
+    const auto raw = try_encode_raw(v, a);
     if (!raw) return;
     const value_view wanted = view_of_raw(*raw);
     if (a.is_ref() && !a.is_unique()) {
@@ -158,8 +158,8 @@ void stored_reader::scan_avet_range(const attribute& a,
                                     const value_range& range,
                                     const datom_visitor& visit) const {
     std::optional<bytes> lo, hi;
-    if (range.lo && !(lo = try_encode_raw(*range.lo, a.type))) return;
-    if (range.hi && !(hi = try_encode_raw(*range.hi, a.type))) return;
+    if (range.lo && !(lo = try_encode_raw(*range.lo, a))) return;
+    if (range.hi && !(hi = try_encode_raw(*range.hi, a))) return;
     const auto filtered = [&,
                            below = lo ? view_of_raw(*lo) : value_view{},
                            above = hi ? view_of_raw(*hi) : value_view{}](const datom_ref& d) {

@@ -1,0 +1,135 @@
+// Tuples: values as forms give them, and composites, which the database keeps.
+
+#include "tributary/datom/transaction.hpp"
+#include "tributary/value/edn.hpp"
+
+namespace tributary::datom {
+
+/// The raw bytes of a value that is not a ref; elements of a tuple that are refs may be named as
+/// entities are.
+bytes transaction::raw_value(const attribute& a, const value& v) const {
+    if (!a.is_tuple()) return encode_raw(v, a.type);
+    const auto* in_list = v.get_if<list>();
+    const auto* items = in_list ? &in_list->items : v.get_if<vector>();
+    if (!items) return encode_raw(v, a);
+    vector resolved;
+    for (std::size_t i = 0; i < items->size(); ++i) {
+        const value& item = (*items)[i];
+        const bool is_ref =
+            i < tuple_size_max &&
+            a.tuple_types[a.uniform ? 0 : std::min(i, a.tuple_types.size() - 1)] == value_type::ref;
+        if (!is_ref || item.is_nil()) {
+            resolved.push_back(item);
+            continue;
+        }
+        const auto e = existing_entity(item);
+        if (!e)
+            throw error(errc::bad_input,
+                        tx_error::not_an_entity,
+                        "nothing is found for " + edn::print(item) + " in the tuple");
+        resolved.emplace_back(*e);
+    }
+    return encode_raw(value(std::move(resolved)), a);
+}
+
+/// New entities that claim all parts of an identity that somebody has are that entity.
+bool transaction::bind_by_parts() {
+    std::map<slot, std::map<entity_id, bytes>> open;
+    for (const claim& c : claims_) {
+        const slot e = find(c.e);
+        if (!c.added || e >= 0 || c.a->composites.empty()) continue;
+        if (!c.target)
+            open[e][c.a->id] = c.raw;
+        else if (const slot target = find(*c.target); target >= 0)
+            open[e][c.a->id] = raw_ref(target);
+    }
+    bool changed = false;
+    std::unordered_map<bytes, slot> new_identities;
+    for (const auto& [e, parts] : open) {
+        for (const attribute* a : attributes_->all()) {
+            if (!a->is_composite() || a->unique != uniqueness::identity) continue;
+            std::vector<bytes> elements;
+            for (const entity_id part : a->parts)
+                if (const auto it = parts.find(part); it != parts.end())
+                    elements.push_back(it->second);
+            if (elements.size() != a->parts.size()) continue;
+            const bytes raw = raw_tuple(elements);
+            bytes identity;
+            put_be32(identity, a->number());
+            if (const auto holder = base_.holder(*a, raw)) {
+                changed |= bind(e, *holder);
+            } else if (const auto [it, is_new] = new_identities.try_emplace(identity + raw, e);
+                       !is_new) {
+                changed |= bind(e, it->second);
+            }
+            if (find(e) >= 0) break;
+        }
+    }
+    return changed;
+}
+
+/// The composite tuples of the entities whose parts change, and whether those that forms claim are
+/// what comes out.
+void transaction::add_composites(std::vector<effect>& all) {
+    // Which form changes which part.
+    std::map<std::pair<entity_id, entity_id>, std::map<entity_id, std::uint32_t>> touched;
+    for (const effect& f : all)
+        for (const entity_id composite : f.a->composites)
+            touched[{f.fact.e, composite}][f.a->id] = f.form;
+    // Of the parts, what holds after this transaction.
+    std::map<std::pair<entity_id, entity_id>, bytes> after;
+    if (!touched.empty())
+        for (const effect& f : all)
+            if (!f.a->composites.empty()) {
+                bytes& raw = after[{f.fact.e, f.a->id}];
+                if (f.added) raw = f.fact.raw;
+            }
+    std::map<std::pair<entity_id, entity_id>, bytes> computed;
+    for (const auto& [key, forms] : touched) {
+        const auto& [e, id] = key;
+        const std::uint32_t form = forms.begin()->second;
+        const attribute& a = *attributes_->find(id);
+        std::vector<bytes> elements;
+        bool empty = true;
+        for (const entity_id part : a.parts) {
+            bytes raw;
+            if (const auto it = after.find({e, part}); it != after.end())
+                raw = it->second;
+            else if (const attribute* p = part ? attributes_->find(part) : nullptr)
+                if (const auto now = base_.fact_of(e, *p)) raw = now->raw;
+            empty = empty && raw.empty();
+            elements.push_back(std::move(raw));
+        }
+        const bytes raw = empty ? bytes() : raw_tuple(elements);
+        computed[key] = raw;
+        auto now = base_.fact_of(e, a);
+        if (now && now->raw == raw) continue;
+        // Every form by itself says another value of the tuple.
+        for (const auto& [part, other] : forms)
+            if (now && other != form)
+                refuse(errc::conflict,
+                       tx_error::datoms_conflict,
+                       other,
+                       "several forms change parts of the tuple " + name_of(a) + " of entity " +
+                           std::to_string(e) + "; change them in one map");
+        if (now) all.push_back({&a, std::move(*now), false, form, {}});
+        if (!empty) all.push_back({&a, {e, id, raw, t_, false}, true, form, {}});
+    }
+    for (const claim* c : composite_claims_) {
+        const auto it = computed.find({c->e, c->a->id});
+        const auto now = base_.fact_of(c->e, *c->a);
+        const bool is_now = now && now->raw == c->raw;
+        // The parts are in its own form. As an identity it may have named the entity by what it
+        // was.
+        const auto own_parts = touched.find({c->e, c->a->id});
+        const bool is_made = it != computed.end() && it->second == c->raw &&
+                             own_parts->second.begin()->second == c->form;
+        if (it == computed.end() ? is_now : is_made || (is_now && c->was_tempid)) continue;
+        refuse(errc::bad_input,
+               tx_error::syntax,
+               c->form,
+               name_of(*c->a) + " is made of its parts and cannot be set; leave it out");
+    }
+}
+
+}  // namespace tributary::datom
