@@ -92,7 +92,7 @@ public:
 
     tx_report stage(const value& tx_data, std::int64_t now_ms) override {
         begin_batch();
-        return transaction(staged_, now_ms).run(tx_data);
+        return transaction(staged_, now_ms, &callable_).run(tx_data);
     }
 
     void stage_cursor(const std::string& stream, const stream_cursor& to) override {
@@ -191,6 +191,21 @@ private:
         bool done = false;
     };
 
+    tx_function function_named(const keyword& name) const {
+        const std::lock_guard lock(mutex_);
+        const auto it = functions_.find(name);
+        return it == functions_.end() ? tx_function() : it->second;
+    }
+
+    /// What a function sees: the database before its transaction, which must be stored for that.
+    db before_batch() const {
+        if (staged_.dirty())
+            throw error(errc::misuse,
+                        "a transaction function sees the database before its transaction; flush "
+                        "what is staged first");
+        return current();
+    }
+
     void require_no_streams() const {
         if (const auto names = streams(); !names.empty())
             throw error(errc::misuse,
@@ -208,6 +223,8 @@ private:
             require_clean("transact");
             require_no_streams();
             while (taken < group.size() && (taken == 0 || staged_.size_bytes() < group_bytes_max)) {
+                // A function must see what came before it as stored.
+                if (staged_.dirty() && calls_functions(*group[taken]->tx_data)) break;
                 request& r = *group[taken++];
                 try {
                     r.report = stage(*r.tx_data, r.now_ms);
@@ -315,6 +332,8 @@ private:
     mutable std::condition_variable published_;
     std::shared_ptr<const db::impl> current_;
     std::map<keyword, tx_function> functions_;
+    const tx_functions callable_{[this](const keyword& name) { return function_named(name); },
+                                 [this] { return before_batch(); }};
     std::mutex queue_mutex_;
     std::condition_variable queue_moved_;
     std::deque<request*> queue_;  ///< of transactions, the leader's first

@@ -73,7 +73,7 @@ entity_id entity_part(const reader& r, index_order index, const value& v) {
 
 value value_part(const reader& r, index_order index, const attribute& a, const value& v) {
     if (a.is_ref()) return value(entity_part(r, index, v));
-    if (!try_encode_raw(v, a.type))
+    if (!try_encode_raw(v, a))
         refuse(errc::bad_input,
                "db.error/wrong-type",
                index,

@@ -94,6 +94,7 @@ public:
     /// Integer, ident keyword or lookup ref to an entity; nothing if there is none. Errors:
     /// bad_input for anything else.
     std::optional<entity_id> entid(const value& ident) const;
+    value named_parts(const attribute& a, const value& tuple) const;
     std::optional<keyword> ident(entity_id e) const;
 
     // -- Scans

@@ -33,6 +33,12 @@ bytes_view column_raw(const bytes& raw) {
 
 bool is_schema(entity_id e) { return e >= system_partition && e < tx_partition; }
 
+/// What rewinds undo: of schema, only what facts are kept by.
+bool goes_back(const log_datom& d) {
+    return !is_schema(d.e) || d.a == id_of(system_entity::cardinality) ||
+           d.a == id_of(system_entity::unique);
+}
+
 }  // namespace
 
 bytes posting_key(bytes_view term_key, const posting& p) {
@@ -81,7 +87,7 @@ void log_replay::learn_schema(const log_entry& entry) {
 void log_replay::learn_rewound(std::int64_t from, std::int64_t to) {
     scan_log(store_, from, to + 1, [&](const log_entry& entry) {
         for (const log_datom& d : entry.datoms)
-            if (!is_schema(d.e)) rewound_.insert(fact_key(d));
+            if (goes_back(d)) rewound_.insert(fact_key(d));
         return true;
     });
 }

@@ -1,6 +1,7 @@
 #include "tributary/datom/staged.hpp"
 
 #include "tributary/datom/bootstrap.hpp"
+#include "tributary/datom/current_keys.hpp"
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/stored_reader.hpp"
 #include "tributary/value/msgpack.hpp"
@@ -76,7 +77,7 @@ void staged::create() {
     log_entry entry;
     for (const datom& d : bootstrap_datoms()) {
         const attribute& a = *initial->find(d.a);
-        const bytes raw = encode_raw(d.v, a.type);
+        const bytes raw = encode_raw(d.v, a);
         add_fact(a, d.e, raw, 0);
         entry.datoms.push_back({d.e, d.a, raw, true, 0});
     }
@@ -128,6 +129,7 @@ void staged::load() {
         if (const attribute* a = loaded->find(name.e); a && !store_.get(key))
             loaded->put_alias(std::string(name.v.text), *a);
     }
+    loaded->link_composites();
     stored_attributes_ = attributes_ = loaded;
 }
 
@@ -240,17 +242,6 @@ std::vector<stored_fact> staged::facts_about(entity_id target) const {
     return facts;
 }
 
-bool staged::has_had_facts(const attribute& a) const {
-    if (a.number() < state_.counts.size() && state_.counts[a.number()] > 0) return true;
-    const bytes past = keys::of_attribute(keys::past(keys::aevt), a.number());
-    const auto cursor = store_.cursor();
-    cursor->seek(past);
-    if (cursor->valid() && cursor->key().starts_with(past)) return true;
-    return std::any_of(changes_.begin(), changes_.end(), [&](const change& c) {
-        return c.first.starts_with(past);
-    });
-}
-
 std::optional<entity_id> staged::holder(const attribute& a, bytes_view raw) const {
     bytes key = keys::of_attribute(keys::avet, a.number());
     append_key(key, raw);
@@ -276,51 +267,6 @@ void staged::erase(bytes key) {
 void staged::hold(const bytes& unique_key, std::optional<entity_id> e) {
     tables_->unique.insert_or_assign(std::pmr::string(unique_key, &tables_->arena), e);
 }
-
-namespace {
-
-bytes key_of_value(bytes_view raw) {
-    bytes key;
-    append_key(key, raw);
-    return key;
-}
-
-bytes column_value(bytes_view raw) {
-    return raw.size() > keys::column_value_bytes ? bytes(1, '\0') : bytes(raw);
-}
-
-bytes with_id(std::int64_t id, bytes_view rest) {
-    bytes out;
-    out.reserve(id_bytes + rest.size());
-    put_id(out, id);
-    return out.append(rest);
-}
-
-/// The keys of a current fact in each index.
-struct current_keys {
-    bytes e, a, v, r;
-
-    current_keys(const attribute& attr, entity_id entity, bytes_view raw) {
-        const bytes value_key = attr.many || attr.is_kept_by_value() ? key_of_value(raw) : bytes();
-        e = keys::of_e_a(keys::eavt, entity, attr.number());
-        a = keys::of_a_e(keys::aevt, attr.number(), entity);
-        if (attr.many) {
-            e += value_key;
-            a += value_key;
-        }
-        if (attr.is_kept_by_value()) {
-            v.reserve(5 + value_key.size() + id_bytes);
-            v = keys::of_attribute(keys::avet, attr.number()).append(value_key);
-            if (!attr.is_unique()) put_id(v, entity);
-        }
-        if (attr.is_ref()) {
-            r = keys::of_target(keys::vaet, view_of_raw(raw).integer, attr.number());
-            put_id(r, entity);
-        }
-    }
-};
-
-}  // namespace
 
 void staged::put_current(const attribute& a, entity_id e, bytes_view raw, std::int64_t stored_t) {
     current_keys k(a, e, raw);

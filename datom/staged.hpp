@@ -46,6 +46,11 @@ struct stored_fact {
     bool restored = false;  ///< by a rewind (keys::restored_flag)
 };
 
+/// How an attribute with facts becomes another.
+struct attribute_change {
+    attribute before, after;
+};
+
 class staged {
 public:
     /// Reads the state of `store`, which must outlive this; makes the database if it is empty (one
@@ -70,8 +75,6 @@ public:
     std::optional<stored_fact> fact(entity_id e, const attribute& a, bytes_view raw) const;
     std::vector<stored_fact> facts_of(entity_id e, const attribute* a) const;
     std::vector<stored_fact> facts_about(entity_id target) const;  ///< that refer to it
-    /// Whether there is, or ever was, a fact of `a`.
-    bool has_had_facts(const attribute& a) const;
     std::optional<entity_id> holder(const attribute& a,
                                     bytes_view raw) const;  ///< of a unique value
 
@@ -84,6 +87,12 @@ public:
     /// again since f.asserted_t, and its past twin (if it has one) says that this happened at `t`.
     /// With `is_current` the fact has been asserted anew since, at `t`.
     void restore_fact(const attribute& a, const stored_fact& f, std::int64_t t, bool is_current);
+    /// Keys the facts of an attribute, past ones too, as its new cardinality, uniqueness and index
+    /// ask for, which they must fit (misfit). O(facts).
+    void alter(const attribute_change& c);
+    /// Why the facts of an attribute do not fit its new form; empty if they do. O(facts) where they
+    /// have to be looked at.
+    std::string misfit(const attribute_change& c) const;
     /// The log entry, its instant, and the state after it.
     void end_transaction(const log_entry& entry,
                          database_state next,
@@ -149,6 +158,8 @@ private:
     std::uint64_t& count_of(const attribute& a);
     void put_past(const attribute& a, const stored_fact& f, bytes_view times);
     std::optional<bytes> past_times(const attribute& a, const stored_fact& f) const;
+    std::map<bytes, bytes> entries(const bytes& prefix) const;
+    std::vector<stored_fact> facts_of_attribute(const attribute& a) const;
     std::map<bytes, bytes> merged(const bytes& prefix, bool may_be_stored) const;
 
     kv& store_;

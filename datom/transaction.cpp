@@ -1,10 +1,10 @@
 #include "tributary/datom/transaction.hpp"
 
 #include "tributary/datom/bootstrap.hpp"
-#include "tributary/datom/stems.hpp"
 #include "tributary/value/edn.hpp"
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 namespace tributary::datom {
@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::size_t form_text_max = 200;
 
-bool is_system(entity_id e) { return e >= system_partition && e < tx_partition; }
-
 /// To tell the values of one attribute from those of another.
 bytes number_bytes(const attribute& a) {
     bytes out;
@@ -22,38 +20,46 @@ bytes number_bytes(const attribute& a) {
     return out;
 }
 
-std::string listed(const std::vector<std::string>& names) {
-    std::string text;
-    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-    return text;
-}
-
 std::string shown(const bytes& raw) { return edn::print(view_of_raw(raw).to_value()); }
 
 }  // namespace
 
-transaction::transaction(staged& base, std::int64_t now_ms)
+transaction::transaction(staged& base, std::int64_t now_ms, const tx_functions* functions)
     : base_(base),
       attributes_(base.attributes()),
       base_attributes_(base.attributes()),
       now_ms_(now_ms),
       t_(base.state().basis_t + 1),
-      tx_(entity_of_t(t_)) {
+      tx_(entity_of_t(t_)),
+      functions_(functions) {
     next_.next_user = base.state().next_user;
     next_.next_system = base.state().next_system;
 }
 
-void transaction::refuse(errc code, std::uint32_t form, const std::string& reason) const {
-    if (form >= forms_->size()) throw error(code, "transaction: " + reason);
-    std::string text = edn::print((*forms_)[form]);
-    if (text.size() > form_text_max) {
+std::string transaction::text_of(std::uint32_t form) const {
+    const auto cut = [](std::string text) {
+        if (text.size() <= form_text_max) return text;
         text.resize(form_text_max);
         while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80)
             text.pop_back();
         if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0) text.pop_back();
-        text += "...";
-    }
-    throw error(code, "transaction form " + std::to_string(form + 1) + ", " + text + ": " + reason);
+        return text + "...";
+    };
+    const value& shown_form = (*forms_)[form];
+    const bool expanded = forms_ == &expanded_;
+    const std::uint32_t number = expanded ? origins_[form] : form;
+    std::string text = "form " + std::to_string(number + 1) + ", " + cut(edn::print(shown_form));
+    if (expanded && called_function((*written_)[number]))
+        text += " made by " + cut(edn::print((*written_)[number]));
+    return text;
+}
+
+void transaction::refuse(errc code,
+                         const char* name,
+                         std::uint32_t form,
+                         const std::string& reason) const {
+    const std::string where = form < forms_->size() ? " " + text_of(form) : "";
+    throw error(code, name, "transaction" + where + ": " + reason);
 }
 
 tx_report transaction::run(const value& tx_data) {
@@ -61,15 +67,20 @@ tx_report transaction::run(const value& tx_data) {
     const auto* forms = in_list ? &in_list->items : tx_data.get_if<vector>();
     if (!forms)
         throw error(errc::bad_input,
+                    tx_error::syntax,
                     std::string("a transaction is a vector of forms, found ") +
                         tributary::name_of(tx_data.type()));
     forms_ = forms;
-    expand_all(*forms);
+    if (functions_ && calls_functions(tx_data)) expand_calls(*forms);
+    expand_all(*forms_);
     resolve_upserts();
     allocate();
+    check_clearings();
     const std::int64_t instant_ms = settle_instant();
     std::vector<effect> all = effects();
+    add_composites(all);
     check_unique(all);
+    check_ensured(all);
     const auto used = attributes_;  // the effects point into it
     if (auto schema_after = changed_schema(all)) attributes_ = std::move(schema_after);
     return apply(std::move(all), instant_ms);
@@ -109,7 +120,7 @@ void transaction::declare_attributes() {
         const slot s = find(c.e);
         if (s >= 0 || !tempids_[-s - 1].is_attribute) continue;
         if (next_.next_system - system_partition > 0xffff'ffff)
-            refuse(errc::limit, c.form, "there are too many attributes");
+            refuse(errc::limit, tx_error::invalid_schema, c.form, "there are too many attributes");
         tempids_[-s - 1].same = next_.next_system++;
         declared.push_back(next_.next_system - 1);
     }
@@ -127,6 +138,7 @@ void transaction::declare_attributes() {
     }
     for (const auto& [e, about] : facts)
         if (const auto a = attribute_from(e, about)) known->put(*a);
+    known->link_composites();
     attributes_ = std::move(known);
 }
 
@@ -156,6 +168,7 @@ void transaction::resolve_upserts() {
                 changed |= bind(c.e, it->second);
             }
         }
+        if (attributes_->has_identity_composites()) changed |= bind_by_parts();
         if (has_lookups_) changed |= resolve_lookups();
     }
 }
@@ -181,6 +194,7 @@ void transaction::allocate() {
         tempid& root = tempids_[-s - 1];
         if (root.lookup)
             refuse(errc::bad_input,
+                   tx_error::not_an_entity,
                    root.lookup->form,
                    "nothing is found for the lookup ref " + edn::print(root.name));
         if (!root.is_entity) {
@@ -189,6 +203,7 @@ void transaction::allocate() {
             });
             if (used == claims_.end()) continue;
             refuse(errc::bad_input,
+                   tx_error::tempid_not_an_entity,
                    used->form,
                    root.name.is_nil()
                        ? std::string("an empty map says nothing of its entity")
@@ -198,6 +213,7 @@ void transaction::allocate() {
         root.same = next_.next_user++;
     }
     for (claim& c : claims_) {
+        if (c.a->is_composite()) c.was_tempid = c.e < 0;
         c.e = find(c.e);
         if (c.target) c.raw = raw_ref(find(*c.target));
         for (const entity_id id : {c.e, c.target ? find(*c.target) : 0})
@@ -217,14 +233,21 @@ std::int64_t transaction::settle_instant() {
         if (c.a->id != instant) continue;
         if (c.e != tx_ || !c.added)
             refuse(errc::bad_input,
+                   tx_error::tx_instant,
                    c.form,
                    ":db/txInstant can only be set for the transaction itself, \"datomic.tx\"");
         const std::int64_t ms = view_of_raw(c.raw).integer;
         if (last.has_instant && ms < last.last_instant_ms)
             refuse(errc::bad_input,
+                   tx_error::tx_instant,
                    c.form,
                    ":db/txInstant is before that of the last transaction, " +
                        edn::print(value(inst{last.last_instant_ms})));
+        if (ms > now_ms_)
+            refuse(errc::bad_input,
+                   tx_error::tx_instant,
+                   c.form,
+                   ":db/txInstant is in the future; now is " + edn::print(value(inst{now_ms_})));
         return ms;
     }
     const std::int64_t ms = last.has_instant ? std::max(now_ms_, last.last_instant_ms) : now_ms_;
@@ -253,13 +276,20 @@ std::vector<transaction::effect> transaction::effects() {
             if (!group.empty() && group.back()->raw == c->raw) {
                 if (group.back()->added == c->added) continue;
                 refuse(errc::conflict,
+                       tx_error::datoms_conflict,
                        c->form,
                        name_of(*c->a) + " " + shown(c->raw) + " of entity " + std::to_string(c->e) +
                            " is both added and retracted in one transaction");
             }
             group.push_back(c);
         }
-        add_effects(group, all);
+        if (!group.front()->a->is_composite()) {
+            add_effects(group, all);
+            continue;
+        }
+        // What holds of them follows from their parts.
+        for (const claim* c : group)
+            if (c->added) composite_claims_.push_back(c);
     }
     return all;
 }
@@ -285,6 +315,7 @@ void transaction::add_effects(std::vector<claim*>& group, std::vector<effect>& o
         if (!c->added) continue;
         if (added)
             refuse(errc::conflict,
+                   tx_error::datoms_conflict,
                    c->form,
                    name_of(a) + " of entity " + std::to_string(c->e) +
                        " has cardinality one, but the transaction gives it two values, " +
@@ -300,7 +331,60 @@ void transaction::add_effects(std::vector<claim*>& group, std::vector<effect>& o
     if (added) assert_it(*added);
 }
 
+/// An assertion before a form that clears what it is about.
+void transaction::check_clearings() const {
+    if (clearings_.empty()) return;
+    std::map<std::pair<entity_id, entity_id>, const clearing*> cleared;
+    for (const clearing& c : clearings_) cleared[{c.e, c.a ? c.a->id : 0}] = &c;
+    for (std::size_t i = 0; i < claims_.size(); ++i) {
+        const claim& c = claims_[i];
+        if (!c.added) continue;
+        const auto clears = [&](entity_id e, entity_id a) {
+            const auto it = cleared.find({e, a});
+            return it != cleared.end() && i < it->second->claims;
+        };
+        if (clears(c.e, c.a->id) || clears(c.e, 0) || (c.target && clears(find(*c.target), 0)))
+            refuse(errc::conflict,
+                   tx_error::datoms_conflict,
+                   c.form,
+                   "the transaction asserts " + name_of(*c.a) + " of entity " +
+                       std::to_string(c.e) + " and then retracts all of it");
+    }
+}
+
+/// What is missing of what specs ask for.
+void transaction::check_ensured(const std::vector<effect>& all) const {
+    for (const ensured& wanted : ensured_) {
+        const entity_id e = find(wanted.e);
+        std::unordered_map<entity_id, std::int64_t> counts;
+        for (const stored_fact& f : base_.facts_of(e, nullptr)) ++counts[f.a];
+        for (const effect& f : all)
+            if (f.fact.e == e) counts[f.fact.a] += f.added ? 1 : -1;
+        const attribute& attrs = *attributes_->find(id_of(system_entity::entity_attrs));
+        for (const stored_fact& f : base_.facts_of(wanted.spec, &attrs)) {
+            const std::string_view name = view_of_raw(f.raw).text;
+            const attribute* a = attributes_->find(name);
+            if (a && counts[a->id] > 0) continue;
+            refuse(errc::conflict,
+                   tx_error::ensure_failed,
+                   wanted.form,
+                   "entity " + std::to_string(e) + " has no :" + std::string(name) +
+                       ", which :db.entity/attrs of its :db/ensure asks for");
+        }
+    }
+}
+
 void transaction::check_unique(const std::vector<effect>& all) const {
+    // Who names its entity by the value would be two entities at once.
+    const auto conflict_name = [&](const effect& f) {
+        if (f.a->unique != uniqueness::identity || f.form >= forms_->size())
+            return tx_error::unique_conflict;
+        const auto* items = (*forms_)[f.form].get_if<vector>();
+        const auto* e = items && items->size() > 1 ? (*items)[1].get_if<std::int64_t>() : nullptr;
+        return items && ((e && *e >= 0) || (*items)[1].get_if<vector>())
+                   ? tx_error::unique_conflict
+                   : tx_error::conflicting_upsert;
+    };
     std::unordered_map<bytes, entity_id> taken;
     std::unordered_set<bytes> freed;
     for (const effect& f : all)
@@ -313,105 +397,12 @@ void transaction::check_unique(const std::vector<effect>& all) const {
         const auto [it, is_first] = taken.try_emplace(std::move(claimed), f.fact.e);
         if (is_first && (!holder || *holder == f.fact.e || is_freed)) continue;
         refuse(errc::conflict,
+               conflict_name(f),
                f.form,
                name_of(*f.a) + " " + shown(f.fact.raw) + " is unique and belongs to entity " +
                    std::to_string(is_first ? *holder : it->second) + "; entity " +
                    std::to_string(f.fact.e) + " cannot have it too");
     }
-}
-
-// -- Schema
-// -----------------------------------------------------------------------------------------------------------------------------------
-
-/// The schema after the transaction; null if it stays the same.
-std::shared_ptr<const schema> transaction::changed_schema(const std::vector<effect>& all) const {
-    std::shared_ptr<schema> after;
-    for (std::size_t i = 0; i < all.size();) {
-        const entity_id e = all[i].fact.e;
-        const std::size_t first = i;
-        while (i < all.size() && all[i].fact.e == e) ++i;
-        if (!is_system(e)) {
-            for (std::size_t k = first; k < i; ++k)
-                if (all[k].fact.a == id_of(system_entity::value_type_attribute))
-                    refuse(errc::bad_input,
-                           all[k].form,
-                           "the id of an attribute is given by the database; leave :db/id out or "
-                           "make it a tempid");
-            continue;
-        }
-        if (bootstrap_ident(e))
-            refuse(
-                errc::bad_input, all[first].form, "the entities of the system cannot be changed");
-        std::vector<stored_fact> facts = base_.facts_of(e, nullptr);
-        for (std::size_t k = first; k < i; ++k) {
-            const effect& f = all[k];
-            std::erase_if(facts, [&](const stored_fact& old) {
-                return old.a == f.fact.a && old.raw == f.fact.raw;
-            });
-            if (f.added) facts.push_back(f.fact);
-        }
-        std::vector<std::pair<entity_id, value_view>> views;
-        for (const stored_fact& f : facts) views.emplace_back(f.a, view_of_raw(f.raw));
-        const auto a = attribute_from(e, views);
-        const bool has_cardinality =
-            std::any_of(facts.begin(), facts.end(), [](const stored_fact& f) {
-                return f.a == id_of(system_entity::cardinality);
-            });
-        check_attribute(
-            base_attributes_->find(e), has_cardinality ? a : std::nullopt, all[first].form);
-        if (!after) after = std::make_shared<schema>(*base_attributes_);
-        after->put(*a);
-    }
-    // An ident that somebody else takes no longer names its former attribute.
-    for (const effect& f : all) {
-        if (!f.added || f.fact.a != id_of(system_entity::ident) || is_system(f.fact.e)) continue;
-        if (!after) after = std::make_shared<schema>(*base_attributes_);
-        after->forget_ident(view_of_raw(f.fact.raw).text);
-    }
-    return after;
-}
-
-void transaction::check_attribute(const attribute* before,
-                                  const std::optional<attribute>& after,
-                                  std::uint32_t form) const {
-    if (!after)
-        refuse(errc::bad_input,
-               form,
-               "an attribute needs :db/ident, :db/valueType (one of :db.type/long, /string, ...) "
-               "and :db/cardinality (:db.cardinality/one or /many)");
-    const std::string_view ident = after->ident.text;
-    const std::string_view space =
-        ident.substr(0, ident.find('/') == ident.npos ? 0 : ident.find('/'));
-    if (space == "db" || space.starts_with("db."))
-        refuse(errc::bad_input,
-               form,
-               "the namespace db is the system's; choose another for " + name_of(*after));
-    if (after->fulltext && after->type != value_type::string)
-        refuse(errc::bad_input, form, ":db/fulltext is for strings");
-    if (!after->language.empty() && !after->fulltext)
-        refuse(errc::bad_input, form, ":db/fulltextLanguage is for :db/fulltext attributes");
-    if (!after->language.empty() && !is_stemming_language(after->language))
-        refuse(errc::bad_input,
-               form,
-               ":db/fulltextLanguage \"" + after->language + "\" is not known; there are " +
-                   listed(stemming_languages()));
-    if (after->component && !after->is_ref())
-        refuse(errc::bad_input, form, ":db/isComponent is for refs");
-    if (!before) return;
-    if (before->type != after->type || before->fulltext != after->fulltext ||
-        before->language != after->language)
-        refuse(errc::bad_input,
-               form,
-               ":db/valueType, :db/fulltext and :db/fulltextLanguage of " + name_of(*after) +
-                   " cannot be changed; make a new attribute");
-    const bool is_stored_otherwise = before->many != after->many ||
-                                     before->unique != after->unique ||
-                                     before->indexed != after->indexed;
-    if (is_stored_otherwise && base_.has_had_facts(*before))
-        refuse(errc::bad_input,
-               form,
-               ":db/cardinality, :db/unique and :db/index of " + name_of(*after) +
-                   " can only be changed before it has facts; make a new attribute");
 }
 
 // -- The end
@@ -425,6 +416,7 @@ tx_report transaction::apply(std::vector<effect> all, std::int64_t instant_ms) {
     entry.instant_ms = instant_ms;
     report.tx_data.reserve(all.size());
     entry.datoms.reserve(all.size());
+    for (const attribute_change& c : changes_) base_.alter(c);
     // Retractions first: a value they free may be taken anew under the same key.
     for (const effect& f : all)
         if (!f.added) base_.remove_fact(*f.a, f.fact, t_);

@@ -5,6 +5,7 @@
 /// transaction that throws has changed nothing.
 #pragma once
 
+#include "tributary/datom/database.hpp"
 #include "tributary/datom/staged.hpp"
 #include "tributary/datom/types.hpp"
 
@@ -15,10 +16,39 @@
 
 namespace tributary::datom {
 
+/// The names of the errors of transactions.
+namespace tx_error {
+inline constexpr const char* syntax = "db.error/syntax";
+inline constexpr const char* not_an_entity = "db.error/not-an-entity";
+inline constexpr const char* tempid_not_an_entity = "db.error/tempid-not-an-entity";
+inline constexpr const char* wrong_type = "db.error/wrong-type";
+inline constexpr const char* datoms_conflict = "db.error/datoms-conflict";
+inline constexpr const char* unique_conflict = "db.error/unique-conflict";
+inline constexpr const char* conflicting_upsert = "db.error/conflicting-upsert";
+inline constexpr const char* cas_failed = "db.error/cas-failed";
+inline constexpr const char* tx_instant = "db.error/invalid-tx-instant";
+inline constexpr const char* invalid_schema = "db.error/invalid-schema";
+inline constexpr const char* invalid_alter = "db.error/invalid-alter";
+inline constexpr const char* fn_failed = "db.error/fn-failed";
+inline constexpr const char* ensure_failed = "db.error/ensure-failed";
+}  // namespace tx_error
+
+/// What transactions call by name.
+struct tx_functions {
+    std::function<tx_function(const keyword&)> find;  ///< an empty one if there is none
+    std::function<db()> before;                       ///< the database before the transaction
+};
+
+/// Whether a form calls something by a name that is not ours.
+bool calls_functions(const value& tx_data);
+/// The name a form calls; null if it is a form of the database's own.
+const keyword* called_function(const value& form);
+
 class transaction {
 public:
-    transaction(staged& base, std::int64_t now_ms);
-    /// Errors: bad_input, conflict, limit, misuse; the message names the form.
+    transaction(staged& base, std::int64_t now_ms, const tx_functions* functions = nullptr);
+    /// Errors: bad_input, conflict, limit, misuse, each with one of the names above; the message
+    /// names the form.
     tx_report run(const value& tx_data);
 
 private:
@@ -47,6 +77,7 @@ private:
         bytes raw;  ///< empty while the target is open
         std::optional<slot> target;
         bool added = true;
+        bool was_tempid = false;  ///< kept for composite tuples only
         std::uint32_t form = 0;
         std::optional<std::optional<entity_id>> holder;  ///< of a unique value, once looked up
     };
@@ -59,6 +90,25 @@ private:
         std::uint32_t form = 0;
         std::optional<std::optional<entity_id>> holder;
     };
+
+    /// A form that takes away whatever an entity has (of an attribute).
+    struct clearing {
+        entity_id e = 0;
+        const attribute* a = nullptr;  ///< null: all, and what refers to it
+        std::size_t claims = 0;        ///< that came before it
+        std::uint32_t form = 0;
+    };
+
+    /// An entity that shall have what a spec asks for.
+    struct ensured {
+        slot e = 0;
+        entity_id spec = 0;
+        std::uint32_t form = 0;
+    };
+
+    // Calls (tx_functions.cpp)
+    void expand_calls(const std::vector<value>& forms);
+    void expand_call(const value& form, std::uint32_t origin, int depth);
 
     // Forms (tx_forms.cpp)
     void expand_all(const std::vector<value>& forms);
@@ -74,6 +124,7 @@ private:
     void retract(const stored_fact& f);
     void retract_entity(entity_id e, std::unordered_set<entity_id>& seen);
     bool is_lookup_ref(const value& v) const;
+    void ensure(slot e, const value& spec);
     const std::vector<value>* items_of(const attribute& a, const value& v) const;
 
     // Names (tx_forms.cpp)
@@ -87,6 +138,11 @@ private:
     std::optional<slot> lookup_named(const value& ref);
     std::optional<entity_id> tx_alias(const value& v) const;
 
+    // Tuples (tx_tuples.cpp)
+    bytes raw_value(const attribute& a, const value& v) const;
+    bool bind_by_parts();
+    void add_composites(std::vector<effect>& all);
+
     // Resolution (transaction.cpp)
     slot find(slot s) const;
     bool bind(slot s, slot to);
@@ -94,16 +150,31 @@ private:
     void resolve_upserts();
     bool resolve_lookups();
     void allocate();
+    void check_clearings() const;
+    void check_ensured(const std::vector<effect>& all) const;
     std::vector<effect> effects();
     void add_effects(std::vector<claim*>& group, std::vector<effect>& out);
     void check_unique(const std::vector<effect>& all) const;
     std::int64_t settle_instant();
-    std::shared_ptr<const schema> changed_schema(const std::vector<effect>& all) const;
+
+    // Schema (tx_schema.cpp)
+    std::shared_ptr<const schema> changed_schema(const std::vector<effect>& all);
     void check_attribute(const attribute* before,
                          const std::optional<attribute>& after,
                          std::uint32_t form) const;
+    void check_composites(const schema& after, std::uint32_t form) const;
+    void alter(const attribute& before,
+               const attribute& after,
+               const std::vector<effect>& all,
+               std::uint32_t form);
+
+    // The end (transaction.cpp)
     tx_report apply(std::vector<effect> all, std::int64_t instant_ms);
-    [[noreturn]] void refuse(errc code, std::uint32_t form, const std::string& reason) const;
+    [[noreturn]] void refuse(errc code,
+                             const char* name,
+                             std::uint32_t form,
+                             const std::string& reason) const;
+    std::string text_of(std::uint32_t form) const;
     std::string name_of(const attribute& a) const { return ":" + a.ident.text; }
 
     staged& base_;
@@ -113,12 +184,22 @@ private:
     std::int64_t t_;
     entity_id tx_;
     database_state next_;
+    const tx_functions* functions_;
+    std::optional<db> before_;  ///< once a function asked
     const std::vector<value>* forms_ = nullptr;
+    /// Where functions were called: the forms as written, what became of them, and of which.
+    const std::vector<value>* written_ = nullptr;
+    std::vector<value> expanded_;
+    std::vector<std::uint32_t> origins_;
     std::uint32_t form_ = 0;
     std::vector<claim> claims_;
     std::vector<tempid> tempids_;
     std::unordered_map<value, slot> named_;
     bool has_lookups_ = false;  ///< pending ones
+    std::vector<clearing> clearings_;
+    std::vector<ensured> ensured_;
+    std::vector<const claim*> composite_claims_;
+    std::vector<attribute_change> changes_;
 };
 
 }  // namespace tributary::datom

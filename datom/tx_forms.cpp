@@ -4,6 +4,8 @@
 #include "tributary/datom/transaction.hpp"
 #include "tributary/value/edn.hpp"
 
+#include <algorithm>
+
 namespace tributary::datom {
 
 namespace {
@@ -35,6 +37,12 @@ bool declares_attribute(const value& form) {
     const auto* items = sequence_of(form);
     return items && items->size() > 2 && name_text((*items)[0]) == "db/add" &&
            name_text((*items)[2]).starts_with("db/");
+}
+
+const value* value_of(const map& m, std::string_view name) {
+    for (const auto& [k, v] : m.entries)
+        if (name_text(k) == name) return &v;
+    return nullptr;
 }
 
 /// "ns/_name" to "ns/name", "_name" to "name"; empty if it is not reversed.
@@ -74,7 +82,8 @@ void transaction::expand(const value& form) {
                     "a form is a map {attribute value ...} or a list [operation ...], found ") +
                     tributary::name_of(form.type()));
     } catch (const error& e) {
-        refuse(e.code(), form_, e.what());
+        const bool named = std::string_view(e.name()).starts_with("db.error/");
+        refuse(e.code(), named ? e.name() : tx_error::syntax, form_, e.what());
     }
 }
 
@@ -96,6 +105,7 @@ const attribute& transaction::attribute_named(const value& name) const {
                         tributary::name_of(name.type()));
     throw error(
         errc::bad_input,
+        tx_error::not_an_entity,
         "there is no attribute " +
             (text.empty() ? std::to_string(name.as<std::int64_t>()) : ":" + std::string(text)) +
             "; declare it with :db/ident, :db/valueType and :db/cardinality first");
@@ -119,7 +129,9 @@ entity_id transaction::checked_id(std::int64_t id) const {
     const bool is_tx = id >= tx_partition && id < user_partition;
     if (id < 0 || id >= entity_limit || (is_system && id >= next_.next_system) ||
         (is_tx && id > tx_))
-        throw error(errc::bad_input, std::to_string(id) + " is not the id of an entity");
+        throw error(errc::bad_input,
+                    tx_error::not_an_entity,
+                    std::to_string(id) + " is not the id of an entity");
     return id;
 }
 
@@ -130,7 +142,7 @@ std::optional<entity_id> transaction::look_up(const std::vector<value>& ref) con
     if (!a.is_unique())
         throw error(errc::bad_input,
                     "a lookup ref needs a :db/unique attribute, " + name_of(a) + " is not");
-    if (!a.is_ref()) return base_.holder(a, encode_raw(ref[1], a.type));
+    if (!a.is_ref()) return base_.holder(a, raw_value(a, ref[1]));
     const auto target = existing_entity(ref[1]);
     return target ? base_.holder(a, raw_ref(*target)) : std::nullopt;
 }
@@ -141,17 +153,20 @@ std::optional<entity_id> transaction::existing_entity(const value& v) const {
     if (const auto* id = v.get_if<std::int64_t>()) {
         if (*id < 0)
             throw error(errc::bad_input,
+                        tx_error::tempid_not_an_entity,
                         "a tempid (" + std::to_string(*id) + ") cannot stand here");
         return checked_id(*id);
     }
     if (const auto* items = v.get_if<vector>()) return look_up(*items);
     if (const std::string_view text = name_text(v); !text.empty()) {
         if (const attribute* a = attributes_->find(text)) return a->id;
+        if (const entity_id ours = bootstrap_id(text)) return ours;
         const attribute& ident = *attributes_->find(id_of(system_entity::ident));
         return base_.holder(ident, encode_raw(value(keyword{std::string(text)}), ident.type));
     }
     if (v.get_if<std::string>())
         throw error(errc::bad_input,
+                    tx_error::tempid_not_an_entity,
                     "a tempid (\"" + v.as<std::string>() + "\") cannot stand here");
     throw error(
         errc::bad_input,
@@ -168,7 +183,7 @@ std::optional<transaction::slot> transaction::lookup_named(const value& ref) {
     const attribute& a = attribute_named((*items)[0]);
     if (a.unique != uniqueness::identity || a.is_ref()) return std::nullopt;
     const slot s = tempid_named(ref);
-    tempids_[-s - 1].lookup = pending_lookup{&a, encode_raw((*items)[1], a.type), form_};
+    tempids_[-s - 1].lookup = pending_lookup{&a, raw_value(a, (*items)[1]), form_};
     has_lookups_ = true;
     return s;
 }
@@ -180,6 +195,7 @@ transaction::slot transaction::entity_named(const value& v) {
     if (const auto found = existing_entity(v)) return *found;
     if (const auto pending = lookup_named(v)) return *pending;
     throw error(errc::bad_input,
+                tx_error::not_an_entity,
                 v.get_if<vector>() ? "nothing is found for the lookup ref"
                                    : "nothing has this ident: :" + std::string(name_text(v)));
 }
@@ -216,7 +232,10 @@ void transaction::add_claim(
 const std::vector<value>* transaction::items_of(const attribute& a, const value& v) const {
     if (!a.many || (a.is_ref() && is_lookup_ref(v))) return nullptr;
     if (const auto* s = v.get_if<set>()) return &s->items;
-    return sequence_of(v);
+    const auto* items = sequence_of(v);
+    // Tuples hold no tuples.
+    if (a.is_tuple() && items && !items->empty() && !sequence_of(items->front())) return nullptr;
+    return items;
 }
 
 void transaction::add_values(slot e, const attribute& a, const value& v) {
@@ -230,16 +249,18 @@ void transaction::add_values(slot e, const attribute& a, const value& v) {
 void transaction::add_value(slot e, const attribute& a, const value& v) {
     try {
         if (!a.is_ref()) {
-            add_claim(e, a, encode_raw(v, a.type), std::nullopt, true);
+            add_claim(e, a, raw_value(a, v), std::nullopt, true);
         } else if (v.is_nil()) {
-            throw error(errc::bad_input, "nil is not a value; retract the fact instead");
+            throw error(errc::bad_input,
+                        tx_error::wrong_type,
+                        "nil is not a value; retract the fact instead");
         } else {
             const auto* nested = v.get_if<map>();
             const slot target = nested ? expand_map(*nested) : entity_named(v);
             add_claim(e, a, {}, target, true);
         }
     } catch (const error& problem) {
-        throw error(problem.code(), name_of(a) + ": " + problem.what());
+        throw error(problem.code(), problem.name(), name_of(a) + ": " + problem.what());
     }
 }
 
@@ -257,6 +278,16 @@ transaction::slot transaction::expand_map(const map& m) {
         if (name == "db/id" || name == "db.install/_attribute" || name == "db.alter/_attribute")
             continue;
         if (name == "db/type" && declares_attribute(value(m))) continue;
+        if (name == value_type_ident) {
+            // Where an attribute has both, DataScript goes by the other.
+            const value* type = value_of(m, "db/type");
+            add_values(*e, *find_attribute(k), type ? *type : v);
+            continue;
+        }
+        if (name == "db/ensure") {
+            ensure(*e, v);
+            continue;
+        }
         if (const attribute* a = find_attribute(k)) {
             add_values(*e, *a, v);
         } else if (const std::string forward = reversed(name); !forward.empty()) {
@@ -268,9 +299,20 @@ transaction::slot transaction::expand_map(const map& m) {
     return *e;
 }
 
+/// :db/ensure is no fact: it asks for a check after the transaction.
+void transaction::ensure(slot e, const value& spec) {
+    const auto found = existing_entity(spec);
+    if (!found)
+        throw error(errc::bad_input,
+                    tx_error::not_an_entity,
+                    "nothing is found for the :db/ensure " + edn::print(spec));
+    ensured_.push_back({e, *found, form_});
+}
+
 void transaction::expand_reverse(slot e, const attribute& a, const value& v) {
     if (!a.is_ref())
         throw error(errc::bad_input,
+                    tx_error::wrong_type,
                     "only a ref attribute can be reversed, " + name_of(a) + " is not one");
     const auto add = [&](const value& from) {
         const auto* nested = from.get_if<map>();
@@ -327,8 +369,12 @@ void transaction::expand_retract(const std::vector<value>& items) {
     const auto e = existing_entity(items[1]);
     const attribute& a = attribute_named(items[2]);
     if (!e) return;
+    if (a.is_composite())
+        throw error(errc::bad_input,
+                    name_of(a) + " is made of its parts and cannot be retracted; retract those");
     if (items.size() == 3) {
         std::unordered_set<entity_id> seen{*e};
+        clearings_.push_back({*e, &a, claims_.size(), form_});
         for (const stored_fact& f : base_.facts_of(*e, &a)) {
             retract(f);
             // DataScript's name for it also takes what belongs to the entity.
@@ -339,7 +385,7 @@ void transaction::expand_retract(const std::vector<value>& items) {
     }
     const auto retract_value = [&](const value& v) {
         if (!a.is_ref()) {
-            add_claim(*e, a, encode_raw(v, a.type), std::nullopt, false);
+            add_claim(*e, a, raw_value(a, v), std::nullopt, false);
         } else if (const auto target = existing_entity(v)) {
             add_claim(*e, a, raw_ref(*target), std::nullopt, false);
         }
@@ -353,7 +399,10 @@ void transaction::expand_retract(const std::vector<value>& items) {
 void transaction::retract_entity(entity_id e, std::unordered_set<entity_id>& seen) {
     if (!seen.insert(e).second) return;
     if (attributes_->find(e) || bootstrap_ident(e))
-        throw error(errc::bad_input, "an attribute or a system entity cannot be retracted");
+        throw error(errc::bad_input,
+                    tx_error::invalid_alter,
+                    "an attribute or a system entity cannot be retracted");
+    clearings_.push_back({e, nullptr, claims_.size(), form_});
     for (const stored_fact& f : base_.facts_about(e)) retract(f);
     for (const stored_fact& f : base_.facts_of(e, nullptr)) {
         const attribute& a = *attributes_->find(f.a);
@@ -362,31 +411,41 @@ void transaction::retract_entity(entity_id e, std::unordered_set<entity_id>& see
     }
 }
 
+/// Of a cardinality-many attribute, the old value is one of several and stays.
 void transaction::expand_cas(const std::vector<value>& items) {
     const auto e = existing_entity(items[1]);
-    if (!e) throw error(errc::bad_input, "nothing is found for the entity to compare");
-    const attribute& a = attribute_named(items[2]);
-    if (a.many)
+    if (!e)
         throw error(
-            errc::bad_input,
-            "compare-and-set needs an attribute of cardinality one, " + name_of(a) + " has many");
+            errc::bad_input, tx_error::not_an_entity, "nothing is found for the entity to compare");
+    const attribute& a = attribute_named(items[2]);
     const auto raw_of = [&](const value& v) {
-        if (!a.is_ref()) return encode_raw(v, a.type);
-        if (v.is_nil()) throw error(errc::bad_input, "nil is not a value");
+        if (!a.is_ref()) return raw_value(a, v);
+        if (v.is_nil()) throw error(errc::bad_input, tx_error::wrong_type, "nil is not a value");
         const auto target = existing_entity(v);
-        if (!target) throw error(errc::bad_input, "nothing is found for the referenced entity");
+        if (!target)
+            throw error(errc::bad_input,
+                        tx_error::not_an_entity,
+                        "nothing is found for the referenced entity");
         return raw_ref(*target);
     };
-    const auto now = base_.fact_of(*e, a);
-    const std::optional<bytes> expected =
-        items[3].is_nil() ? std::nullopt : std::optional(raw_of(items[3]));
+    const std::vector<stored_fact> now = base_.facts_of(*e, &a);
+    const bytes expected = items[3].is_nil() ? bytes() : raw_of(items[3]);
     bytes replacement = raw_of(items[4]);
-    if (now.has_value() != expected.has_value() || (now && now->raw != *expected))
-        throw error(
-            errc::conflict,
-            name_of(a) + " of " + std::to_string(*e) + " is " +
-                (now ? edn::print(view_of_raw(now->raw).to_value()) : std::string("absent")) +
-                ", not what was expected");
+    const bool holds = items[3].is_nil()
+                           ? now.empty()
+                           : std::any_of(now.begin(), now.end(), [&](const stored_fact& f) {
+                                 return f.raw == expected;
+                             });
+    if (!holds) {
+        std::string found;
+        for (const stored_fact& f : now)
+            found += (found.empty() ? "" : ", ") + edn::print(view_of_raw(f.raw).to_value());
+        throw error(errc::conflict,
+                    tx_error::cas_failed,
+                    name_of(a) + " of " + std::to_string(*e) + " is " +
+                        (found.empty() ? std::string("absent") : found) +
+                        ", not what was expected, " + edn::print(items[3]));
+    }
     add_claim(*e, a, std::move(replacement), std::nullopt, true);
 }
 

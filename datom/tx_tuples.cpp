@@ -47,6 +47,7 @@ bool transaction::bind_by_parts() {
     std::unordered_map<bytes, slot> new_identities;
     for (const auto& [e, parts] : open) {
         for (const attribute* a : attributes_->all()) {
+            if (find(e) >= 0) break;
             if (!a->is_composite() || a->unique != uniqueness::identity) continue;
             std::vector<bytes> elements;
             for (const entity_id part : a->parts)
@@ -62,7 +63,6 @@ bool transaction::bind_by_parts() {
                        !is_new) {
                 changed |= bind(e, it->second);
             }
-            if (find(e) >= 0) break;
         }
     }
     return changed;

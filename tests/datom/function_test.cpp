@@ -1,0 +1,83 @@
+#include <catch2/catch.hpp>
+
+#include "datom/support.hpp"
+
+using namespace tributary;
+using namespace tributary::datom;
+
+namespace {
+
+struct counters : scratch {
+    counters() {
+        tx(R"([{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
+               {:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one}])");
+        conn->define(keyword{"c/inc"}, [](const db& before, std::span<const value> args) {
+            const auto now =
+                query(edn::read("[:find ?n . :in $ ?e :where [?e :n ?n]]"), {before, args[0]});
+            const std::int64_t n = now.is_nil() ? 0 : now.as<std::int64_t>();
+            return value(vector{vector{keyword{"db/add"}, args[0], keyword{"n"}, value(n + 1)}});
+        });
+    }
+    std::string refused(const std::string& forms, std::string* message = nullptr) {
+        const auto before = facts(now_db(), true);
+        try {
+            tx(forms);
+        } catch (const error& e) {
+            CHECK(facts(now_db(), true) == before);
+            if (message) *message = e.what();
+            return e.name();
+        }
+        return "none";
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a transaction calls functions by name, which see the database before it") {
+    counters d;
+    d.tx("[[:c/inc 1]]");
+    d.tx("[[:c/inc 1] [:c/inc 2]]");
+    CHECK(facts(d.now_db()) == std::vector<std::string>{"1 :n 2", "2 :n 1"});
+    // Both calls say the same.
+    d.tx("[[:c/inc 2] [:c/inc 2]]");
+    CHECK(facts(d.now_db()) == std::vector<std::string>{"1 :n 2", "2 :n 2"});
+    d.conn->define(keyword{"c/both"}, [](const db&, std::span<const value> args) {
+        return value(vector{vector{keyword{"c/inc"}, args[0]}, vector{keyword{"c/inc"}, args[1]}});
+    });
+    d.tx(R"([[:c/both 1 2] {:db/id 1 :name "one"}])");
+    CHECK(facts(d.now_db()) == std::vector<std::string>{"1 :n 3", R"(1 :name "one")", "2 :n 3"});
+}
+
+TEST_CASE("what a function does wrong refuses the transaction and names the call") {
+    counters d;
+    d.conn->define(keyword{"c/throws"}, [](const db&, std::span<const value>) -> value {
+        throw std::runtime_error("too poor");
+    });
+    d.conn->define(keyword{"c/loops"}, [](const db&, std::span<const value>) {
+        return value(vector{vector{keyword{"c/loops"}}});
+    });
+    d.conn->define(keyword{"c/bad"},
+                   [](const db&, std::span<const value>) { return value("what?"); });
+    d.conn->define(keyword{"c/type"}, [](const db&, std::span<const value>) {
+        return edn::read(R"([[:db/add 1 :n "x"]])");
+    });
+    std::string message;
+    CHECK(d.refused("[[:db/add 1 :n 1] [:c/throws 7]]", &message) == "db.error/fn-failed");
+    CHECK(message.find("form 2, [:c/throws 7]") != std::string::npos);
+    CHECK(message.find("too poor") != std::string::npos);
+    CHECK(d.refused("[[:c/loops]]") == "db.error/fn-failed");
+    CHECK(d.refused("[[:c/bad]]") == "db.error/fn-failed");
+    CHECK(d.refused("[[:c/type]]", &message) == "db.error/wrong-type");
+    CHECK(message.find("made by [:c/type]") != std::string::npos);
+    CHECK(d.refused("[[:c/none]]") == "db.error/syntax");
+}
+
+TEST_CASE("a spec says what an entity must have") {
+    counters d;
+    d.tx("[{:db/ident :spec/full :db.entity/attrs [:n :name]}]");
+    d.tx(R"([{:db/id 1 :n 1 :name "a" :db/ensure :spec/full}])");
+    d.tx(R"([{:db/id 2 :n 1} {:db/id 2 :db/ensure :spec/full :name "b"}])");
+    CHECK(d.refused(R"([{:n 5 :db/ensure :spec/full}])") == "db.error/ensure-failed");
+    CHECK(d.refused(R"([{:db/id 1 :db/ensure :spec/full} [:db/retract 1 :n 1]])") ==
+          "db.error/ensure-failed");
+}
