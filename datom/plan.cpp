@@ -223,9 +223,12 @@ std::optional<double> planner::cost(const rule_call& r,
 
 const clause* planner::first_stuck(const clauses& body,
                                    std::set<var_id>& bound,
-                                   std::set<std::string>& visiting) const {
+                                   std::set<std::string>& visiting,
+                                   const clause* without) const {
     std::vector<const clause*> waiting;
-    for (const clause& c : body) waiting.push_back(&c);
+    for (const clause& c : body) {
+        if (&c != without) waiting.push_back(&c);
+    }
     // Negations last: what they test may be bound by any clause.
     std::stable_partition(waiting.begin(), waiting.end(), [](const clause* c) {
         return !std::holds_alternative<negation>(c->what);
@@ -258,6 +261,15 @@ void planner::check_runnable(const clauses& body,
     fail_clause("db.error/unbound-variable",
                 stuck->text,
                 "no value for " + missing + ": no pattern, function or input binds it");
+}
+
+bool planner::can_bind(const clauses& body,
+                       const clause* without,
+                       std::set<var_id> bound,
+                       const std::vector<var_id>& wanted) const {
+    std::set<std::string> visiting;
+    return first_stuck(body, bound, visiting, without) == nullptr &&
+           std::all_of(wanted.begin(), wanted.end(), [&](var_id v) { return bound.contains(v); });
 }
 
 bool planner::can_run(const clause& c,

@@ -54,6 +54,13 @@ public:
     /// these variables are bound to begin with.
     void check_runnable(const clauses& body, std::set<var_id> bound, const var_names& names) const;
 
+    /// Whether all of `body` but `without` can run when these variables are bound, and then binds
+    /// all of `wanted`.
+    bool can_bind(const clauses& body,
+                  const clause* without,
+                  std::set<var_id> bound,
+                  const std::vector<var_id>& wanted) const;
+
 private:
     std::optional<double> cost(const call& c, const bound_rows& bound);
     std::optional<double> cost(const negation& n,
@@ -69,7 +76,8 @@ private:
     /// Binds what `body` can bind, in any order; the first clause that can never run, or null.
     const clause* first_stuck(const clauses& body,
                               std::set<var_id>& bound,
-                              std::set<std::string>& visiting) const;
+                              std::set<std::string>& visiting,
+                              const clause* without = nullptr) const;
     bool can_run(const clauses& body,
                  std::set<var_id>& bound,
                  std::set<std::string>& visiting) const {

@@ -122,10 +122,12 @@ void evaluator::check_clause(const clause& c, const source_map& sources) {
 relation evaluator::evaluate(const clauses& body,
                              environment env,
                              const source_map& sources,
-                             const std::vector<var_id>& wanted) {
+                             const std::vector<var_id>& wanted,
+                             const clause* without) {
     const single_values singles = env.singles();
     std::vector<const clause*> waiting;
     for (const clause& c : body) {
+        if (&c == without) continue;
         waiting.push_back(&c);
         if (const pattern* p = std::get_if<pattern>(&c.what)) {
             planner_.resolve(*p, sources, c.text).demand(bounds_on(*p, body, singles));
@@ -302,9 +304,11 @@ void evaluator::run(const negation& n, environment& env, const source_map& sourc
     // whole, so its rules get a scope of their own.
     rule_scope whole;
     rule_scope* const outer = scope_;
+    rule_table* const asking = asking_;
     const std::set<std::string> outer_names = under_negation_;
     if (scope_->running) {
         scope_ = &whole;
+        asking_ = nullptr;
         under_negation_.insert(answering_.back());
     }
     relation holds;
@@ -312,9 +316,11 @@ void evaluator::run(const negation& n, environment& env, const source_map& sourc
         holds = evaluate(n.body, std::move(inner), sources, vars);
     } catch (...) {
         scope_ = outer;
+        asking_ = asking;
         throw;
     }
     scope_ = outer;
+    asking_ = asking;
     under_negation_ = outer_names;
     filter_by(base, holds, false, stop_);
     env.add(std::move(base), stop_);

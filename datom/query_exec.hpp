@@ -50,28 +50,53 @@ public:
     /// variables nothing binds. Whatever the data.
     void check(const clauses& body, const std::set<var_id>& bound, const source_map& sources);
 
-    /// The distinct rows over `wanted` for which `body` holds, beginning with those of `env`.
+    /// The distinct rows over `wanted` for which `body` (but for one clause)
+    /// holds, beginning with those of `env`.
     relation evaluate(const clauses& body,
                       environment env,
                       const source_map& sources,
-                      const std::vector<var_id>& wanted);
+                      const std::vector<var_id>& wanted,
+                      const clause* without = nullptr);
 
 private:
+    struct rule_table;
+    /// Answers of `callee` that the clause of a rule's body has been given.
+    struct rule_site {
+        const clause* call = nullptr;
+        rule_table* callee = nullptr;
+        std::size_t used = 0;
+        bool nested = false;  ///< inside of another clause
+    };
+    struct branch_state {
+        const rule_branch* of = nullptr;
+        std::vector<rule_site> sites;
+        /// Of some calls, which arguments they are asked with ('b') whatever else is bound.
+        std::map<const clause*, std::string> masks;
+        const clause* tail = nullptr;
+    };
     /// What one rule, called on one source with the same arguments bound, was asked and has
     /// answered.
     struct rule_table {
         std::string name;
+        std::string mask;  ///< 'b' for bound arguments, 'f' for free ones
         const rule* of = nullptr;
         source_map sources;
         std::vector<var_id> params;
-        relation demand;   ///< over the bound parameters
-        relation answers;  ///< over all
+        growing_relation demand;   ///< over the bound parameters
+        growing_relation answers;  ///< over all
+        std::size_t demand_used = 0;
+        std::vector<branch_state> branches;
+        /// Of a rule that calls itself last only: what was asked and where its questions led,
+        /// over `params` of bound arguments twice.
+        bool is_tail = false;
+        std::vector<var_id> roots;
+        growing_relation reached;
+        std::size_t reached_used = 0;
     };
     struct rule_scope {
         std::map<std::string, rule_table*> by_key;
         std::vector<std::unique_ptr<rule_table>> tables;
         bool running = false;
-        bool changed = false;
     };
 
     /// The index of the clause to run next; the number of clauses if none can run.
@@ -97,8 +122,14 @@ private:
     void run(const disjunction& d, environment& env, const source_map& sources);
     void run(const clause& c, const rule_call& r, environment& env, const source_map& sources);
     rule_table& table_for(const rule_call& r, const std::string& mask, const source_map& sources);
+    void choose_masks(rule_table& t, branch_state& branch) const;
+    /// Whether the branch ends in a call of the rule that hands on what is free.
+    const clause* tail_call(const rule_table& t, const rule_branch& branch) const;
     void answer(const std::string& text);
-    void answer_once(rule_table& t, const std::string& text);
+    bool answer_once(rule_table& t, const std::string& text);
+    void answer_branch(rule_table& t, std::size_t branch);
+    void follow_tail(rule_table& t);
+    void add_answers(rule_table& t, const rule_branch& branch, const relation& found);
 
     planner planner_;
     const rule_set& rules_;
@@ -107,6 +138,8 @@ private:
     stop_check& stop_;
     rule_scope top_;
     rule_scope* scope_ = &top_;
+    rule_table* asking_ = nullptr;  ///< whose body is being evaluated
+    std::size_t asking_branch_ = 0;
     std::vector<std::string>
         answering_;  ///< rules whose bodies are being evaluated, outermost first
     std::set<std::string> under_negation_;  ///< those of them that wait for a negation

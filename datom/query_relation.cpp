@@ -239,6 +239,51 @@ row_id row_index::find_hashed(const cell* keys) const {
     return no_row;
 }
 
+bool growing_relation::add(const cell* row) {
+    if (all_.columns.empty()) {
+        if (all_.rows == 1) return false;
+        all_.rows = 1;
+        return true;
+    }
+    check_rows(all_.rows);
+    if (all_.rows * 2 >= slots_.size()) grow();
+    const std::size_t mask = slots_.size() - 1;
+    const std::uint32_t h = hash_cells(row, all_.columns.size());
+    std::size_t at = h & mask;
+    for (; slots_[at].row != no_row; at = (at + 1) & mask) {
+        if (slots_[at].hash != h) continue;
+        bool same = true;
+        for (std::size_t i = 0; same && i < all_.columns.size(); ++i)
+            same = equal(all_.columns[i][slots_[at].row], row[i]);
+        if (same) return false;
+    }
+    slots_[at] = {h, static_cast<row_id>(all_.rows)};
+    for (std::size_t i = 0; i < all_.columns.size(); ++i) all_.columns[i].push_back(row[i]);
+    ++all_.rows;
+    return true;
+}
+
+void growing_relation::grow() {
+    std::vector<slot> larger(std::max<std::size_t>(16, slots_.size() * 4));
+    for (const slot& s : slots_) {
+        if (s.row == no_row) continue;
+        std::size_t at = s.hash & (larger.size() - 1);
+        while (larger[at].row != no_row) at = (at + 1) & (larger.size() - 1);
+        larger[at] = s;
+    }
+    slots_ = std::move(larger);
+}
+
+relation growing_relation::from(std::size_t first) const {
+    relation r;
+    r.vars = all_.vars;
+    r.rows = all_.rows - first;
+    r.distinct = true;
+    for (const column& c : all_.columns)
+        r.columns.emplace_back(c.begin() + static_cast<std::ptrdiff_t>(first), c.end());
+    return r;
+}
+
 std::vector<row_id> distinct_rows(const std::vector<const column*>& columns,
                                   std::size_t rows,
                                   stop_check& stop) {

@@ -98,6 +98,33 @@ private:
     std::uint32_t mask_ = 0;
 };
 
+/// Rows that only grow, each once, in the order they came.
+class growing_relation {
+public:
+    growing_relation() { all_.distinct = true; }
+    explicit growing_relation(std::vector<var_id> vars) : growing_relation() {
+        all_.columns.resize(vars.size());
+        all_.vars = std::move(vars);
+    }
+
+    const relation& all() const { return all_; }
+    std::size_t size() const { return all_.rows; }
+    /// False if the row (a cell for each variable) was there. Errors: limit beyond rows_max.
+    bool add(const cell* row);
+    /// Rows from the `first` on; a copy.
+    relation from(std::size_t first) const;
+
+private:
+    void grow();
+
+    struct slot {
+        std::uint32_t hash = 0;
+        row_id row = no_row;
+    };
+    relation all_;
+    std::vector<slot> slots_;
+};
+
 /// Of `rows` rows, the first of each that are equal in `columns`, in order. With no columns: the
 /// first row, if there is one.
 std::vector<row_id> distinct_rows(const std::vector<const column*>& columns,

@@ -1,7 +1,7 @@
 #include "tributary/datom/query_result.hpp"
 
 #include "tributary/datom/pull.hpp"
-#include "tributary/value/msgpack.hpp"
+#include "tributary/datom/query_order.hpp"
 
 #include <numeric>
 
@@ -142,33 +142,17 @@ private:
         return make_map(std::move(entries));
     }
 
-    /// Sorted by their bytes here, which is much faster than comparing values.
     value set_of_rows() {
-        const std::size_t count = row_count();
-        rows_.resize(count);
-        std::iota(rows_.begin(), rows_.end(), row_id{0});
-        bytes all;
-        std::vector<std::size_t> ends{0};
-        std::vector<value> values;
-        values.reserve(count);
-        for (std::size_t row = 0; row < count; ++row) {
-            counted_.add(columns_, rows_[row]);
-            values.push_back(row_value(row));
-            encode_to(all, values.back());
-            ends.push_back(all.size());
-        }
-        const auto key = [&](row_id row) {
-            return bytes_view(all).substr(ends[row], ends[row + 1] - ends[row]);
-        };
-        std::vector<row_id> order = rows_;
-        std::sort(order.begin(), order.end(), [&](row_id a, row_id b) { return key(a) < key(b); });
+        // Aggregates without the variables they are grouped by may give one row twice.
+        rows_ = canonical_order(columns_, context_.stop);
         set result;
-        result.items.reserve(count);
-        for (std::size_t i = 0; i < count; ++i) {
-            // Aggregates without the variables they are grouped by may give one row twice.
-            if (i == 0 || key(order[i]) != key(order[i - 1]))
-                result.items.push_back(std::move(values[order[i]]));
+        result.items.reserve(rows_.size());
+        for (std::size_t i = 0; i < rows_.size(); ++i) {
+            counted_.add(columns_, rows_[i]);
+            result.items.push_back(row_value(i));
         }
+        // Maps have an order of their own.
+        if (!find_.keys.empty()) return make_set(std::move(result.items));
         return result;
     }
 

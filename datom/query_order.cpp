@@ -1,0 +1,91 @@
+#include "tributary/datom/query_order.hpp"
+
+#include <bit>
+#include <limits>
+#include <numeric>
+
+namespace tributary::datom::datalog {
+
+namespace {
+
+/// As the values compare; most cells without making values of them.
+std::strong_ordering canonical_compare(const cell& a, const cell& b) {
+    if (a.type == b.type) {
+        if (a.is(kind::integer) && a.integer >= 0 && b.integer >= 0) return a.integer <=> b.integer;
+        // The canonical bytes of a string begin with its length.
+        if (a.is(kind::string))
+            return a.size != b.size ? a.size <=> b.size : a.view().compare(b.view()) <=> 0;
+        if (a.is(kind::boolean)) return a.integer <=> b.integer;
+    }
+    return to_value(a) <=> to_value(b);
+}
+
+/// As many of the first columns as fit into 64 bits, side by side, if they hold integers that are
+/// not negative: then comparing one number compares them all.
+class packed_columns {
+public:
+    packed_columns(const std::vector<column>& columns, std::size_t rows) : keys_(rows, 0) {
+        int bits_left = 64;
+        for (const column& c : columns) {
+            std::int64_t lo = std::numeric_limits<std::int64_t>::max();
+            std::int64_t hi = 0;
+            const bool fit = std::all_of(c.begin(), c.end(), [&](const cell& one) {
+                lo = std::min(lo, one.integer);
+                hi = std::max(hi, one.integer);
+                return one.is(kind::integer) && one.integer >= 0;
+            });
+            const int bits = fit ? std::bit_width(static_cast<std::uint64_t>(hi - lo)) : 65;
+            if (bits > bits_left || rows == 0) break;
+            bits_left -= bits;
+            for (std::size_t row = 0; row < rows; ++row) {
+                keys_[row] = (bits == 64 ? 0 : keys_[row] << bits) |
+                             static_cast<std::uint64_t>(c[row].integer - lo);
+            }
+            ++count_;
+        }
+    }
+    std::uint64_t operator[](std::size_t row) const { return keys_[row]; }
+    /// How many columns are in it.
+    std::size_t count() const { return count_; }
+
+private:
+    std::vector<std::uint64_t> keys_;
+    std::size_t count_ = 0;
+};
+
+}  // namespace
+
+std::vector<row_id> canonical_order(const std::vector<column>& columns, stop_check& stop) {
+    const std::size_t rows = columns.front().size();
+    const packed_columns packed(columns, rows);
+    const auto order = [&](row_id a, row_id b) {
+        for (std::size_t i = packed.count(); i < columns.size(); ++i) {
+            if (const auto c = canonical_compare(columns[i][a], columns[i][b]); c != 0) return c;
+        }
+        return std::strong_ordering::equal;
+    };
+    struct item {
+        std::uint64_t key;
+        row_id row;
+    };
+    std::vector<item> items(rows);
+    for (row_id row = 0; row < rows; ++row) items[row] = {packed[row], row};
+    const auto before = [&](const item& a, const item& b) {
+        if (a.key != b.key) return a.key < b.key;
+        return packed.count() < columns.size() && order(a.row, b.row) < 0;
+    };
+    stop.look();
+    if (!std::is_sorted(items.begin(), items.end(), before))
+        std::sort(items.begin(), items.end(), before);
+    std::vector<row_id> sorted;
+    sorted.reserve(rows);
+    const item* last = nullptr;
+    for (const item& one : items) {
+        if (last != nullptr && last->key == one.key && order(last->row, one.row) == 0) continue;
+        sorted.push_back(one.row);
+        last = &one;
+    }
+    return sorted;
+}
+
+}  // namespace tributary::datom::datalog
