@@ -151,7 +151,6 @@ private:
             counted_.add(columns_, rows_[i]);
             result.items.push_back(row_value(i));
         }
-        // Maps have an order of their own.
         if (!find_.keys.empty()) return make_set(std::move(result.items));
         return result;
     }
