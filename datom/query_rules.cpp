@@ -80,7 +80,8 @@ relation seen_by_caller(const relation& answers,
 evaluator::rule_table& evaluator::table_for(const rule_call& r,
                                             const std::string& mask,
                                             const source_map& sources) {
-    const source* on = sources.find(r.source.text)->second;
+    const auto found = sources.find(r.source.text);
+    const source* on = found == sources.end() ? nullptr : found->second;
     const std::string key =
         r.name + "/" + mask + "/" + std::to_string(reinterpret_cast<std::uintptr_t>(on));
     const auto [at, fresh] = scope_->by_key.try_emplace(key, nullptr);
@@ -90,7 +91,7 @@ evaluator::rule_table& evaluator::table_for(const rule_call& r,
     t->mask = mask;
     t->of = &rules_.find(r.name)->second;
     t->sources = sources;
-    t->sources["$"] = on;
+    if (on != nullptr) t->sources["$"] = on;
     for (std::size_t i = 0; i < mask.size(); ++i)
         t->params.push_back(names_.fresh("argument " + std::to_string(i + 1) + " of " + r.name));
     t->demand = growing_relation(bound_ones(t->params, mask));

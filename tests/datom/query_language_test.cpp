@@ -145,6 +145,12 @@ TEST_CASE("query: a function that gives several rows for some and none for other
                "#{[:a 0] [:a 1] [:b 0]}"));
 }
 
+TEST_CASE("query: rules that ask no database need none", "[datom][query]") {
+    CHECK(same(answer("[:find ?x :in % :where (small ?x)]",
+                      given({"[[(small ?x) [(range 9) [?x ...]] [(< ?x 2)]]]"})),
+               "#{[0] [1]}"));
+}
+
 TEST_CASE("query: built-ins on text", "[datom][query]") {
     const auto one = [](const std::string& call) {
         return answer("[:find ?x . :where [" + call + " ?x]]");
