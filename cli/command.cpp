@@ -26,6 +26,7 @@ namespace {
 constexpr const char* own_log = "trib";
 
 std::atomic<bool> stop_asked{false};
+bool is_json_log = false;
 
 std::atomic<std::time_t> stop_asked_s{0};
 
@@ -63,6 +64,14 @@ public:
 }  // namespace
 
 bool keep_going() { return !stop_asked; }
+
+void go_on() { stop_asked = false; }
+
+void tell(const std::exception& e) {
+    const auto* ours = dynamic_cast<const error*>(&e);
+    const std::string name = ours ? std::string(ours->name()) + ": " : std::string();
+    log_line((is_json_log ? name : "trib: " + name) + e.what(), "error");
+}
 
 void watch_signals() {
     struct sigaction action {};
@@ -118,6 +127,7 @@ std::string user_name() {
 }
 
 void start_log(const session& s) {
+    is_json_log = s.json_log;
     const auto own = spdlog::stderr_logger_mt(own_log);
     const auto library = std::make_shared<spdlog::logger>("tributary", own->sinks().front());
     spdlog::register_logger(library);
@@ -140,7 +150,7 @@ value read_edn(const std::string& what, const std::string& text) {
     try {
         return edn::read(text);
     } catch (const error& e) {
-        throw error(e.code(), what + ": " + e.what());
+        throw error(e.code(), e.name(), what + ": " + e.what());
     }
 }
 

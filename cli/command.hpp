@@ -56,12 +56,20 @@ void add_replica_commands(
 void add_peer_commands(CLI::App& app, session& s);  // serve, ls, clone, sync
 void add_collect_command(CLI::App& app, session& s);
 void add_tail_command(CLI::App& app, session& s);
-void add_datom_commands(CLI::App& app, session& s);  // realize, query
+void add_realize_command(CLI::App& app, session& s);
+void add_query_commands(CLI::App& app, session& s);  // query, explain, entity, datoms, history,
+                                                     // tx-range, schema, stats
+void add_write_commands(CLI::App& app, session& s);  // transact, import, export
+void add_repl_command(CLI::App& app, session& s);
 
 /// False once the user or the system asked to stop (SIGINT, SIGTERM). A second SIGINT ends the
 /// process at once.
 bool keep_going();
 void watch_signals();
+/// Forgets that they asked: where it only ended what was being done.
+void go_on();
+/// Says what went wrong on stderr, or as the log is written.
+void tell(const std::exception& e);
 
 /// Logs one line, as text or as JSON, on stderr.
 void log_line(const std::string& text, const std::string& level = "info");

@@ -3,7 +3,6 @@
 #include "command.hpp"
 #include <atomic>
 #include <chrono>
-#include <future>
 #include <thread>
 
 namespace tributary::cli {
@@ -12,50 +11,35 @@ namespace {
 
 using namespace std::chrono_literals;
 
-datom::time_point time_point_of(const value& as_of) {
-    if (const auto* t = as_of.get_if<inst>()) return *t;
-    return as_of.as<std::int64_t>();
-}
+constexpr auto owner_patience = 5s;
 
-/// [result [column ...]] for [query [arg ...] as-of].
-value answer(const datom::connection& connection,
-             const value& request,
-             const std::function<bool()>& wanted) {
-    const vector& parts = request.as<vector>();
-    if (parts.size() != 3) throw error(errc::bad_input, "expected [query args as-of]");
-    datom::db db = connection.current();
-    if (!parts[2].is_nil()) db = db.as_of(time_point_of(parts[2]));
-    std::vector<datom::query_input> inputs = {db};
-    for (const value& arg : parts[1].as<vector>()) inputs.emplace_back(arg);
-    std::atomic<bool> cancel{false};
-    datom::query_options options;
-    options.cancel = &cancel;
-    // A thread of its own, so that a client that goes away ends the query.
-    auto result =
-        std::async(std::launch::async, [&] { return datom::query(parts[0], inputs, options); });
-    while (result.wait_for(50ms) != std::future_status::ready) {
-        if (!wanted()) cancel = true;
-    }
-    vector columns;
-    for (const std::string& name : datom::column_names(parts[0])) columns.emplace_back(name);
-    return vector{result.get(), std::move(columns)};
-}
-
-request_handler handler_of(const datom::connection& connection) {
-    return [&connection](const std::string& method,
-                         const value& args,
-                         const std::function<bool(const value&)>& emit) {
-        if (method != "query")
-            throw error(errc::misuse, "this database does not know the request " + method);
-        return answer(connection, args, [&emit] { return emit(value()); });
+request_handler handler_of(datom::connection& connection,
+                           std::filesystem::path dir,
+                           sharing allowed) {
+    return [&connection, dir = std::move(dir), allowed](
+               const std::string& method, const value& args, const emit_function& emit) {
+        return answer_request(connection, dir, allowed, method, args, emit);
     };
 }
 
+bool is_database(const std::filesystem::path& dir) {
+    return std::filesystem::exists(dir / "CURRENT");
+}
+
 void require_database(const std::filesystem::path& dir) {
-    if (std::filesystem::exists(dir / "CURRENT")) return;
+    if (is_database(dir)) return;
     throw error(errc::not_found,
-                "no datom database in " + dir.string() +
-                    "; make one with: trib realize CRDT --with MAP.edn --into " + dir.string());
+                "no datom database in " + dir.string() + "; make one with: trib transact " +
+                    dir.string() + " TX, or trib realize CRDT --with MAP.edn --into " +
+                    dir.string());
+}
+
+void make_database(const std::filesystem::path& dir) {
+    if (std::filesystem::exists(dir / "identity"))
+        throw error(errc::misuse,
+                    dir.string() + " is a store; give the database a directory of its own");
+    std::filesystem::create_directories(dir);
+    std::filesystem::permissions(dir, std::filesystem::perms::owner_all);
 }
 
 using opened_or_client =
@@ -65,16 +49,34 @@ opened_or_client open_or_ask(const std::filesystem::path& dir) {
     return open_or_connect<datom::connection>(dir, [&] { return datom::connection::open(dir); });
 }
 
+/// Ends a client's call once the user asks to stop.
+class stop_watch {
+public:
+    explicit stop_watch(local_client& client)
+        : watcher_([this, &client] {
+              while (!done_) {
+                  if (!keep_going()) return client.cancel();
+                  std::this_thread::sleep_for(50ms);
+              }
+          }) {}
+    ~stop_watch() {
+        done_ = true;
+        watcher_.join();
+    }
+
+private:
+    std::atomic<bool> done_{false};
+    std::thread watcher_;
+};
+
 }  // namespace
 
-datom_directory::datom_directory(const std::filesystem::path& dir, bool create) {
-    if (create) {
-        std::filesystem::create_directories(dir);
-        std::filesystem::permissions(dir, std::filesystem::perms::owner_all);
-    } else {
+datom_directory::datom_directory(const std::filesystem::path& dir, bool create, sharing allowed) {
+    if (create)
+        make_database(dir);
+    else
         require_database(dir);
-    }
-    for (const auto deadline = std::chrono::steady_clock::now() + 5s; !connection_;) {
+    for (const auto deadline = std::chrono::steady_clock::now() + owner_patience; !connection_;) {
         auto [opened, client] = open_or_ask(dir);
         connection_ = std::move(opened);
         if (connection_) break;
@@ -85,39 +87,47 @@ datom_directory::datom_directory(const std::filesystem::path& dir, bool create) 
         }
         std::this_thread::sleep_for(50ms);
     }
-    server_ = std::make_unique<local_server>(dir, handler_of(*connection_));
+    server_ = std::make_unique<local_server>(dir, handler_of(*connection_, dir, allowed));
 }
 
 datom_directory::~datom_directory() { server_.reset(); }
 
-query_answer query_directory(const std::filesystem::path& dir,
-                             const value& query,
-                             const std::vector<value>& args,
-                             const value& as_of) {
-    require_database(dir);
-    const value request = vector{query, vector(args), as_of};
-    value reply;
-    for (int attempt = 0;; ++attempt) {
+value ask_database(const std::filesystem::path& dir,
+                   const std::string& method,
+                   const value& args,
+                   const std::function<void(const value&)>& part,
+                   bool create) {
+    if (create && !is_database(dir))
+        make_database(dir);
+    else
+        require_database(dir);
+    bool has_begun = false;
+    const auto take = [&](const value& p) {
+        has_begun = true;
+        if (part) part(p);
+    };
+    for (const auto deadline = std::chrono::steady_clock::now() + owner_patience;;) {
         auto [opened, client] = open_or_ask(dir);
         if (opened) {
-            const local_server others(dir, handler_of(*opened));
-            reply = answer(*opened, request, [] { return keep_going(); });
-            break;
+            const local_server others(dir, handler_of(*opened, dir, sharing::reads));
+            return answer_request(*opened, dir, sharing::all, method, args, [&](const value& p) {
+                if (!p.is_nil()) take(p);
+                return keep_going();
+            });
         }
         try {
-            reply = client->call("query", request, [&c = *client](const value&) {
-                if (!keep_going()) c.cancel();
-            });
-            break;
+            const stop_watch watch(*client);
+            return client->call(method, args, take);
         } catch (const error& e) {
-            if (e.code() != errc::unavailable || attempt == 5)
-                throw;  // its owner left: open it here
+            // Its owner left, or is about to: open it here. What was asked to write may have been
+            // written.
+            const bool is_worth_trying =
+                e.code() == errc::locked ||
+                (e.code() == errc::unavailable && !has_begun && !method.starts_with("transact"));
+            if (!is_worth_trying || std::chrono::steady_clock::now() > deadline) throw;
         }
+        std::this_thread::sleep_for(20ms);
     }
-    vector& parts = reply.as<vector>();
-    query_answer out{std::move(parts[0]), {}};
-    for (const value& name : parts[1].as<vector>()) out.columns.push_back(name.as<std::string>());
-    return out;
 }
 
 }  // namespace tributary::cli

@@ -38,7 +38,10 @@ int main(int argc, char** argv) {
     add_peer_commands(app, s);
     add_collect_command(app, s);
     add_tail_command(app, s);
-    add_datom_commands(app, s);
+    add_realize_command(app, s);
+    add_query_commands(app, s);
+    add_write_commands(app, s);
+    add_repl_command(app, s);
     try {
         app.parse(argc, argv);
     } catch (const CLI::RequiredError& e) {
@@ -56,10 +59,10 @@ int main(int argc, char** argv) {
         start_log(s);
         return s.action();
     } catch (const error& e) {
-        log_line(s.json_log ? e.what() : std::string("trib: ") + e.what(), "error");
+        tell(e);
         return exit_code_of(e);
     } catch (const std::exception& e) {
-        log_line(s.json_log ? e.what() : std::string("trib: ") + e.what(), "error");
+        tell(e);
         return failed;
     }
 }

@@ -9,8 +9,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "chart.hpp"
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cwchar>
 
@@ -21,21 +21,6 @@ namespace {
 using rows_t = std::vector<std::vector<value>>;
 
 void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
-std::size_t terminal_columns() {
-    winsize size{};
-    const bool known = isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
-                       size.ws_col > 20;
-    return known ? size.ws_col : 100;
-}
-
-/// Line breaks and other controls would tear a table apart.
-std::string on_one_line(std::string text) {
-    for (char& c : text) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    }
-    return text;
-}
 
 bool is_number(const value& v) {
     return v.get_if<std::int64_t>() != nullptr || v.get_if<double>() != nullptr;
@@ -80,50 +65,6 @@ void print_table(const std::vector<std::string>& columns, const rows_t& rows) {
     for (const auto& line : cells) print_line(line);
 }
 
-double number_of(const value& v) {
-    if (const auto* i = v.get_if<std::int64_t>()) return static_cast<double>(*i);
-    if (const auto* d = v.get_if<double>()) return *d;
-    throw error(errc::misuse, "a chart needs a number in its last column, found " + edn::print(v));
-}
-
-std::string bar(double part, std::size_t width) {
-    static constexpr const char* eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    const auto filled =
-        static_cast<std::size_t>(std::lround(std::max(0.0, part) * static_cast<double>(width) * 8));
-    std::string out;
-    for (std::size_t i = 0; i < filled / 8; ++i) out += "█";
-    return out + eighths[filled % 8];
-}
-
-/// One horizontal bar a row, in the rows' order: the last column is the length, the others are the
-/// label.
-void print_chart(const rows_t& rows) {
-    std::vector<std::string> labels, figures;
-    double most = 0;
-    std::size_t label_width = 0, figure_width = 0;
-    for (const std::vector<value>& row : rows) {
-        if (row.size() < 2)
-            throw error(errc::misuse, "a chart needs a label and a number in each row");
-        std::string label;
-        for (std::size_t i = 0; i + 1 < row.size(); ++i)
-            label += (i > 0 ? " " : "") + on_one_line(cell_text(row[i]));
-        most = std::max(most, number_of(row.back()));
-        label_width = std::max(label_width, display_width(label));
-        labels.push_back(std::move(label));
-        figures.push_back(cell_text(row.back()));
-        figure_width = std::max(figure_width, figures.back().size());
-    }
-    const std::size_t around = label_width + figure_width + 4;
-    const std::size_t columns = terminal_columns();
-    const std::size_t width =
-        columns > around + 10 ? std::min<std::size_t>(60, columns - around) : 10;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const double part = most > 0 ? number_of(rows[i].back()) / most : 0;
-        put(padded(labels[i], label_width, false) + "  " + padded(figures[i], figure_width, true) +
-            "  " + bar(part, width) + "\n");
-    }
-}
-
 std::string csv_cell(const value& v) {
     const std::string text = cell_text(v);
     if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
@@ -132,18 +73,28 @@ std::string csv_cell(const value& v) {
     return quoted + "\"";
 }
 
-void print_csv(const std::vector<std::string>& columns, const rows_t& rows) {
-    const auto print_line = [](const std::vector<value>& line) {
-        std::string text;
-        for (std::size_t i = 0; i < line.size(); ++i)
-            text += (i > 0 ? "," : "") + csv_cell(line[i]);
-        put(text + "\r\n");  // RFC 4180
-    };
-    print_line(std::vector<value>(columns.begin(), columns.end()));
-    for (const auto& row : rows) print_line(row);
+}  // namespace
+
+void print_csv_line(const std::vector<value>& cells) {
+    std::string text;
+    for (std::size_t i = 0; i < cells.size(); ++i) text += (i > 0 ? "," : "") + csv_cell(cells[i]);
+    put(text + "\r\n");  // RFC 4180
 }
 
-}  // namespace
+std::size_t terminal_columns() {
+    winsize size{};
+    const bool known = isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+                       size.ws_col > 20;
+    return known ? size.ws_col : 100;
+}
+
+/// Line breaks and other controls would tear a table apart.
+std::string on_one_line(std::string text) {
+    for (char& c : text) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    }
+    return text;
+}
 
 std::size_t display_width(const std::string& text) {
     std::mbstate_t state{};
@@ -176,9 +127,11 @@ void print_rows(format f,
         case format::table:
             return print_table(columns, rows);
         case format::chart:
-            return print_chart(rows);
+            return put(draw(chart_of(columns, rows), terminal_columns()));
         case format::csv:
-            return print_csv(columns, rows);
+            print_csv_line(std::vector<value>(columns.begin(), columns.end()));
+            for (const auto& row : rows) print_csv_line(row);
+            return;
         case format::edn:
             for (const auto& row : rows) put(edn::print(row) + "\n");
             return;

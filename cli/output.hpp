@@ -18,9 +18,17 @@ void print_rows(format f,
                 const std::vector<std::string>& columns,
                 const std::vector<std::vector<value>>& rows);
 
+/// One line of CSV.
+void print_csv_line(const std::vector<value>& cells);
+
 /// Prints a single value: bare for people and csv.
 void print_value(format f, const value& v);
 
+/// Line breaks and other controls would tear a table apart.
+std::string on_one_line(std::string text);
+
+/// Of stdout; 100 if it is none.
+std::size_t terminal_columns();
 /// Columns a terminal would use for UTF-8 text.
 std::size_t display_width(const std::string& text);
 

@@ -17,7 +17,7 @@ constexpr auto plain_pause = std::chrono::seconds(5);
 constexpr std::size_t bar_columns_min = 8;
 constexpr std::size_t bar_columns_max = 30;
 
-std::size_t terminal_columns() {
+std::size_t stderr_columns() {
     winsize size{};
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
 }
@@ -52,7 +52,7 @@ void progress::show(std::uint64_t done,
     }
     // One line of the terminal, whatever its width: a longer one would not be overwritten by the
     // next.
-    const std::size_t columns = terminal_columns();
+    const std::size_t columns = stderr_columns();
     std::string line = what_ + " " + count;
     if (const std::size_t room = columns - std::min(columns, line.size() + 4);
         all > 0 && room >= bar_columns_min) {

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "database_answers.hpp"
+#include "database_options.hpp"
 #include "graph_lines.hpp"
 #include "output.hpp"
 #include "progress.hpp"
@@ -95,16 +97,32 @@ void add_fork(CLI::App& app, session& s) {
 }
 
 void add_pull(CLI::App& app, session& s) {
-    auto* command = add_command(app,
-                                "pull",
-                                "Take the commits of another CRDT here into one of mine",
-                                "trib pull tweets my-tweets");
+    auto* command =
+        add_command(app,
+                    "pull",
+                    "Take the commits of another CRDT here into one of mine; or, with "
+                    "three arguments and more, what a pattern names of entities",
+                    "trib pull tweets my-tweets\n  trib pull people.datom '[:person/name "
+                    "{:person/friend [:person/name]}]' '[:person/email "
+                    "\"ann@example.org\"]'");
     auto name = std::make_shared<std::string>();
     auto from = std::make_shared<std::string>();
-    command->add_option("CRDT", *name, "what takes")->required();
-    command->add_option("FROM", *from, "what is taken")->required();
+    auto view = std::make_shared<view_options>();
+    command->add_option("CRDT", *name, "what takes; or a datom database's directory")->required();
+    command->add_option("FROM", *from, "what is taken; or a pull pattern")->required();
+    take_edn_arguments(command);
+    add_view(command, *view);
+    add_format(command, s, {"table", "edn", "json"});
     command->callback([=, &s] {
         s.action = [=, &s] {
+            if (const std::vector<value> entities = edn_arguments(command); !entities.empty()) {
+                show_pull({*name, view->as_value(), s.output, 0, {}, {}},
+                          read_edn("the pattern", text_argument(*from)),
+                          entities);
+                return ok;
+            }
+            if (std::filesystem::exists(std::filesystem::path(*name) / "CURRENT"))
+                throw error(errc::misuse, "expected: trib pull DATABASE PATTERN ENTITY...");
             std::cout << s.open()->pull(*name, *from).hex() << '\n';
             return ok;
         };

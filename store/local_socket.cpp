@@ -16,6 +16,8 @@
 #include <cstring>
 #include <fstream>
 #include <list>
+#include <mutex>
+#include <set>
 #include <system_error>
 #include <thread>
 
@@ -24,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t protocol_version = 1;
+constexpr std::int64_t protocol_version = 2;
 constexpr const char* socket_name = "socket";
 constexpr const char* owner_name = "owner";
 constexpr std::size_t read_bytes = 64u << 10;
@@ -245,10 +247,10 @@ private:
                 handler_(element(request, 1, 3).as<std::string>(), element(request, 2, 3), emit));
         } catch (const error& e) {
             return reply(reply_status::failed,
-                         vector{value(static_cast<int>(e.code())), value(e.what())});
+                         vector{value(static_cast<int>(e.code())), value(e.what()), value(e.name())});
         } catch (const std::exception& e) {
             return reply(reply_status::failed,
-                         vector{value(static_cast<int>(errc::io)), value(e.what())});
+                         vector{value(static_cast<int>(errc::io)), value(e.what()), value(tributary::name_of(errc::io))});
         }
     }
 
@@ -408,8 +410,9 @@ private:
                 case reply_status::last:
                     return v;
                 case reply_status::failed:
-                    throw failed_there(code_from(element(v, 0, 2).as<std::int64_t>()),
-                                       element(v, 1, 2).as<std::string>());
+                    throw failed_there(code_from(element(v, 0, 3).as<std::int64_t>()),
+                                       kept_name(element(v, 2, 3).as<std::string>()),
+                                       element(v, 1, 3).as<std::string>());
                 default:
                     throw error(errc::bad_input, server() + " answered with an unknown status");
             }
@@ -422,6 +425,15 @@ private:
             throw error(errc::unavailable,
                         server() + " went away; what it was asked may or may not have been done");
         }
+    }
+
+    /// An error only points to its name: those that come from elsewhere are kept, of which there
+    /// are few.
+    static const char* kept_name(const std::string& name) {
+        static std::mutex mutex;
+        static std::set<std::string> names;
+        const std::lock_guard lock(mutex);
+        return names.insert(name).first->c_str();
     }
 
     static errc code_from(std::int64_t code) {

@@ -1,9 +1,8 @@
-// realize and query.
+// realize.
 
 #include "tributary/realize/datom_target.hpp"
 #include "tributary/realize/stage_source.hpp"
 #include "tributary/realize/stream.hpp"
-#include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
 
 #include <fcntl.h>
@@ -13,7 +12,6 @@
 #include "datom_directory.hpp"
 #include "output.hpp"
 #include "progress.hpp"
-#include <charconv>
 #include <iostream>
 #include <thread>
 
@@ -51,11 +49,7 @@ private:
     }
 
     int realize(const std::filesystem::path& into, bool follow) {
-        if (std::filesystem::exists(into / "identity")) {
-            throw error(errc::misuse,
-                        into.string() + " is a store; give the database a directory of its own");
-        }
-        datom_directory directory(into, true);
+        datom_directory directory(into, true, sharing::realized);
         datom_target target(directory.connection(), options_.log, dispatch_);
         stage_source source(*replica_, options_.crdt);
         realize_stream stream(source, target, dispatch_, crdt_, options_.stream);
@@ -152,7 +146,7 @@ private:
             std::filesystem::rename(fresh, into);
             return;
         }
-        const datom_directory old(into, true);  // nobody else may be writing it
+        const datom_directory old(into, true, sharing::realized);  // nobody else may be writing it
         if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, into.c_str(), RENAME_EXCHANGE) != 0) {
             throw error(errc::io,
                         "cannot exchange " + fresh.string() + " and " + into.string() + ": " +
@@ -168,7 +162,9 @@ private:
     crdt_id crdt_;
 };
 
-void add_realize(CLI::App& app, session& s) {
+}  // namespace
+
+void add_realize_command(CLI::App& app, session& s) {
     auto* command =
         add_command(app,
                     "realize",
@@ -212,113 +208,6 @@ void add_realize(CLI::App& app, session& s) {
                      "with several heads: stop (strict, the default) or follow the current one")
         ->transform(CLI::CheckedTransformer(modes).description("strict|current"));
     command->callback([=, &s] { s.action = [=, &s] { return realizer(s, *options).run(); }; });
-}
-
-enum class find_kind { relation, collection, tuple, scalar };
-
-/// Of the query's :find, which is what says how to print its result.
-find_kind kind_of(const value& query) {
-    vector found;
-    if (const value* in_map = query.find(value(keyword{"find"}))) {
-        found = in_map->as<vector>();
-    } else {
-        const vector& parts = query.as<vector>();
-        for (std::size_t i = 1; i < parts.size() && parts[i].get_if<keyword>() == nullptr; ++i)
-            found.push_back(parts[i]);
-    }
-    if (found.empty()) return find_kind::relation;
-    if (found.back() == value(symbol{"."})) return find_kind::scalar;
-    const auto* only = found.size() == 1 ? found.front().get_if<vector>() : nullptr;
-    if (only == nullptr) return find_kind::relation;
-    return !only->empty() && only->back() == value(symbol{"..."}) ? find_kind::collection
-                                                                  : find_kind::tuple;
-}
-
-const std::vector<value>& items_of(const value& v) {
-    if (const auto* elements = v.get_if<set>()) return elements->items;
-    return v.as<vector>();
-}
-
-void print_answer(format f, const value& query, const query_answer& answer, std::uint64_t most) {
-    const find_kind kind = kind_of(query);
-    if (kind == find_kind::scalar ||
-        ((f == format::edn || f == format::json) && kind != find_kind::relation)) {
-        return print_value(f, answer.result);
-    }
-    std::vector<std::vector<value>> rows;
-    if (kind == find_kind::tuple) {
-        if (!answer.result.is_nil()) rows.push_back(items_of(answer.result));
-    } else {
-        for (const value& item : items_of(answer.result)) {
-            rows.push_back(kind == find_kind::collection ? std::vector{item} : items_of(item));
-        }
-    }
-    // A chart is about the largest: canonical order would be no order at all to its reader.
-    if (f == format::chart) {
-        std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
-            return !a.empty() && !b.empty() && b.back() < a.back();
-        });
-    }
-    if (rows.size() > most) rows.resize(most);
-    print_rows(f, answer.columns, rows);
-}
-
-value as_of_value(const std::string& text) {
-    if (text.empty()) return {};
-    std::int64_t t = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), t);
-    if (failed == std::errc() && end == text.data() + text.size()) return t;
-    return parse_instant(text);
-}
-
-void add_query(CLI::App& app, session& s) {
-    auto* command = add_command(app,
-                                "query",
-                                "Ask a datom database in Datalog",
-                                "trib query tweets.datom '[:find ?u (count ?t) :where [?t "
-                                ":tweet/screenname ?u]]' --format chart --limit 10");
-    auto dir = std::make_shared<std::string>();
-    auto text = std::make_shared<std::string>();
-    auto as_of = std::make_shared<std::string>();
-    auto most = std::make_shared<std::uint64_t>(~std::uint64_t{0});
-    command->add_option("DATABASE", *dir, "its directory")->required();
-    command->add_option("QUERY", *text, "as EDN, or @FILE")->required();
-    // The inputs of :in are EDN, whose brackets and commas are not to be taken for CLI11's own
-    // lists: so they are what is left over.
-    command->allow_extras()->fallthrough(false);
-    command->footer(
-        "Inputs of :in after $ follow the query as EDN; text needs its quotes: '\"Rome\"', "
-        "'[\"Rome\" \"Oslo\"]'\n\nExample:\n  trib query tweets.datom '[:find "
-        "(count ?t) . :in $ ?u :where [?t :tweet/screenname ?u]]' '\"ameanmbot\"'\n  trib query "
-        "tweets.datom '[:find ?u (count ?t) "
-        ":where [?t :tweet/screenname ?u]]' --format chart --limit 10");
-    command->add_option("--as-of", *as_of, "as the database was: a t, or an ISO 8601 time");
-    command->add_option("--limit", *most, "at most so many rows");
-    add_format(command, s, {"table", "edn", "json", "csv", "chart"});
-    command->callback([=, &s] {
-        s.action = [=, &s]() -> int {
-            const std::string source =
-                text->rfind('@', 0) == 0 ? read_file(text->substr(1)) : *text;
-            const value query = read_edn("the query", source);
-            std::vector<value> inputs;
-            for (const std::string& arg : command->remaining()) {
-                if (arg.rfind("--", 0) == 0)
-                    throw error(errc::misuse,
-                                "there is no option " + arg + "; see: trib query --help");
-                inputs.push_back(read_edn("the argument " + arg, arg));
-            }
-            print_answer(
-                s.output, query, query_directory(*dir, query, inputs, as_of_value(*as_of)), *most);
-            return ok;
-        };
-    });
-}
-
-}  // namespace
-
-void add_datom_commands(CLI::App& app, session& s) {
-    add_realize(app, s);
-    add_query(app, s);
 }
 
 }  // namespace tributary::cli

@@ -1,0 +1,46 @@
+/// Asking a datom database and printing what it says: shared by the commands and the repl.
+#pragma once
+
+#include "tributary/value/value.hpp"
+
+#include "command.hpp"
+#include <map>
+#include <optional>
+#include <string>
+
+namespace tributary::cli {
+
+/// Which database, as it was when, printed how.
+struct asked {
+    std::string dir;
+    value view = map{};  ///< :as-of, :since, :history
+    format output = format::table;
+    std::uint64_t most = ~std::uint64_t{0};  ///< rows
+    std::string svg_file;                    ///< where a chart goes instead of stdout
+    std::optional<std::int64_t> timeout_ms;
+};
+
+struct question {
+    value query;
+    std::vector<value> args;
+    std::map<std::string, std::string> databases;  ///< directories by name, without the $
+};
+
+// Errors of all: those of ask_database; misuse if the answer does not fit the format.
+void show_query(const asked& a, const question& q);
+void show_explain(const asked& a, const question& q);
+void show_pull(const asked& a, const value& pattern, const std::vector<value>& entities);
+void show_entity(const asked& a, const value& entity);
+void show_datoms(const asked& a, const value& index, const std::vector<value>& parts);
+void show_history(const asked& a, const value& entity);
+/// `where`: {:start :end} or {:from "cursor" :follow true}
+void show_tx_range(const asked& a, const value& where);
+void show_schema(const asked& a);
+void show_stats(const asked& a);
+/// Makes the database if there is none, and says so on stderr.
+void show_transact(const asked& a, const value& tx_data);
+
+/// A t, or an ISO 8601 time, as :as-of and the like want it. Errors: bad_input.
+value point_in_time(const std::string& text);
+
+}  // namespace tributary::cli

@@ -1,0 +1,406 @@
+#include "datom_service.hpp"
+
+#include "tributary/datom/entity.hpp"
+#include "tributary/datom/feed.hpp"
+#include "tributary/datom/pull.hpp"
+#include "tributary/value/edn.hpp"
+
+#include "transaction_text.hpp"
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <map>
+#include <thread>
+
+namespace tributary::cli {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A frame between processes has a limit, and people want to see something early.
+constexpr std::size_t part_rows = 4096;
+
+const value* find_part(const value& args, const char* name) {
+    return args.find(value(keyword{name}));
+}
+
+const value& part_of(const value& args, const char* name) {
+    const value* found = find_part(args, name);
+    if (found == nullptr) throw error(errc::bad_input, std::string("the request has no :") + name);
+    return *found;
+}
+
+datom::time_point time_point_of(const value& v) {
+    if (const auto* t = v.get_if<inst>()) return *t;
+    return v.as<std::int64_t>();
+}
+
+std::optional<datom::time_point> time_point_in(const value& args, const char* name) {
+    const value* v = find_part(args, name);
+    if (v == nullptr || v->is_nil()) return std::nullopt;
+    return time_point_of(*v);
+}
+
+datom::db seen_in(const datom::connection& connection, const value& args) {
+    datom::db d = connection.current();
+    const value* view = find_part(args, "view");
+    if (view == nullptr) return d;
+    if (const auto p = time_point_in(*view, "as-of")) d = d.as_of(*p);
+    if (const auto p = time_point_in(*view, "since")) d = d.since(*p);
+    if (find_part(*view, "history") != nullptr) d = d.history();
+    return d;
+}
+
+struct request {
+    datom::connection& connection;
+    const std::filesystem::path& dir;
+    sharing allowed;
+    const value& args;
+    const emit_function& emit;
+
+    datom::db seen() const { return seen_in(connection, args); }
+    const value& part(const char* name) const { return part_of(args, name); }
+};
+
+/// Rows given out in parts of a size.
+class row_parts {
+public:
+    explicit row_parts(const emit_function& emit) : emit_(emit) {}
+    bool add(value row, std::size_t weight = 1) {
+        rows_.push_back(std::move(row));
+        weight_ += weight;
+        return weight_ < part_rows || flush();
+    }
+    bool flush() {
+        if (rows_.empty()) return true;
+        weight_ = 0;
+        return emit_(value(std::exchange(rows_, {})));
+    }
+
+private:
+    const emit_function& emit_;
+    vector rows_;
+    std::size_t weight_ = 0;
+};
+
+/// On a thread of its own, so that a client that goes away ends it.
+template <class Work>
+value cancelable(const request& r, const Work& work) {
+    std::atomic<bool> cancel{false};
+    datom::query_options options;
+    options.cancel = &cancel;
+    if (const value* limit = find_part(r.args, "timeout-ms"))
+        options.timeout = std::chrono::milliseconds(limit->as<std::int64_t>());
+    auto result = std::async(std::launch::async, [&] { return work(options); });
+    while (result.wait_for(50ms) != std::future_status::ready) {
+        if (!r.emit(value())) cancel = true;
+    }
+    return result.get();
+}
+
+// -- Questions
+// --------------------------------------------------------------------------------------------------------------------------------
+
+/// What stands after :in, of both forms of a query; [$] if nothing does.
+vector inputs_of(const value& query) {
+    vector names;
+    if (const value* in_map = query.find(value(keyword{"in"}))) names = in_map->as<vector>();
+    if (const auto* parts = query.get_if<vector>()) {
+        auto at = std::find(parts->begin(), parts->end(), value(keyword{"in"}));
+        while (at != parts->end() && ++at != parts->end() && at->get_if<keyword>() == nullptr)
+            names.push_back(*at);
+    }
+    return names.empty() ? vector{value(symbol{"$"})} : names;
+}
+
+/// The databases and values a query is asked of, in the order of its :in.
+class query_inputs {
+public:
+    explicit query_inputs(const request& r) {
+        const vector& args = r.part("args").as<vector>();
+        std::size_t next = 0;
+        for (const value& name : inputs_of(r.part("query"))) {
+            const auto* s = name.get_if<symbol>();
+            if (s != nullptr && s->text == "$")
+                inputs_.emplace_back(r.seen());
+            else if (s != nullptr && s->text.starts_with("$"))
+                inputs_.emplace_back(other(r, s->text));
+            else if (next < args.size())
+                inputs_.emplace_back(args[next++]);
+        }
+        while (next < args.size()) inputs_.emplace_back(args[next++]);
+    }
+    const std::vector<datom::query_input>& get() const { return inputs_; }
+
+private:
+    datom::db other(const request& r, const std::string& name) {
+        const value* databases = find_part(r.args, "databases");
+        const value* dir = databases ? databases->find(name) : nullptr;
+        if (dir == nullptr)
+            throw error(errc::misuse,
+                        "the query asks for the database " + name + "; say where it is with --db " +
+                            name.substr(1) + "=DIR");
+        const std::filesystem::path there = dir->as<std::string>();
+        std::error_code ignored;
+        if (std::filesystem::equivalent(there, r.dir, ignored)) return r.connection.current();
+        if (!std::filesystem::exists(there / "CURRENT"))
+            throw error(errc::not_found, "no datom database in " + there.string());
+        opened_.push_back(datom::connection::open(there));
+        return opened_.back()->current();
+    }
+
+    std::vector<std::unique_ptr<datom::connection>> opened_;
+    std::vector<datom::query_input> inputs_;
+};
+
+value query(const request& r) {
+    const value& q = r.part("query");
+    const query_inputs inputs(r);
+    value result = cancelable(
+        r, [&](const datom::query_options& o) { return datom::query(q, inputs.get(), o); });
+    vector columns;
+    for (const std::string& name : datom::column_names(q)) columns.emplace_back(name);
+    return vector{std::move(result), std::move(columns)};
+}
+
+value explain(const request& r) {
+    const query_inputs inputs(r);
+    return cancelable(r, [&](const datom::query_options& o) {
+        return datom::explain(r.part("query"), inputs.get(), o);
+    });
+}
+
+value pull(const request& r) {
+    const datom::db d = r.seen();
+    return cancelable(r, [&](const datom::query_options& o) {
+        const vector& entities = r.part("entities").as<vector>();
+        return value(datom::pull_many(d, r.part("pattern"), entities, o));
+    });
+}
+
+value entity(const request& r) {
+    const auto found = datom::entity::of(r.seen(), r.part("entity"));
+    if (!found) return {};
+    value all = found->touch();
+    auto entries = all.as<map>().entries;
+    entries.emplace_back(keyword{"db/id"}, found->id());
+    return make_map(std::move(entries));
+}
+
+// -- Facts
+// ------------------------------------------------------------------------------------------------------------------------------------
+
+value row_of(attribute_names& names, const datom::datom& d) {
+    return vector{d.e, names.of(d.a), d.v, datom::t_of_entity(d.tx), d.added};
+}
+
+datom::index_order index_named(const value& name) {
+    static const std::map<std::string, datom::index_order, std::less<>> known = {
+        {"eavt", datom::index_order::eavt},
+        {"aevt", datom::index_order::aevt},
+        {"avet", datom::index_order::avet},
+        {"vaet", datom::index_order::vaet}};
+    const auto found = known.find(name.as<keyword>().text);
+    if (found == known.end())
+        throw error(
+            errc::misuse,
+            "there is no index " + edn::print(name) + "; there are :eavt, :aevt, :avet and :vaet");
+    return found->second;
+}
+
+value datoms(const request& r) {
+    const datom::db d = r.seen();
+    attribute_names names(d);
+    row_parts rows(r.emit);
+    auto left = static_cast<std::uint64_t>(r.part("limit").as<std::int64_t>());
+    d.datoms(
+        index_named(r.part("index")), r.part("parts").as<vector>(), [&](const datom::datom& found) {
+            return left > 0 && rows.add(row_of(names, found)) && --left > 0;
+        });
+    rows.flush();
+    return {};
+}
+
+/// When a transaction was, and what else it says of itself; as it was written, even if a rewind
+/// took it back.
+std::pair<value, value> told_of(const datom::db& history,
+                                attribute_names& names,
+                                datom::entity_id tx) {
+    value instant;
+    std::vector<std::pair<value, value>> facts;
+    for (datom::datom& f : history.facts_of(tx)) {
+        if (!f.added || f.tx != tx) continue;
+        const value name = names.of(f.a);
+        if (name == value(keyword{"db/txInstant"})) {
+            instant = std::move(f.v);
+            continue;
+        }
+        const auto same = std::find_if(
+            facts.begin(), facts.end(), [&](const auto& known) { return known.first == name; });
+        if (same == facts.end())
+            facts.emplace_back(name, std::move(f.v));
+        else if (auto* several = same->second.get_if<vector>())
+            several->push_back(std::move(f.v));
+        else
+            same->second = vector{std::move(same->second), std::move(f.v)};
+    }
+    return {std::move(instant), make_map(std::move(facts))};
+}
+
+value history(const request& r) {
+    const datom::db d = r.seen();
+    const value& name = r.part("entity");
+    const auto e = d.entid(name);
+    if (!e) throw error(errc::not_found, "there is no entity " + edn::print(name));
+    const datom::db all = d.is_history() ? d : d.history();
+    std::vector<datom::datom> facts = all.facts_of(*e);
+    std::stable_sort(facts.begin(), facts.end(), [](const auto& x, const auto& y) {
+        return std::tie(x.tx, x.added) < std::tie(y.tx, y.added);
+    });
+    // An entity that lost all it had is told of too, but one that never had anything is a slip.
+    if (facts.empty()) throw error(errc::not_found, "nothing was ever said of " + edn::print(name));
+    const datom::db whole = r.connection.current().history();
+    attribute_names names(d);
+    std::map<datom::entity_id, std::pair<value, value>> transactions;
+    vector rows;
+    for (const datom::datom& f : facts) {
+        const auto [it, is_new] = transactions.try_emplace(f.tx);
+        if (is_new) it->second = told_of(whole, names, f.tx);
+        rows.push_back(vector{datom::t_of_entity(f.tx),
+                              it->second.first,
+                              names.of(f.a),
+                              f.v,
+                              f.added,
+                              it->second.second});
+    }
+    return rows;
+}
+
+value tx_range(const request& r) {
+    attribute_names names(r.connection.current());
+    row_parts parts(r.emit);
+    const auto add = [&](const datom::log_tx& tx) {
+        return parts.add(as_forms(tx, names), tx.data.size() + 1);
+    };
+    if (const value* from = find_part(r.args, "from")) {
+        const bool stay = find_part(r.args, "follow") != nullptr;
+        datom::log_reader reader(
+            r.connection,
+            datom::log_cursor::parse(from->as<std::string>()),
+            stay ? datom::log_reader::mode::continuous : datom::log_reader::mode::single_pass);
+        for (bool wanted = true; wanted;) {
+            if (const auto tx = reader.next()) {
+                wanted = add(*tx);
+            } else {
+                if (!parts.flush() || !stay) break;
+                if (const auto next = reader.next(200ms)) wanted = add(*next);
+                wanted = wanted && r.emit(value());
+            }
+        }
+    } else {
+        r.connection.current().tx_range(
+            time_point_in(r.args, "start"), time_point_in(r.args, "end"), add);
+    }
+    parts.flush();
+    return {};
+}
+
+// -- What there is
+// ----------------------------------------------------------------------------------------------------------------------------
+
+bool is_systems(const keyword& name) {
+    return name.text.starts_with("db/") || name.text.starts_with("db.");
+}
+
+value schema(const request& r) {
+    const datom::db d = r.seen();
+    const value attributes = datom::query(
+        edn::read("[:find ?ident ?a :where [?a :db/valueType] [?a :db/ident ?ident]]"), {d});
+    attribute_names names(d);
+    vector out;
+    for (const value& row : attributes.as<set>().items) {
+        const auto& found = row.as<vector>();
+        if (is_systems(found[0].as<keyword>())) continue;
+        std::vector<std::pair<value, value>> entries;
+        for (const datom::datom& f : d.facts_of(found[1].as<std::int64_t>())) {
+            const auto* target = f.v.get_if<std::int64_t>();
+            const auto ident = target ? d.ident(*target) : std::nullopt;
+            entries.emplace_back(names.of(f.a), ident ? value(*ident) : f.v);
+        }
+        out.push_back(make_map(std::move(entries)));
+    }
+    return out;
+}
+
+value stats(const request& r) {
+    const datom::db_stats all = r.seen().stats();
+    std::vector<std::pair<value, value>> attributes;
+    for (const auto& [name, a] : all.attributes) {
+        attributes.emplace_back(name,
+                                make_map({{keyword{"datoms"}, a.datoms},
+                                          {keyword{"distinct"}, a.distinct},
+                                          {keyword{"exact"}, a.distinct_is_exact},
+                                          {keyword{"min"}, a.min},
+                                          {keyword{"max"}, a.max}}));
+    }
+    return make_map({{keyword{"datoms"}, all.datoms},
+                     {keyword{"t"}, r.connection.current().basis_t()},
+                     {keyword{"attributes"}, make_map(std::move(attributes))}});
+}
+
+value idents(const request& r) {
+    return datom::query(edn::read("[:find [?ident ...] :where [_ :db/ident ?ident]]"),
+                        {r.connection.current()});
+}
+
+value transact(const request& r) {
+    if (r.allowed == sharing::reads)
+        throw error(errc::locked, "the process that has the database open only reads it");
+    if (r.allowed == sharing::realized)
+        throw error(errc::misuse,
+                    "a realize stream has this database open and takes no other writes, so that it "
+                    "can be rewound and rebuilt; keep your own facts in a second database and join "
+                    "the two in a query with :in $ $own and --db own=DIR");
+    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+    const datom::tx_report report = r.connection.transact(r.part("tx-data"), now.count());
+    attribute_names names(r.connection.current());
+    vector rows;
+    for (const datom::datom& d : report.tx_data) rows.push_back(row_of(names, d));
+    std::vector<std::pair<value, value>> tempids;
+    for (const auto& [name, e] : report.tempids) tempids.emplace_back(name, e);
+    return make_map({{keyword{"t"}, report.t},
+                     {keyword{"tx-data"}, std::move(rows)},
+                     {keyword{"tempids"}, make_map(std::move(tempids))}});
+}
+
+}  // namespace
+
+value answer_request(datom::connection& connection,
+                     const std::filesystem::path& dir,
+                     sharing allowed,
+                     const std::string& method,
+                     const value& args,
+                     const emit_function& emit) {
+    using operation = value (*)(const request&);
+    static const std::map<std::string, operation> operations = {{"query/1", query},
+                                                                {"explain/1", explain},
+                                                                {"pull/1", pull},
+                                                                {"entity/1", entity},
+                                                                {"datoms/1", datoms},
+                                                                {"history/1", history},
+                                                                {"tx-range/1", tx_range},
+                                                                {"schema/1", schema},
+                                                                {"stats/1", stats},
+                                                                {"idents/1", idents},
+                                                                {"transact/1", transact}};
+    const auto found = operations.find(method);
+    if (found == operations.end())
+        throw error(errc::misuse,
+                    "the process that has the database open does not know the request " + method +
+                        "; use the same version for both");
+    return found->second({connection, dir, allowed, args, emit});
+}
+
+}  // namespace tributary::cli
