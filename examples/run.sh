@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the three examples as a user would, and checks what they print: examples/run.sh DIRECTORY-OF-BINARIES
+# Runs the examples as a user would, and checks what they print: examples/run.sh DIRECTORY-OF-BINARIES
 set -euo pipefail
 bin=$1
 work=$(mktemp -d)
@@ -74,7 +74,17 @@ for line in '^collector: .* commits, 351 ops, ' \
 done
 expect '["collector" add-tweet 351]' "$work/audit"
 
+"$bin/example_event_log" "$work/tweets.datom" :tweet/id 591983838563300001 >"$work/told"
+for part in ':author "collector"' '[:tweet/text "Grüße 1" false]' '[:tweet/text "corrected" true]'; do
+    grep -qF -- "$part" "$work/told" || { cat "$work/told" >&2; fail "expected in the event log: $part"; }
+done
+
+"$bin/example_event_log" >"$work/told"
+diff "$(dirname "$0")/event_log.expected" "$work/told" || fail "the event log is not what it should be"
+"$bin/example_cdc" "$work/follows.datom" >"$work/told"
+diff "$(dirname "$0")/cdc.expected" "$work/told" || fail "the captured changes are not what they should be"
+
 kill "$collector"
 wait "$collector" || fail "the collector did not end cleanly"
 collector=
-echo "examples: collector, analysis and audit agree"
+echo "examples: collector, analysis, audit, event log and captured changes agree"

@@ -1,4 +1,7 @@
+#include "tributary/datom/entity.hpp"
+
 #include "realize/support.hpp"
+#include <algorithm>
 #include <stdexcept>
 
 namespace tributary::test {
@@ -73,6 +76,51 @@ TEST_CASE("stream: commits and transactions tell who, when and what", "[realize]
             blob{bytes(id.view())}, h.ann.key().hex(), "ann", inst{1}, symbol{"put"}, i, i + 1});
     }
     CHECK(rows == make_set(expected));
+}
+
+TEST_CASE("stream: who changed an entity, when, and what it was before, is a query over history",
+          "[realize]") {
+    history h;
+    h.grant(h.ann, "ann");
+    h.put(1, 10);
+    h.put(2, 99);
+    h.put(1, 11);
+    realized r;
+    r.run(h);
+    const datom::db now = r.connection->current();
+    const value log = datom::query(edn::read(R"(
+        [:find ?t ?time ?who ?changed ?v ?added
+         :in $ ?id
+         :where [?e :item/id ?id]
+                [?e ?a ?v ?tx ?added]
+                [?a :db/ident ?changed]
+                [?tx :tx/commit ?c]
+                [?c :commit/time ?time]
+                [?c :commit/author-name ?who]
+                [(identity ?tx) ?t]])"),
+                                   {now.history(), 1});
+    std::vector<std::string> lines;
+    std::set<std::int64_t> when;
+    for (const value& row : log.as<set>().items) {
+        const vector& at = row.as<vector>();
+        when.insert(datom::t_of_entity(at[0].as<std::int64_t>()));
+        lines.push_back(edn::print(vector(at.begin() + 1, at.end())));
+    }
+    std::sort(lines.begin(), lines.end());
+    CHECK(lines == names{R"([#inst "1970-01-01T00:00:00.001Z" "ann" :item/id 1 true])",
+                         R"([#inst "1970-01-01T00:00:00.001Z" "ann" :item/value 10 true])",
+                         R"([#inst "1970-01-01T00:00:00.003Z" "ann" :item/value 10 false])",
+                         R"([#inst "1970-01-01T00:00:00.003Z" "ann" :item/value 11 true])"});
+    REQUIRE(when.size() == 2);
+    const auto value_at = [&](std::int64_t t) {
+        const value id = edn::read("[:item/id 1]");
+        const auto item = datom::entity::of(now.as_of(t), id);
+        return item ? item->get(keyword{"item/value"}) : value();
+    };
+    CHECK(value_at(*when.begin() - 1).is_nil());
+    CHECK(value_at(*when.begin()) == value(10));
+    CHECK(value_at(*when.rbegin() - 1) == value(10));
+    CHECK(value_at(*when.rbegin()) == value(11));
 }
 
 TEST_CASE(
