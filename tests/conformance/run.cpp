@@ -1,0 +1,195 @@
+#include "conformance/run.hpp"
+
+#include "conformance/operations.hpp"
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace tributary::conformance {
+
+namespace {
+
+outcome failed(std::string why) { return {outcome::kind::failed, std::move(why)}; }
+
+/// Every attribute here has a type, and no type is a map, a vector of any length, or anything at
+/// all.
+constexpr std::array untyped{"mixed-type-attr", "opaque-value", "vector-value"};
+
+std::optional<std::string> needs_no_types(const test_case& c) {
+    const value* needs = c.find("needs");
+    if (needs == nullptr || elements(*needs) == nullptr) return {};
+    for (const value& need : *elements(*needs)) {
+        for (const char* name : untyped)
+            if (need == value(keyword{name})) return "needs " + edn::print(need);
+    }
+    return {};
+}
+
+std::string listed(const char* title, const std::vector<value>& items) {
+    std::string text;
+    for (const value& item : items) text += "\n    " + std::string(title) + edn::print(item);
+    return text;
+}
+
+/// What only one of two collections has, if they can be told apart without renaming.
+std::string difference(const value& expected, const value& found) {
+    const auto* want = elements(expected);
+    const auto* have = elements(found);
+    if (want == nullptr || have == nullptr || want->size() + have->size() < 4)
+        return "\n    expected " + edn::print(expected) + "\n    found    " + edn::print(found);
+    const std::multiset<value> all_wanted(want->begin(), want->end());
+    const std::multiset<value> all_found(have->begin(), have->end());
+    std::vector<value> missing, extra;
+    std::set_difference(all_wanted.begin(),
+                        all_wanted.end(),
+                        all_found.begin(),
+                        all_found.end(),
+                        std::back_inserter(missing));
+    std::set_difference(all_found.begin(),
+                        all_found.end(),
+                        all_wanted.begin(),
+                        all_wanted.end(),
+                        std::back_inserter(extra));
+    if (missing.empty() && extra.empty())
+        return "\n    expected " + edn::print(expected) + "\n    in that order; found    " +
+               edn::print(found);
+    return listed("missing    ", missing) + listed("unexpected ", extra);
+}
+
+std::vector<value> collection(const value& v) {
+    const auto* items = elements(v);
+    if (items == nullptr) return {v};
+    return *items;
+}
+
+std::vector<value> distinct(std::vector<value> items) {
+    std::sort(items.begin(), items.end());
+    items.erase(std::unique(items.begin(), items.end()), items.end());
+    return items;
+}
+
+/// The parts of a transaction's report that the case expects, as sets, under one renaming.
+outcome compare_report(const test_case& c, const value& found, matcher m) {
+    const value expected = normal(c.get("expected"));
+    vector ours, theirs;
+    std::string why;
+    for (const char* part : {"datoms-after", "tx-data", "tempids"}) {
+        const value* want = member(expected, part);
+        if (want == nullptr) continue;
+        const value have = normal(*member(found, part));
+        ours.push_back(have);
+        theirs.push_back(elements(*want) != nullptr ? make_set(distinct(*elements(*want))) : *want);
+        if (ours.back() != theirs.back())
+            why += "\n  :" + std::string(part) + difference(theirs.back(), ours.back());
+    }
+    if (m.same(ours, theirs)) return {};
+    return failed(why);
+}
+
+outcome compare(const test_case& c, const std::string& how, const value& result, matcher m) {
+    if (how == "tx") return compare_report(c, result, std::move(m));
+    const value found = normal(result);
+    const auto fits = [&](const value& wanted) {
+        const value want = normal(wanted);
+        if (how == "set")
+            return m.same_bag(distinct(collection(found)), distinct(collection(want)));
+        if (how == "bag") return m.same_bag(collection(found), collection(want));
+        return m.same(found, want);
+    };
+    if (how == "one-of") {
+        const std::vector<value> candidates = collection(c.get("candidates"));
+        if (std::any_of(candidates.begin(), candidates.end(), fits)) return {};
+        return failed("\n    expected one of " + edn::print(c.get("candidates")) +
+                      "\n    found           " + edn::print(found));
+    }
+    if (how != "set" && how != "bag" && how != "exact" && how != "exact-order")
+        throw bad_case("unknown :compare :" + how);
+    const value& expected = c.get("expected");
+    if (fits(expected)) return {};
+    return failed(difference(normal(expected), found));
+}
+
+/// How the case wants to be compared; what it leaves out is told by the rest.
+std::string comparison_of(const test_case& c, const std::string& op) {
+    if (c.find("compare") != nullptr) return c.word("compare");
+    if (c.find("expected-error") != nullptr) return "error";
+    if (op == "transact") return "tx";
+    return c.get("expected").get_if<set>() != nullptr ? "set" : "exact";
+}
+
+/// One fact said and unsaid, or two values of an attribute with one: as a set of forms, the
+/// transaction contradicts itself. (Values of composite tuples that DataScript passes through on
+/// its way do not: those are worked out once, at the end.)
+bool contradicts_itself(const test_case& c) {
+    std::set<value> composite;
+    if (const value* schema = c.find("schema")) {
+        for (const value& a : schema->as<vector>())
+            if (member(a, "db/tupleAttrs") != nullptr) composite.insert(*member(a, "db/ident"));
+    }
+    std::set<value> said, unsaid;
+    for (const value& d : *elements(*member(c.get("expected"), "tx-data"))) {
+        const vector& row = d.as<vector>();
+        if (composite.contains(row[1])) continue;
+        (row.back() == value(true) ? said : unsaid).insert(vector{row[0], row[1], row[2]});
+    }
+    return std::any_of(
+        said.begin(), said.end(), [&](const value& fact) { return unsaid.contains(fact); });
+}
+
+/// A case of DataScript's order of forms that is no contradiction: its end is what counts.
+test_case without_steps(const test_case& c) {
+    test_case end = c;
+    const value after = *member(c.get("expected"), "datoms-after");
+    for (auto& [key, held] : end.form.as<map>().entries)
+        if (key == value(keyword{"expected"})) held = make_map({{keyword{"datoms-after"}, after}});
+    return end;
+}
+
+outcome refused(const error& e, bool unchanged) {
+    if (e.code() == errc::canceled || e.code() == errc::limit)
+        return failed(std::string("\n    expected an error about the input, found ") + e.what());
+    if (!unchanged) return failed("\n    refused as expected, but the database changed");
+    return {};
+}
+
+outcome attempt(const test_case& c, const std::string& how, const operation& op, const options& o) {
+    worlds all(c);
+    world& w = all.first();
+    const bool must_fail = how == "error";
+    const std::vector<datom::datom> before =
+        must_fail ? everything(w.current()) : std::vector<datom::datom>{};
+    value result;
+    try {
+        result = op(c, all, o);
+    } catch (const error& e) {
+        if (must_fail) return refused(e, everything(w.current()) == before);
+        return failed(std::string("\n    refused: ") + e.name() + ": " + e.what());
+    }
+    if (must_fail) return failed("\n    expected an error, found " + edn::print(result));
+    const value* new_ids = how == "tx" ? member(c.get("expected"), "new-eids") : nullptr;
+    return compare(c, how, result, w.renaming(new_ids));
+}
+
+}  // namespace
+
+outcome run(const test_case& c, const options& o) {
+    if (const auto need = needs_no_types(c)) return {outcome::kind::not_run, *need};
+    try {
+        const std::string name = c.word("op");
+        const operation* op = find_operation(name);
+        if (op == nullptr) return failed("\n    unknown :op :" + name);
+        const std::string how = comparison_of(c, name);
+        if (c.word("dialect") != "datascript-sequential-tx") return attempt(c, how, *op, o);
+        if (contradicts_itself(c)) return attempt(c, "error", *op, o);
+        return attempt(without_steps(c), how, *op, o);
+    } catch (const bad_case& e) {
+        return failed(std::string("\n    bad case: ") + e.what());
+    } catch (const error& e) {
+        return failed(std::string("\n    before the case could be asked: ") + e.name() + ": " +
+                      e.what());
+    } catch (const std::exception& e) {
+        return failed(std::string("\n    not an error of the database's own: ") + e.what());
+    }
+}
+
+}  // namespace tributary::conformance
