@@ -192,10 +192,13 @@ cell complement(call_context& c, args a) {
     return cell::of_items(kind::list, items);
 }
 
+/// Numbers of one size are neither less nor greater, whatever their types.
 template <class Holds>
 cell chain(args a, Holds holds) {
     for (std::size_t i = 1; i < a.size(); ++i) {
-        if (!holds(compare(a[i - 1], a[i]))) return cell::of(false);
+        const auto order =
+            same_number(a[i - 1], a[i]) ? std::strong_ordering::equal : compare(a[i - 1], a[i]);
+        if (!holds(order)) return cell::of(false);
     }
     return cell::of(true);
 }
