@@ -184,12 +184,10 @@ void bench_open(const scratch& dir) {
             first.stop();
             std::uint64_t datoms = 0;
             log.start();
-#if 0
             conn->current().tx_range({}, {}, [&](const datom::log_tx& tx) {
                 datoms += tx.data.size();
                 return true;
             });
-#endif
             log.stop();
             return {open.seconds() * 1000,
                     first.seconds() * 1000,

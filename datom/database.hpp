@@ -232,8 +232,9 @@ value query(const value& q,
             const std::vector<query_input>& inputs,
             const query_options& options = {});
 
-/// How `q` would be (and was) run: a map of the plan's steps in their order, with estimated and
-/// real rows, the index each used, and why. Runs the query.
+/// Runs `q` and says how: a map of :steps, in the order in which clauses ran first, each with its
+/// :clause, :access (the index), :rows-estimated and :rows, :runs, :ms and :why it came next, and
+/// of :ms in all. :depth is above 0 within `or`, `not` and rules, whose clauses may run many times.
 value explain(const value& q,
               const std::vector<query_input>& inputs,
               const query_options& options = {});

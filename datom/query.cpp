@@ -2,6 +2,10 @@
 #include "tributary/datom/query_exec.hpp"
 #include "tributary/datom/query_inputs.hpp"
 #include "tributary/datom/query_result.hpp"
+#include "tributary/value/edn.hpp"
+
+#include <chrono>
+#include <cmath>
 
 namespace tributary::datom {
 
@@ -82,7 +86,10 @@ std::optional<std::chrono::milliseconds> shorter(
     return a && b ? std::min(*a, *b) : (a ? a : b);
 }
 
-value run(const value& q, const std::vector<query_input>& inputs, const query_options& options) {
+value run(const value& q,
+          const std::vector<query_input>& inputs,
+          const query_options& options,
+          query_trace* trace = nullptr) {
     const memory_budget budget(options.memory_bytes);
     arena memory;
     var_names names;
@@ -97,6 +104,7 @@ value run(const value& q, const std::vector<query_input>& inputs, const query_op
     const std::vector<var_id> wanted = wanted_variables(parsed);
     const std::vector<var_id> known = given.variables();
     evaluator evaluate(given.rules(), names, memory, stop);
+    evaluate.trace_to(trace);
     check_find(parsed, wanted, given, functions, names);
     evaluate.check(parsed.where, {known.begin(), known.end()}, given.sources());
     std::vector<std::optional<pull_source>> pulls;
@@ -119,6 +127,48 @@ value query(const value& q, const std::vector<query_input>& inputs, const query_
     const std::string* text = q.get_if<std::string>();
     if (text == nullptr) return run(q, inputs, options);
     return with_places(*text, [&](const value& read) { return run(read, inputs, options); });
+}
+
+namespace {
+
+value shown(const traced_step& s) {
+    const auto key = [](const char* name) { return value(keyword{name}); };
+    const auto rounded = [](double d) { return value(std::round(d * 1000) / 1000); };
+    std::vector<std::pair<value, value>> entries{
+        {key("clause"), s.clause},
+        {key("depth"), s.depth},
+        {key("rows"), s.rows},
+        {key("runs"), s.runs},
+        {key("ms"), rounded(s.ms)},
+        {key("why"),
+         s.candidates == 1
+             ? std::string("nothing else could run")
+             : "the cheapest of " + std::to_string(s.candidates) + " that could run, taken for " +
+                   edn::print(value(std::round(s.cost))) + " rows passed"}};
+    if (!s.access.empty()) entries.emplace_back(key("access"), s.access);
+    if (s.rows_estimated >= 0)
+        entries.emplace_back(key("rows-estimated"), std::round(s.rows_estimated));
+    if (!s.tests.empty())
+        entries.emplace_back(key("tests"), vector(s.tests.begin(), s.tests.end()));
+    return make_map(std::move(entries));
+}
+
+}  // namespace
+
+value explain(const value& q,
+              const std::vector<query_input>& inputs,
+              const query_options& options) {
+    query_trace trace;
+    const auto from = std::chrono::steady_clock::now();
+    const std::string* text = q.get_if<std::string>();
+    if (text == nullptr)
+        run(q, inputs, options, &trace);
+    else
+        with_places(*text, [&](const value& read) { return run(read, inputs, options, &trace); });
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - from;
+    vector steps;
+    for (const traced_step& s : trace.steps()) steps.push_back(shown(s));
+    return make_map({{keyword{"steps"}, std::move(steps)}, {keyword{"ms"}, took.count()}});
 }
 
 std::vector<std::string> column_names(const value& q) { return parse_columns(q); }

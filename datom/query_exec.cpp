@@ -2,6 +2,7 @@
 
 #include "tributary/datom/query_push.hpp"
 
+#include <chrono>
 #include <limits>
 
 namespace tributary::datom::datalog {
@@ -135,39 +136,91 @@ relation evaluator::evaluate(const clauses& body,
     }
     while (!waiting.empty() && !env.failed()) {
         stop_.look();
-        const std::size_t best = cheapest(waiting, env, sources);
-        if (best == waiting.size()) {
+        const choice best = cheapest(waiting, env, sources);
+        if (best.index == waiting.size()) {
             planner_.check_runnable(body, {}, names_);
             fail_clause("db.error/unbound-variable",
                         waiting.front()->text,
                         "a variable in it has no value when it is needed");
         }
-        const clause& next = *waiting[best];
-        waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(best));
-        step(next, env, sources, waiting, as_set(wanted));
+        const clause& next = *waiting[best.index];
+        waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(best.index));
+        if (trace_ == nullptr)
+            step(next, env, sources, waiting, as_set(wanted));
+        else
+            traced(next, best, env, sources, waiting, as_set(wanted));
     }
     return env.result(wanted, stop_);
 }
 
-std::size_t evaluator::cheapest(const std::vector<const clause*>& waiting,
-                                const environment& env,
-                                const source_map& sources) {
+evaluator::choice evaluator::cheapest(const std::vector<const clause*>& waiting,
+                                      const environment& env,
+                                      const source_map& sources) {
     const bound_rows bound = env.bound();
     std::set<var_id> rest;
     for (const clause* c : waiting) {
         for (const var_id v : variables_bound_by(*c)) rest.insert(v);
     }
-    std::size_t best = waiting.size();
-    double best_cost = 0;
+    choice best{waiting.size()};
     for (std::size_t i = 0; i < waiting.size(); ++i) {
         const std::optional<double> cost = planner_.cost(*waiting[i], bound, rest, sources);
-        if (cost && (best == waiting.size() || *cost < best_cost)) {
-            best = i;
-            best_cost = *cost;
+        if (!cost) continue;
+        if (best.candidates++ == 0 || *cost < best.cost) {
+            best.index = i;
+            best.cost = *cost;
         }
     }
     return best;
 }
+
+void evaluator::traced(const clause& c,
+                       const choice& why,
+                       environment& env,
+                       const source_map& sources,
+                       std::vector<const clause*>& waiting,
+                       const std::set<var_id>& live) {
+    {
+        traced_step& s = trace_->step_of(c);
+        if (s.runs++ == 0) {
+            s.cost = why.cost;
+            s.candidates = why.candidates;
+        }
+    }
+    ++trace_->depth;
+    const auto from = std::chrono::steady_clock::now();
+    step(c, env, sources, waiting, live);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - from;
+    --trace_->depth;
+    double rows = env.failed() ? 0 : 1;
+    for (const auto& [v, n] : env.bound()) rows = env.failed() ? 0 : std::max(rows, n);
+    traced_step& s = trace_->step_of(c);
+    s.rows += static_cast<std::uint64_t>(rows);
+    s.ms += took.count();
+}
+
+namespace {
+
+/// How a pattern's rows are found, in the words of indexes.
+std::string access_of(const resolved_pattern& p, bool joined, bool seek) {
+    if (!p.on->is_database()) return joined ? "tuples, joined by hash" : "tuples";
+    const auto given = [&](std::size_t place) {
+        return place < p.terms.size() && std::holds_alternative<cell>(p.terms[place]);
+    };
+    std::string how = "everything, by entity (EAVT)";
+    if (given(at_e))
+        how = "one entity (EAVT)";
+    else if (given(at_a) && given(at_v))
+        how = p.on->is_ref(std::get<cell>(p.terms[at_a])) ? "references to one entity (VAET)"
+                                                          : "one value (AVET)";
+    else if (given(at_a) && (p.bounds.lo || p.bounds.hi))
+        how = "a range of values (AVET) or the attribute (AEVT)";
+    else if (given(at_a))
+        how = "the attribute (AEVT)";
+    if (seek) return "a look-up for each row so far, within " + how;
+    return joined ? how + ", joined with the rows so far" : how;
+}
+
+}  // namespace
 
 void evaluator::step(const clause& c,
                      environment& env,
@@ -219,6 +272,13 @@ void evaluator::match(const clause& c,
     }
     request.rows_expected = resolved.open_rows.value_or(0);
     request.live = &kept;
+    if (trace_ != nullptr) {
+        traced_step& s = trace_->step_of(c);
+        s.access = access_of(resolved, base.has_value(), request.seek);
+        s.rows_estimated = request.rows_expected;
+        if (s.tests.empty())
+            for (const inline_test& t : tests) s.tests.push_back(*t.text);
+    }
     request.tests = std::move(tests);
     env.add(match_pattern(request, memory_, stop_), stop_);
 }

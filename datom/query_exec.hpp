@@ -5,6 +5,7 @@
 #include "tributary/datom/plan.hpp"
 #include "tributary/datom/query_push.hpp"
 #include "tributary/datom/query_relation.hpp"
+#include "tributary/datom/query_trace.hpp"
 
 #include <map>
 #include <memory>
@@ -45,6 +46,9 @@ class evaluator {
 public:
     evaluator(const rule_set& rules, var_names& names, arena& memory, stop_check& stop)
         : planner_(rules), rules_(rules), names_(names), memory_(memory), stop_(stop) {}
+
+    /// Notes down from now on what is done; null ends it.
+    void trace_to(query_trace* trace) { trace_ = trace; }
 
     /// Errors: bad_input naming the clause: unknown functions, attributes, sources, rules,
     /// variables nothing binds. Whatever the data.
@@ -99,10 +103,15 @@ private:
         bool running = false;
     };
 
-    /// The index of the clause to run next; the number of clauses if none can run.
-    std::size_t cheapest(const std::vector<const clause*>& waiting,
-                         const environment& env,
-                         const source_map& sources);
+    struct choice {
+        std::size_t index = 0;  ///< the number of clauses if none can run
+        double cost = 0;
+        std::size_t candidates = 0;
+    };
+    /// The clause to run next.
+    choice cheapest(const std::vector<const clause*>& waiting,
+                    const environment& env,
+                    const source_map& sources);
     /// Runs `c`, with those of `waiting` that can be part of it (they are taken out), and drops
     /// what is not `live` or needed by the rest.
     void step(const clause& c,
@@ -110,6 +119,13 @@ private:
               const source_map& sources,
               std::vector<const clause*>& waiting,
               std::set<var_id> live);
+    /// step, noted down.
+    void traced(const clause& c,
+                const choice& why,
+                environment& env,
+                const source_map& sources,
+                std::vector<const clause*>& waiting,
+                const std::set<var_id>& live);
     void check_clause(const clause& c, const source_map& sources);
     void match(const clause& c,
                const pattern& p,
@@ -136,6 +152,7 @@ private:
     var_names& names_;
     arena& memory_;
     stop_check& stop_;
+    query_trace* trace_ = nullptr;
     rule_scope top_;
     rule_scope* scope_ = &top_;
     rule_table* asking_ = nullptr;  ///< whose body is being evaluated

@@ -1,0 +1,71 @@
+#include <catch2/catch.hpp>
+
+#include "datom/support.hpp"
+
+namespace tributary::datom {
+
+namespace {
+
+struct people : scratch {
+    people() {
+        tx(R"([{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one}
+               {:db/ident :age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
+               {:db/ident :boss :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}])");
+        std::string forms = "[";
+        for (int i = 1; i <= 200; ++i) {
+            forms += "{:db/id " + std::to_string(i) + " :name \"n" + std::to_string(i) +
+                     "\" :age " + std::to_string(i % 50) +
+                     (i > 1 ? " :boss " + std::to_string(i / 2) : "") + "}";
+        }
+        tx(forms + "]");
+    }
+    std::vector<value> steps(const std::string& q, std::vector<query_input> more = {}) {
+        std::vector<query_input> inputs{now_db()};
+        inputs.insert(inputs.end(), more.begin(), more.end());
+        return explain(edn::read(q), inputs).find(keyword{"steps"})->as<vector>();
+    }
+};
+
+std::string text_of(const value& step, const char* key) {
+    return step.find(value(keyword{key}))->as<std::string>();
+}
+
+}  // namespace
+
+TEST_CASE("explain: names the steps in their order, with index and rows", "[datom]") {
+    people d;
+    const auto steps = d.steps(R"([:find ?a :where [?e :age ?a] [?e :name "n7"]])");
+    REQUIRE(steps.size() == 2);
+    CHECK(text_of(steps[0], "clause") == R"([?e :name "n7"])");
+    CHECK(text_of(steps[0], "access").find("AVET") != std::string::npos);
+    CHECK(*steps[0].find(value(keyword{"rows"})) == value(1));
+    CHECK(text_of(steps[1], "access").find("look-up for each row") != std::string::npos);
+    CHECK(text_of(steps[0], "why").find("cheapest of 2") != std::string::npos);
+}
+
+TEST_CASE("explain: the order in which clauses are written changes nothing", "[datom]") {
+    people d;
+    const auto clauses = [](const std::vector<value>& steps) {
+        std::vector<std::string> all;
+        for (const value& s : steps) all.push_back(text_of(s, "clause"));
+        return all;
+    };
+    CHECK(clauses(d.steps(R"([:find ?a :where [?e :age ?a] [?e :name "n7"] [?e :boss ?b]])")) ==
+          clauses(d.steps(R"([:find ?a :where [?e :boss ?b] [?e :age ?a] [?e :name "n7"]])")));
+}
+
+TEST_CASE("explain: shows what runs within rules, and how often", "[datom]") {
+    people d;
+    const auto steps = d.steps("[:find ?b :in $ % :where (above 200 ?b)]",
+                               {edn::read("[[(above ?e ?b) [?e :boss ?b]] "
+                                          "[(above ?e ?b) [?e :boss ?m] (above ?m ?b)]]")});
+    CHECK(text_of(steps[0], "clause") == "(above 200 ?b)");
+    CHECK(*steps[0].find(value(keyword{"rows"})) == value(7));
+    const bool within = std::any_of(steps.begin() + 1, steps.end(), [](const value& s) {
+        return *s.find(value(keyword{"depth"})) > value(0) &&
+               *s.find(value(keyword{"runs"})) > value(1);
+    });
+    CHECK(within);
+}
+
+}  // namespace tributary::datom
