@@ -431,6 +431,7 @@ tx_report transaction::apply(std::vector<effect> all, std::int64_t instant_ms) {
     for (const tempid& id : tempids_)
         if (!id.name.is_nil() && !id.lookup && id.same)
             report.tempids.emplace(id.name, find(*id.same));
+    for (const std::string& name : tx_names_) report.tempids.emplace(name, tx_);
     return report;
 }
 

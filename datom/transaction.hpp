@@ -9,6 +9,7 @@
 #include "tributary/datom/staged.hpp"
 #include "tributary/datom/types.hpp"
 
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -195,7 +196,8 @@ private:
     std::vector<claim> claims_;
     std::vector<tempid> tempids_;
     std::unordered_map<value, slot> named_;
-    bool has_lookups_ = false;  ///< pending ones
+    bool has_lookups_ = false;                ///< pending ones
+    mutable std::set<std::string> tx_names_;  ///< strings under which forms name the transaction
     std::vector<clearing> clearings_;
     std::vector<ensured> ensured_;
     std::vector<const claim*> composite_claims_;

@@ -112,8 +112,11 @@ const attribute& transaction::attribute_named(const value& name) const {
 }
 
 std::optional<entity_id> transaction::tx_alias(const value& v) const {
-    if (const auto* s = v.get_if<std::string>(); s && (*s == "datomic.tx" || *s == "datascript.tx"))
+    if (const auto* s = v.get_if<std::string>();
+        s && (*s == "datomic.tx" || *s == "datascript.tx")) {
+        tx_names_.insert(*s);
         return tx_;
+    }
     if (name_text(v) == "db/current-tx") return tx_;
     return std::nullopt;
 }

@@ -86,6 +86,32 @@ world::world(const value& schema, const vector& txs, const value& instants)
     }
 }
 
+namespace {
+
+/// As a database that keeps by value only what its schema says so: attributes without :db/index
+/// true, but unique ones, references and tuples.
+value indexed_as_said(const value& schema) {
+    vector out;
+    for (const value& form : schema.as<vector>()) {
+        const map* m = form.get_if<map>();
+        const value* type = member(form, "db/valueType");
+        const bool always = member(form, "db/index") || member(form, "db/unique") ||
+                            member(form, "db/tupleAttrs") || !type ||
+                            *type == value(keyword{"db.type/ref"}) ||
+                            *type == value(keyword{"db.type/tuple"});
+        if (m == nullptr || always) {
+            out.push_back(form);
+            continue;
+        }
+        auto entries = m->entries;
+        entries.emplace_back(keyword{"db/index"}, false);
+        out.push_back(make_map(std::move(entries)));
+    }
+    return out;
+}
+
+}  // namespace
+
 world world::of(const test_case& c, std::size_t n, const value* dataset_name) {
     if (dataset_name == nullptr && n == 0) dataset_name = c.find("dataset");
     if (dataset_name != nullptr) {
@@ -98,11 +124,15 @@ world world::of(const test_case& c, std::size_t n, const value* dataset_name) {
     }
     const value* dbs = c.find("dbs");
     if (n == 0 && dbs == nullptr)
-        return world(or_empty(c.find("schema")), transactions_of(or_empty(c.find("tx"))), {});
+        return world(indexed_as_said(or_empty(c.find("schema"))),
+                     transactions_of(or_empty(c.find("tx"))),
+                     {});
     if (dbs == nullptr || n >= dbs->as<vector>().size())
         throw bad_case("the case has no database " + std::to_string(n));
     const value& d = dbs->as<vector>()[n];
-    return world(or_empty(member(d, "schema")), transactions_of(or_empty(member(d, "tx"))), {});
+    return world(indexed_as_said(or_empty(member(d, "schema"))),
+                 transactions_of(or_empty(member(d, "tx"))),
+                 {});
 }
 
 entity_id world::tx_entity(std::int64_t n) const { return datom::entity_of_t(schema_t_ + n); }

@@ -43,15 +43,15 @@ TEST_CASE("explain: names the steps in their order, with index and rows", "[dato
     CHECK(text_of(steps[0], "why").find("cheapest of 2") != std::string::npos);
 }
 
-TEST_CASE("explain: the order in which clauses are written changes nothing", "[datom]") {
+TEST_CASE("explain: the most selective clause runs first, wherever it is written", "[datom]") {
     people d;
     const auto clauses = [](const std::vector<value>& steps) {
         std::vector<std::string> all;
         for (const value& s : steps) all.push_back(text_of(s, "clause"));
         return all;
     };
-    CHECK(clauses(d.steps(R"([:find ?a :where [?e :age ?a] [?e :name "n7"] [?e :boss ?b]])")) ==
-          clauses(d.steps(R"([:find ?a :where [?e :boss ?b] [?e :age ?a] [?e :name "n7"]])")));
+    CHECK(clauses(d.steps(R"([:find ?a ?b :where [?e :age ?a] [?e :name "n7"] [?b :age ?a]])")) ==
+          clauses(d.steps(R"([:find ?a ?b :where [?b :age ?a] [?e :age ?a] [?e :name "n7"]])")));
 }
 
 TEST_CASE("explain: shows what runs within rules, and how often", "[datom]") {

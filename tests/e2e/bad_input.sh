@@ -57,7 +57,7 @@ at me realize tweets --with "$examples/tweets.edn" --into tweets.datom --from-he
 # Queries
 expect_error 1 'line 1, column [0-9]+: expected' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y]'
 expect_error 1 ':tweet/txt.*did you mean :tweet/text' ask tweets.datom '[:find ?x :where [?x :tweet/txt ?y]]'
-expect_error 1 'asks for \?z' ask tweets.datom '[:find ?z :where [?x :tweet/id ?y]]'
+expect_error 1 'in \?z: no clause' ask tweets.datom '[:find ?z :where [?x :tweet/id ?y]]'
 expect_error 1 'no function named frob' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y] [(frob ?y)]]'
 expect_error 1 'no datom database' ask nowhere.datom '[:find ?x :where [?x :tweet/id]]'
 expect_error 1 'at:N' at me tail tweets --from yesterday

@@ -67,7 +67,7 @@ public:
         fs::remove_all(copy());
         fs::copy(origin(), copy());
         std::string contents = read_file(copy() / file);
-        contents.at(at) = static_cast<char>(contents[at] ^ bit);
+        contents.at(at) = static_cast<char>(contents.at(at) ^ bit);
         write_file(copy() / file, contents);
         INFO(file << ", byte " << at << " of " << contents.size());
         bool reported = false;

@@ -10,7 +10,7 @@ my %sees = (
     crdt    => ['value/', 'crdt/'],
     store   => ['value/', 'crdt/', 'store/'],
     peer    => ['value/', 'crdt/', 'store/', 'peer/'],
-    datom   => ['value/', 'datom/', 'store/kv.hpp', 'store/leveldb_kv.hpp', 'store/local_socket.hpp'],
+    datom   => ['value/', 'datom/', 'store/kv.hpp', 'store/leveldb_kv.hpp', 'store/local_socket.hpp', 'store/overlay_kv.hpp'],
     realize => ['value/', 'crdt/', 'store/', 'datom/', 'realize/'],
     cli     => ['value/', 'crdt/', 'store/', 'peer/', 'datom/', 'realize/', 'cli/'],
 );
