@@ -114,7 +114,7 @@ place::place(const reader& r, index_order order, const vector& parts)
                 break;
             case 'v':
                 v = a ? value_part(r, index, *a, part) : value(entity_part(r, index, part));
-                raw = a ? encode_raw(*v, a->type) : raw_ref(v->as<std::int64_t>());
+                raw = a ? encode_raw(*v, *a) : raw_ref(v->as<std::int64_t>());
                 raw_view = view_of_raw(raw);
                 break;
             default:

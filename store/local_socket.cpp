@@ -246,11 +246,14 @@ private:
                 reply_status::last,
                 handler_(element(request, 1, 3).as<std::string>(), element(request, 2, 3), emit));
         } catch (const error& e) {
-            return reply(reply_status::failed,
-                         vector{value(static_cast<int>(e.code())), value(e.what()), value(e.name())});
+            return reply(
+                reply_status::failed,
+                vector{value(static_cast<int>(e.code())), value(e.what()), value(e.name())});
         } catch (const std::exception& e) {
             return reply(reply_status::failed,
-                         vector{value(static_cast<int>(errc::io)), value(e.what()), value(tributary::name_of(errc::io))});
+                         vector{value(static_cast<int>(errc::io)),
+                                value(e.what()),
+                                value(tributary::name_of(errc::io))});
         }
     }
 

@@ -3,9 +3,9 @@
 ///
 /// Requests and replies are canonical MessagePack values in frames (4-byte big-endian length, at
 /// most frame_bytes_max). A request is [id method args], a reply [id status value] with status 0 =
-/// more follows, 1 = the last, 2 = an error [code message name]. The first frame each way is [version].
-/// Paths of any length work (bound through /proc/self/fd). The socket's directory is the protected
-/// one (mode 0700).
+/// more follows, 1 = the last, 2 = an error [code message name]. The first frame each way is
+/// [version]. Paths of any length work (bound through /proc/self/fd). The socket's directory is the
+/// protected one (mode 0700).
 #pragma once
 
 #include "tributary/value/value.hpp"
