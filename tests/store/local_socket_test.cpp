@@ -398,7 +398,7 @@ TEST_CASE("local_socket: a server of another version is named as such", "[store]
     const int listener = listening(dir.path());
     std::thread server([&] {
         const int fd = ::accept(listener, nullptr, nullptr);
-        const bytes hello("\0\0\0\2\x91\2", 6);
+        const bytes hello("\0\0\0\2\x91\3", 6);
         [[maybe_unused]] const auto sent = ::send(fd, hello.data(), hello.size(), MSG_NOSIGNAL);
         std::this_thread::sleep_for(20ms);
         ::close(fd);
