@@ -109,7 +109,11 @@ value ask_database(const std::filesystem::path& dir,
     for (const auto deadline = std::chrono::steady_clock::now() + owner_patience;;) {
         auto [opened, client] = open_or_ask(dir);
         if (opened) {
-            const local_server others(dir, handler_of(*opened, dir, sharing::reads));
+            // Who follows stays, so it writes for others meanwhile.
+            const value* follows = args.find(value(keyword{"follow"}));
+            const sharing shared =
+                follows != nullptr && *follows == value(true) ? sharing::all : sharing::reads;
+            const local_server others(dir, handler_of(*opened, dir, shared));
             return answer_request(*opened, dir, sharing::all, method, args, [&](const value& p) {
                 if (!p.is_nil()) take(p);
                 return keep_going();
