@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <limits>
+#include <span>
 
 namespace tributary::datom::datalog {
 
@@ -200,23 +201,38 @@ void evaluator::traced(const clause& c,
 
 namespace {
 
-/// How a pattern's rows are found, in the words of indexes.
-std::string access_of(const resolved_pattern& p, bool joined, bool seek) {
+/// Which index a scan with these places known goes through.
+std::string index_of(const resolved_pattern& p, std::span<const position> known) {
+    const auto has = [&](std::size_t place) { return known[place].is != position::state::open; };
+    const cell* attribute = known[at_a].value;
+    if (has(at_e)) return "one entity (EAVT)";
+    if (has(at_v)) {
+        if (attribute == nullptr) return "one value of any attribute (AVET, VAET)";
+        if (p.on->is_ref(*attribute)) return "references to one entity (VAET)";
+        return p.on->can_seek(known) ? "one value (AVET)"
+                                     : "the whole attribute (AEVT), its values are not indexed";
+    }
+    if (has(at_a) && (p.bounds.lo || p.bounds.hi))
+        return "a range of values (AVET) or the attribute (AEVT)";
+    return has(at_a) ? "the attribute (AEVT)" : "everything, by entity (EAVT)";
+}
+
+/// How a pattern's rows are found.
+std::string access_of(const match_request& request, bool in_memory) {
+    const resolved_pattern& p = *request.on;
+    const bool joined = request.base != nullptr;
     if (!p.on->is_database()) return joined ? "tuples, joined by hash" : "tuples";
-    const auto given = [&](std::size_t place) {
-        return place < p.terms.size() && std::holds_alternative<cell>(p.terms[place]);
-    };
-    std::string how = "everything, by entity (EAVT)";
-    if (given(at_e))
-        how = "one entity (EAVT)";
-    else if (given(at_a) && given(at_v))
-        how = p.on->is_ref(std::get<cell>(p.terms[at_a])) ? "references to one entity (VAET)"
-                                                          : "one value (AVET)";
-    else if (given(at_a) && (p.bounds.lo || p.bounds.hi))
-        how = "a range of values (AVET) or the attribute (AEVT)";
-    else if (given(at_a))
-        how = "the attribute (AEVT)";
-    if (seek) return "a look-up for each row so far, within " + how;
+    const bool seek = joined && request.seek;
+    std::vector<position> known(std::max<std::size_t>(p.terms.size(), database_width));
+    for (std::size_t place = 0; place < p.terms.size(); ++place) {
+        const var_id* v = std::get_if<var_id>(&p.terms[place]);
+        if (const cell* c = std::get_if<cell>(&p.terms[place]))
+            known[place] = {position::state::constant, c};
+        else if (seek && v != nullptr && request.base->has(*v))
+            known[place] = {position::state::bound, nullptr};
+    }
+    const std::string how = in_memory ? "the attribute's column in memory" : index_of(p, known);
+    if (seek) return "a look-up for each row so far: " + how;
     return joined ? how + ", joined with the rows so far" : how;
 }
 
@@ -274,13 +290,15 @@ void evaluator::match(const clause& c,
     request.live = &kept;
     if (trace_ != nullptr) {
         traced_step& s = trace_->step_of(c);
-        s.access = access_of(resolved, base.has_value(), request.seek);
         s.rows_estimated = request.rows_expected;
         if (s.tests.empty())
             for (const inline_test& t : tests) s.tests.push_back(*t.text);
     }
     request.tests = std::move(tests);
-    env.add(match_pattern(request, memory_, stop_), stop_);
+    bool in_memory = false;
+    relation found = match_pattern(request, memory_, stop_, in_memory);
+    if (trace_ != nullptr) trace_->step_of(c).access = access_of(request, in_memory);
+    env.add(std::move(found), stop_);
 }
 
 void evaluator::run(const clause& c, const call& f, environment& env, const source_map& sources) {

@@ -234,9 +234,13 @@ bool row_tests::pass(const cell* row) {
     return true;
 }
 
-relation match_pattern(const match_request& request, arena& memory, stop_check& stop) {
-    if (std::optional<relation> found = match_column(request, memory, stop))
-        return std::move(*found);
+relation match_pattern(const match_request& request,
+                       arena& memory,
+                       stop_check& stop,
+                       bool& in_memory) {
+    std::optional<relation> found = match_column(request, memory, stop);
+    in_memory = found.has_value();
+    if (found) return std::move(*found);
     return matcher(request, memory, stop).run();
 }
 

@@ -38,7 +38,11 @@ struct match_request {
     const std::set<var_id>* live = nullptr;  ///< variables somebody will look at
 };
 
-/// The rows of `base` extended by the pattern's live variables.
-relation match_pattern(const match_request& request, arena& memory, stop_check& stop);
+/// The rows of `base` extended by the pattern's live variables. `in_memory`: whether they came from
+/// the attribute's column instead of an index.
+relation match_pattern(const match_request& request,
+                       arena& memory,
+                       stop_check& stop,
+                       bool& in_memory);
 
 }  // namespace tributary::datom::datalog

@@ -43,6 +43,31 @@ TEST_CASE("explain: names the steps in their order, with index and rows", "[dato
     CHECK(text_of(steps[0], "why").find("cheapest of 2") != std::string::npos);
 }
 
+TEST_CASE("explain: says through which index rows were looked up", "[datom]") {
+    people d;
+    d.tx(R"([{:db/ident :note :db/valueType :db.type/string :db/index false
+              :db/cardinality :db.cardinality/one}])");
+    d.tx(R"([[:db/add 7 :note "x"]])");
+    const auto last_access = [&](const std::string& q) {
+        return text_of(d.steps(q).back(), "access");
+    };
+    CHECK(last_access(R"([:find ?b :where [?e :name "n7"] [?e :boss ?b]])") ==
+          "a look-up for each row so far: one entity (EAVT)");
+    CHECK(last_access(R"([:find ?x :where [?e :name "n7"] [?x :boss ?e]])") ==
+          "a look-up for each row so far: references to one entity (VAET)");
+    CHECK(last_access(R"([:find ?e :where [?e :boss 7]])") == "references to one entity (VAET)");
+    CHECK(last_access(R"([:find ?e :where [?e :note "x"]])") ==
+          "the whole attribute (AEVT), its values are not indexed");
+}
+
+TEST_CASE("explain: says when an attribute was read from memory", "[datom]") {
+    people d;
+    const std::string q = "[:find ?e ?a :where [?e :age ?a]]";
+    CHECK(text_of(d.steps(q)[0], "access") == "the attribute (AEVT)");
+    d.steps(q);
+    CHECK(text_of(d.steps(q)[0], "access") == "the attribute's column in memory");
+}
+
 TEST_CASE("explain: the most selective clause runs first, wherever it is written", "[datom]") {
     people d;
     const auto clauses = [](const std::vector<value>& steps) {
