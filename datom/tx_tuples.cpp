@@ -5,6 +5,17 @@
 
 namespace tributary::datom {
 
+namespace {
+
+/// No element of the tuple is nil.
+bool is_whole(bytes_view raw) {
+    bool whole = true;
+    for_each_element(raw.substr(1), [&](bytes_view element) { whole = whole && !element.empty(); });
+    return whole;
+}
+
+}  // namespace
+
 /// The raw bytes of a value that is not a ref; elements of a tuple that are refs may be named as
 /// entities are.
 bytes transaction::raw_value(const attribute& a, const value& v) const {
@@ -124,7 +135,8 @@ void transaction::add_composites(std::vector<effect>& all) {
         const auto own_parts = touched.find({c->e, c->a->id});
         const bool is_made = it != computed.end() && it->second == c->raw &&
                              own_parts->second.begin()->second == c->form;
-        if (it == computed.end() ? is_now : is_made || (is_now && c->was_tempid)) continue;
+        const bool comes_out = it == computed.end() ? is_now : is_made;
+        if ((comes_out && is_whole(c->raw)) || (is_now && c->was_tempid)) continue;
         refuse(errc::bad_input,
                tx_error::syntax,
                c->form,

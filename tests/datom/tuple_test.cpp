@@ -51,6 +51,16 @@ TEST_CASE("a composite tuple follows its parts") {
     CHECK(d.ask(R"([:find ?e . :where [?e :seat/place ["A" 1]]])") == value(2));
 }
 
+TEST_CASE("a composite may be repeated as it is, but not with a part missing") {
+    seats d;
+    d.tx(R"([{:db/id 1 :seat/row "C" :seat/number 4} {:db/id 2 :seat/number 7}])");
+    d.tx(R"([[:db/add 1 :seat/place ["C" 4]]])");
+    CHECK(name_of_error([&] { d.tx("[[:db/add 2 :seat/place [nil 7]]]"); }) == "db.error/syntax");
+    CHECK(name_of_error([&] { d.tx("[{:db/id 3 :seat/number 8 :seat/place [nil 8]}]"); }) ==
+          "db.error/syntax");
+    CHECK(d.ask("[:find ?p . :where [2 :seat/place ?p]]") == edn::read("[nil 7]"));
+}
+
 TEST_CASE("parts that are all there name the entity that has them") {
     seats d;
     d.tx(R"([{:db/id 1 :seat/row "C" :seat/number 4} {:db/id 2 :seat/row "C" :seat/number 5}])");
