@@ -151,7 +151,7 @@ value question_of(const asked& a, const question& q) {
         databases.emplace_back("$" + name,
                                std::filesystem::absolute(dir).lexically_normal().string());
     return request_of(a,
-                      {{kw("query"), q.query},
+                      {{kw("query"), q.text.empty() ? q.query : value(q.text)},
                        {kw("args"), vector(q.args)},
                        {kw("databases"), make_map(std::move(databases))}});
 }

@@ -24,6 +24,7 @@ struct question {
     value query;
     std::vector<value> args;
     std::map<std::string, std::string> databases;  ///< directories by name, without the $
+    std::string text;  ///< of `query` alone as typed, which errors then point into; empty: unknown
 };
 
 // Errors of all: those of ask_database; misuse if the answer does not fit the format.

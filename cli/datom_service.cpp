@@ -102,8 +102,13 @@ value cancelable(const request& r, const Work& work) {
 // -- Questions
 // --------------------------------------------------------------------------------------------------------------------------------
 
-/// What stands after :in, of both forms of a query; [$] if nothing does.
+/// What stands after :in, of all forms of a query; [$] if nothing does.
 vector inputs_of(const value& query) {
+    if (const auto* text = query.get_if<std::string>()) {
+        const value read = edn::read(*text);
+        // A text in a text is for the query itself to refuse.
+        return inputs_of(read.get_if<std::string>() == nullptr ? read : value());
+    }
     vector names;
     if (const value* in_map = query.find(value(keyword{"in"}))) names = in_map->as<vector>();
     if (const auto* parts = query.get_if<vector>()) {

@@ -24,6 +24,8 @@ using emit_function = std::function<bool(const value& part)>;
 
 /// Answers one request:
 ///
+/// A :query is a value, or its text, which errors then point into.
+///
 ///   query/1     :query :args :databases {"$name" "directory"}   [result [column ...]]
 ///   explain/1   the same                                        a map
 ///   pull/1      :pattern :entities                              [map or nil ...]

@@ -44,7 +44,8 @@ void add_question(CLI::App& app,
     }
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
-            question q{read_edn("the query", text_argument(*text)), edn_arguments(command), {}};
+            const std::string typed = text_argument(*text);
+            question q{read_edn("the query", typed), edn_arguments(command), {}, typed};
             for (const std::string& one : *databases) {
                 const auto at = one.find('=');
                 if (at == one.npos || at == 0 || at + 1 == one.size())
