@@ -69,8 +69,7 @@ public:
     }
 
     void define(const keyword& name, tx_function f) override {
-        const std::lock_guard lock(mutex_);
-        functions_[name] = std::move(f);
+        functions_->define(name, std::move(f));
     }
 
     bool wait_beyond(std::int64_t t,
@@ -92,7 +91,8 @@ public:
 
     tx_report stage(const value& tx_data, std::int64_t now_ms) override {
         begin_batch();
-        return transaction(staged_, now_ms, &callable_).run(tx_data);
+        return transaction(staged_, now_ms, {functions_, [this] { return before_batch(); }})
+            .run(tx_data);
     }
 
     void stage_cursor(const std::string& stream, const stream_cursor& to) override {
@@ -190,12 +190,6 @@ private:
         std::exception_ptr failure{};
         bool done = false;
     };
-
-    tx_function function_named(const keyword& name) const {
-        const std::lock_guard lock(mutex_);
-        const auto it = functions_.find(name);
-        return it == functions_.end() ? tx_function() : it->second;
-    }
 
     /// What a function sees: the database before its transaction, which must be stored for that.
     db before_batch() const {
@@ -310,6 +304,7 @@ private:
         m.attributes = staged_.attributes();
         m.counts = std::make_shared<const std::vector<std::uint64_t>>(staged_.state().counts);
         m.basis_t = staged_.state().basis_t;
+        m.functions = functions_;
         m.columns = columns_;
         m.changed_t = std::make_shared<const std::vector<std::int64_t>>(staged_.changed_t());
         auto next = std::make_shared<stored_reader>(std::move(m));
@@ -323,6 +318,7 @@ private:
     std::shared_ptr<kv> owner_;
     kv& store_;
     staged staged_;
+    const std::shared_ptr<tx_registry> functions_ = std::make_shared<tx_registry>();
     std::shared_ptr<column_cache> columns_;
     std::int64_t stored_t_ = 0;  ///< the basis this batch began from
     /// Streams' durable cursors as far as this connection knows, and those moved in the batch.
@@ -331,9 +327,6 @@ private:
     mutable std::mutex mutex_;
     mutable std::condition_variable published_;
     std::shared_ptr<const db::impl> current_;
-    std::map<keyword, tx_function> functions_;
-    const tx_functions callable_{[this](const keyword& name) { return function_named(name); },
-                                 [this] { return before_batch(); }};
     std::mutex queue_mutex_;
     std::condition_variable queue_moved_;
     std::deque<request*> queue_;  ///< of transactions, the leader's first

@@ -167,7 +167,9 @@ public:
     /// bad_input (form and reason), conflict (uniqueness, contradiction); nothing is changed then.
     /// Errors: misuse if realize streams own this database.
     virtual tx_report transact(const value& tx_data, std::int64_t now_ms) = 0;
-    /// Makes [:ns/name arg...] call `f` in transactions of this connection.
+    /// Makes [:ns/name arg...] call `f` in transactions of this connection, and in `with` on its
+    /// database values. `f` lives as long as any of them, so it must not hold one; calls in several
+    /// threads may overlap.
     virtual void define(const keyword& name, tx_function f) = 0;
     /// Waits until current().basis_t() > t; false when the time is over first, or `*stop` is true
     /// (looked at when it is called and after wake()).

@@ -4,6 +4,7 @@
 #include "tributary/datom/log.hpp"
 #include "tributary/datom/reader.hpp"
 #include "tributary/datom/twin_scan.hpp"
+#include "tributary/datom/tx_functions.hpp"
 
 #include <map>
 #include <memory>
@@ -20,6 +21,7 @@ struct moment {
     std::shared_ptr<const std::vector<std::uint64_t>>
         counts;  ///< current facts by attribute number
     std::int64_t basis_t = 0;
+    std::shared_ptr<const tx_registry> functions;  ///< the connection's, which may get more
     /// What queries keep in memory (null: nothing), and by attribute number a t since which it has
     /// not changed. Both only of states that are stored.
     std::shared_ptr<column_cache> columns;

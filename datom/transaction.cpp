@@ -24,14 +24,14 @@ std::string shown(const bytes& raw) { return edn::print(view_of_raw(raw).to_valu
 
 }  // namespace
 
-transaction::transaction(staged& base, std::int64_t now_ms, const tx_functions* functions)
+transaction::transaction(staged& base, std::int64_t now_ms, tx_functions functions)
     : base_(base),
       attributes_(base.attributes()),
       base_attributes_(base.attributes()),
       now_ms_(now_ms),
       t_(base.state().basis_t + 1),
       tx_(entity_of_t(t_)),
-      functions_(functions) {
+      functions_(std::move(functions)) {
     next_.next_user = base.state().next_user;
     next_.next_system = base.state().next_system;
 }
@@ -71,7 +71,7 @@ tx_report transaction::run(const value& tx_data) {
                     std::string("a transaction is a vector of forms, found ") +
                         tributary::name_of(tx_data.type()));
     forms_ = forms;
-    if (functions_ && calls_functions(tx_data)) expand_calls(*forms);
+    if (calls_functions(tx_data)) expand_calls(*forms);
     expand_all(*forms_);
     resolve_upserts();
     allocate();

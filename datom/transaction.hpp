@@ -7,6 +7,7 @@
 
 #include "tributary/datom/database.hpp"
 #include "tributary/datom/staged.hpp"
+#include "tributary/datom/tx_functions.hpp"
 #include "tributary/datom/types.hpp"
 
 #include <set>
@@ -34,20 +35,9 @@ inline constexpr const char* fn_failed = "db.error/fn-failed";
 inline constexpr const char* ensure_failed = "db.error/ensure-failed";
 }  // namespace tx_error
 
-/// What transactions call by name.
-struct tx_functions {
-    std::function<tx_function(const keyword&)> find;  ///< an empty one if there is none
-    std::function<db()> before;                       ///< the database before the transaction
-};
-
-/// Whether a form calls something by a name that is not ours.
-bool calls_functions(const value& tx_data);
-/// The name a form calls; null if it is a form of the database's own.
-const keyword* called_function(const value& form);
-
 class transaction {
 public:
-    transaction(staged& base, std::int64_t now_ms, const tx_functions* functions = nullptr);
+    transaction(staged& base, std::int64_t now_ms, tx_functions functions);
     /// Errors: bad_input, conflict, limit, misuse, each with one of the names above; the message
     /// names the form.
     tx_report run(const value& tx_data);
@@ -185,7 +175,7 @@ private:
     std::int64_t t_;
     entity_id tx_;
     database_state next_;
-    const tx_functions* functions_;
+    const tx_functions functions_;
     std::optional<db> before_;  ///< once a function asked
     const std::vector<value>* forms_ = nullptr;
     /// Where functions were called: the forms as written, what became of them, and of which.

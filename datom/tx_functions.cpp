@@ -1,5 +1,7 @@
 // Calls of registered functions, expanded until only forms of the database's own remain.
 
+#include "tributary/datom/tx_functions.hpp"
+
 #include "tributary/datom/transaction.hpp"
 
 #include <algorithm>
@@ -19,7 +21,17 @@ const std::vector<value>* items_of_form(const value& form) {
 
 }  // namespace
 
-/// The name of the function a form calls, if it calls one.
+void tx_registry::define(const keyword& name, tx_function f) {
+    const std::lock_guard lock(mutex_);
+    functions_[name] = std::move(f);
+}
+
+tx_function tx_registry::find(const keyword& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto it = functions_.find(name);
+    return it == functions_.end() ? tx_function() : it->second;
+}
+
 const keyword* called_function(const value& form) {
     const auto* items = items_of_form(form);
     const auto* name = items && !items->empty() ? items->front().get_if<keyword>() : nullptr;
@@ -42,7 +54,7 @@ void transaction::expand_calls(const std::vector<value>& forms) {
 
 void transaction::expand_call(const value& form, std::uint32_t origin, int depth) {
     const keyword* name = called_function(form);
-    const tx_function f = name ? functions_->find(*name) : tx_function();
+    const tx_function f = name ? functions_.registry->find(*name) : tx_function();
     const auto refuse_call = [&](errc code, const std::string& reason) {
         refuse(code, tx_error::fn_failed, origin, ":" + name->text + ": " + reason);
     };
@@ -60,7 +72,7 @@ void transaction::expand_call(const value& form, std::uint32_t origin, int depth
         refuse_call(errc::limit,
                     "functions call one another more than " + std::to_string(call_depth_max) +
                         " levels deep; does one call itself without an end?");
-    if (!before_) before_ = functions_->before();
+    if (!before_) before_ = functions_.before();
     value result;
     try {
         result = f(*before_, std::span(*items_of_form(form)).subspan(1));

@@ -29,7 +29,8 @@ with_report db::with(const value& tx_data, std::int64_t now_ms) const {
     const moment& before = impl_->stored().at();
     const std::unique_ptr<kv> store = make_overlay_kv(before.store);
     staged changes(*store, before.attributes);
-    tx_report report = transaction(changes, now_ms).run(tx_data);
+    tx_report report =
+        transaction(changes, now_ms, {before.functions, [this] { return *this; }}).run(tx_data);
     store->write(changes.take_batch(), false);
 
     moment after;
@@ -38,6 +39,7 @@ with_report db::with(const value& tx_data, std::int64_t now_ms) const {
     after.attributes = changes.attributes();
     after.counts = std::make_shared<const std::vector<std::uint64_t>>(changes.state().counts);
     after.basis_t = changes.state().basis_t;
+    after.functions = before.functions;
     return {std::move(report), *this, db(std::make_shared<stored_reader>(std::move(after)))};
 }
 

@@ -81,3 +81,38 @@ TEST_CASE("a spec says what an entity must have") {
     CHECK(d.refused(R"([{:db/id 1 :db/ensure :spec/full} [:db/retract 1 :n 1]])") ==
           "db.error/ensure-failed");
 }
+
+TEST_CASE("with calls the connection's functions on the database it stands on") {
+    counters d;
+    d.tx("[[:c/inc 1]]");
+    const db one = d.now_db();
+    d.tx("[[:c/inc 1]]");
+    const auto first = one.with(edn::read("[[:c/inc 1] [:c/inc 2]]"), 5000);
+    CHECK(facts(first.db_after) == std::vector<std::string>{"1 :n 2", "2 :n 1"});
+    d.conn->define(keyword{"c/two"}, [](const db&, std::span<const value>) {
+        return edn::read("[[:c/inc 1] [:c/inc 2]]");
+    });
+    const auto second = first.db_after.with(edn::read("[[:c/two]]"), 5000);
+    CHECK(facts(second.db_after) == std::vector<std::string>{"1 :n 3", "2 :n 2"});
+    CHECK(facts(d.now_db()) == std::vector<std::string>{"1 :n 2"});
+    try {
+        one.with(edn::read("[[:c/none 1]]"), 5000);
+        FAIL("there is no :c/none");
+    } catch (const error& e) {
+        CHECK(e.name() == std::string("db.error/syntax"));
+    }
+    d.reopen();  // a value outlives its connection, and so do the functions it calls
+    CHECK(facts(one.with(edn::read("[[:c/two]]"), 5000).db_after) ==
+          std::vector<std::string>{"1 :n 2", "2 :n 1"});
+}
+
+TEST_CASE("a function that would see staged transactions is refused, and the batch goes on") {
+    counters d;
+    d.stage("[[:c/inc 1]]");
+    std::string message;
+    CHECK(code_of([&] { d.stage("[[:c/inc 1]]"); }, &message) == errc::misuse);
+    CHECK_THAT(message, Catch::Contains("flush"));
+    d.stage("[[:db/add 2 :n 7]]");
+    d.conn->flush();
+    CHECK(facts(d.now_db()) == std::vector<std::string>{"1 :n 1", "2 :n 7"});
+}
