@@ -27,9 +27,9 @@ inline constexpr entity_id entity_limit = entity_id{1} << 47;
 /// The numbers are the tag bytes of stored values and their order across types; never reuse one.
 enum class value_type : std::uint8_t {
     boolean = 0x10,
-    integer = 0x20,  ///< :db.type/long
-    real = 0x28,     ///< :db.type/double
-    decimal = 0x2c,  ///< :db.type/bigdec
+    integer = 0x20,   ///< :db.type/long
+    real = 0x28,      ///< :db.type/double
+    decimal = 0x2c,   ///< :db.type/bigdec
     floating = 0x2a,  ///< :db.type/float: a double that fits 32 bits
     bigint = 0x2e,
     instant = 0x30,

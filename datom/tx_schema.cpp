@@ -123,8 +123,8 @@ void transaction::check_attribute(const attribute* before,
         refuse(errc::bad_input,
                tx_error::invalid_alter,
                form,
-               ":db/valueType, :db/fulltext, :db/fulltextLanguage and what tuples are made of cannot be changed; make a "
-               "new attribute instead of " +
+               ":db/valueType, :db/fulltext, :db/fulltextLanguage and what tuples are made of "
+               "cannot be changed; make a new attribute instead of " +
                    name_of(*after));
 }
 

@@ -37,7 +37,8 @@ public:
     error(errc c, const char* name, const std::string& message)
         : std::runtime_error(message), code_(c), name_(name) {}
     errc code() const noexcept { return code_; }
-    /// A stable keyword without its colon, such as "db.error/unique-conflict"; else name_of(code()).
+    /// A stable keyword without its colon, such as "db.error/unique-conflict"; else
+    /// name_of(code()).
     const char* name() const noexcept { return name_ ? name_ : name_of(code_); }
 
 private:

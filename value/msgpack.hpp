@@ -24,9 +24,9 @@ enum class ext_type : std::int8_t {
 
 inline constexpr int nesting_max = 64;
 
-/// Errors: bad_input on text that is not UTF-8 or a decimal or bigint that is no number; limit beyond
-/// nesting_max levels of containers; misuse on a map or set that was put together by hand out of
-/// order. `out` is then as it was.
+/// Errors: bad_input on text that is not UTF-8 or a decimal or bigint that is no number; limit
+/// beyond nesting_max levels of containers; misuse on a map or set that was put together by hand
+/// out of order. `out` is then as it was.
 bytes encode(const value& v);
 void encode_to(bytes& out, const value& v);
 

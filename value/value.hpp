@@ -53,8 +53,8 @@ struct decimal {
     auto operator<=>(const decimal&) const = default;
 };
 
-/// A whole number of any size as its text, without leading zeros, e.g. "12345678901234567890". Apart
-/// from the integer of the same size: 1N and 1 differ.
+/// A whole number of any size as its text, without leading zeros, e.g. "12345678901234567890".
+/// Apart from the integer of the same size: 1N and 1 differ.
 struct bigint {
     std::string text;
     auto operator<=>(const bigint&) const = default;
