@@ -4,6 +4,7 @@
 #include "tributary/datom/database.hpp"
 #include "tributary/value/edn.hpp"
 
+#include "graphs.hpp"
 #include "harness.hpp"
 #include "people.hpp"
 #include <algorithm>
@@ -143,43 +144,6 @@ void ask_past(datom::connection& conn, people& random) {
 
 constexpr const char* follows_schema =
     "[{:db/ident :follows :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}]";
-
-using edges = std::vector<std::pair<std::int64_t, std::int64_t>>;
-
-edges tree(int depth, int width) {
-    edges all;
-    std::vector<std::int64_t> level{1};
-    std::int64_t next = 2;
-    for (int d = 0; d < depth; ++d) {
-        std::vector<std::int64_t> below;
-        for (const std::int64_t parent : level) {
-            for (int w = 0; w < width; ++w) {
-                all.emplace_back(parent, next);
-                below.push_back(next++);
-            }
-        }
-        level = std::move(below);
-    }
-    return all;
-}
-
-edges chains(int depth, int width) {
-    edges all;
-    for (int x = 0; x < width; ++x)
-        for (int y = 0; y < depth; ++y)
-            all.emplace_back(x * (depth + 1) + y + 1, x * (depth + 1) + y + 2);
-    return all;
-}
-
-edges random_graph(std::uint64_t nodes, std::uint64_t count) {
-    people random;
-    edges all;
-    for (std::uint64_t i = 0; i < count; ++i) {
-        const auto from = static_cast<std::int64_t>(random.draw(nodes)) + 1;
-        all.emplace_back(from, static_cast<std::int64_t>(random.draw(nodes)) + 1);
-    }
-    return all;
-}
 
 std::unique_ptr<datom::connection> open_graph(const fs::path& dir, const edges& all) {
     auto conn = datom::connection::open(dir);
