@@ -114,7 +114,7 @@ access_plan planner::access(resolved_pattern& p, const bound_rows& bound) {
 
 std::optional<double> planner::cost(const clause& c,
                                     const bound_rows& bound,
-                                    const std::set<var_id>& rest,
+                                    const var_set& rest,
                                     const source_map& sources) {
     if (const pattern* p = std::get_if<pattern>(&c.what))
         return access(resolve(*p, sources, c.text), bound).cost;
@@ -144,7 +144,7 @@ std::optional<double> planner::cost(const call& c, const bound_rows& bound) {
 
 std::optional<double> planner::cost(const negation& n,
                                     const bound_rows& bound,
-                                    const std::set<var_id>& rest) {
+                                    const var_set& rest) {
     const std::vector<var_id> vars = n.explicit_join ? n.join : variables_of(n.body);
     bool any = vars.empty();
     for (const var_id v : vars) {
@@ -166,7 +166,7 @@ std::optional<double> planner::cost(const disjunction& d,
     }
     double sum = 0;
     for (const clauses& branch : d.branches) {
-        std::set<var_id> inside;
+        var_set inside;
         for (const var_id v : d.join) {
             if (is_bound(bound, v)) inside.insert(v);
         }
@@ -215,7 +215,7 @@ std::optional<double> planner::cost(const rule_call& r,
         }
         any = any || std::holds_alternative<cell>(t);
     }
-    std::set<var_id> inside;
+    var_set inside;
     for (const auto& [v, n] : bound) inside.insert(v);
     std::set<std::string> visiting;
     if (!can_run(c, inside, visiting)) return std::nullopt;
@@ -224,7 +224,7 @@ std::optional<double> planner::cost(const rule_call& r,
 }
 
 const clause* planner::first_stuck(const clauses& body,
-                                   std::set<var_id>& bound,
+                                   var_set& bound,
                                    std::set<std::string>& visiting,
                                    const clause* without) const {
     std::vector<const clause*> waiting;
@@ -246,9 +246,7 @@ const clause* planner::first_stuck(const clauses& body,
     return waiting.empty() ? nullptr : waiting.front();
 }
 
-void planner::check_runnable(const clauses& body,
-                             std::set<var_id> bound,
-                             const var_names& names) const {
+void planner::check_runnable(const clauses& body, var_set bound, const var_names& names) const {
     std::set<std::string> visiting;
     const clause* stuck = first_stuck(body, bound, visiting);
     if (stuck == nullptr) return;
@@ -267,16 +265,14 @@ void planner::check_runnable(const clauses& body,
 
 bool planner::can_bind(const clauses& body,
                        const clause* without,
-                       std::set<var_id> bound,
+                       var_set bound,
                        const std::vector<var_id>& wanted) const {
     std::set<std::string> visiting;
     return first_stuck(body, bound, visiting, without) == nullptr &&
            std::all_of(wanted.begin(), wanted.end(), [&](var_id v) { return bound.contains(v); });
 }
 
-bool planner::can_run(const clause& c,
-                      std::set<var_id>& bound,
-                      std::set<std::string>& visiting) const {
+bool planner::can_run(const clause& c, var_set& bound, std::set<std::string>& visiting) const {
     const auto has = [&](var_id v) { return bound.contains(v); };
     if (const call* f = std::get_if<call>(&c.what)) {
         for (const term& t : f->args) {
@@ -288,13 +284,13 @@ bool planner::can_run(const clause& c,
         const bool ready = n->explicit_join
                                ? std::all_of(vars.begin(), vars.end(), has)
                                : vars.empty() || std::any_of(vars.begin(), vars.end(), has);
-        std::set<var_id> inside;
+        var_set inside;
         std::copy_if(vars.begin(), vars.end(), std::inserter(inside, inside.end()), has);
         return ready && can_run(n->body, inside, visiting);
     } else if (const disjunction* d = std::get_if<disjunction>(&c.what)) {
         if (!std::all_of(d->required.begin(), d->required.end(), has)) return false;
         for (const clauses& branch : d->branches) {
-            std::set<var_id> inside;
+            var_set inside;
             std::copy_if(d->join.begin(), d->join.end(), std::inserter(inside, inside.end()), has);
             if (!can_run(branch, inside, visiting)) return false;
             for (const var_id v : d->join) {
@@ -315,7 +311,7 @@ bool planner::can_run(const clause& c,
         }
         if (visiting.insert(key).second) {
             for (const rule_branch& branch : found->second.branches) {
-                std::set<var_id> inside;
+                var_set inside;
                 for (std::size_t i = 0; i < r->args.size(); ++i) {
                     if (key[r->name.size() + 1 + i] == 'b') inside.insert(branch.params[i]);
                 }

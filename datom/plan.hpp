@@ -26,7 +26,7 @@ struct resolved_pattern {
 };
 
 /// What is bound at a moment, and how many rows the relation has that holds it.
-using bound_rows = std::map<var_id, double>;
+using bound_rows = var_map<double>;
 
 /// How to match a pattern against what is bound.
 struct access_plan {
@@ -47,25 +47,23 @@ public:
     /// that clauses still to come may bind.
     std::optional<double> cost(const clause& c,
                                const bound_rows& bound,
-                               const std::set<var_id>& rest,
+                               const var_set& rest,
                                const source_map& sources);
 
     /// Errors: bad_input naming the first clause that could never run, whatever the data, when
     /// these variables are bound to begin with.
-    void check_runnable(const clauses& body, std::set<var_id> bound, const var_names& names) const;
+    void check_runnable(const clauses& body, var_set bound, const var_names& names) const;
 
     /// Whether all of `body` but `without` can run when these variables are bound, and then binds
     /// all of `wanted`.
     bool can_bind(const clauses& body,
                   const clause* without,
-                  std::set<var_id> bound,
+                  var_set bound,
                   const std::vector<var_id>& wanted) const;
 
 private:
     std::optional<double> cost(const call& c, const bound_rows& bound);
-    std::optional<double> cost(const negation& n,
-                               const bound_rows& bound,
-                               const std::set<var_id>& rest);
+    std::optional<double> cost(const negation& n, const bound_rows& bound, const var_set& rest);
     std::optional<double> cost(const disjunction& d,
                                const bound_rows& bound,
                                const source_map& sources);
@@ -75,15 +73,13 @@ private:
                                const source_map& sources);
     /// Binds what `body` can bind, in any order; the first clause that can never run, or null.
     const clause* first_stuck(const clauses& body,
-                              std::set<var_id>& bound,
+                              var_set& bound,
                               std::set<std::string>& visiting,
                               const clause* without = nullptr) const;
-    bool can_run(const clauses& body,
-                 std::set<var_id>& bound,
-                 std::set<std::string>& visiting) const {
+    bool can_run(const clauses& body, var_set& bound, std::set<std::string>& visiting) const {
         return first_stuck(body, bound, visiting) == nullptr;
     }
-    bool can_run(const clause& c, std::set<var_id>& bound, std::set<std::string>& visiting) const;
+    bool can_run(const clause& c, var_set& bound, std::set<std::string>& visiting) const;
 
     const rule_set& rules_;
     std::map<std::pair<const pattern*, const source*>, resolved_pattern> resolved_;

@@ -34,7 +34,7 @@ void check_find(const parsed_query& q,
                 const var_names& names) {
     for (const find_element& e : q.find.elements) check_aggregate(e, functions);
     const std::vector<var_id> inputs = given.variables();
-    std::set<var_id> known(inputs.begin(), inputs.end());
+    var_set known(inputs.begin(), inputs.end());
     for (const clause& c : q.where) {
         for (const var_id v : variables_bound_by(c)) known.insert(v);
     }

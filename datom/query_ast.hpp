@@ -4,6 +4,10 @@
 #include "tributary/datom/query_cell.hpp"
 #include "tributary/value/edn.hpp"
 
+#include <boost/container/flat_map.hpp>
+#include <boost/container/flat_set.hpp>
+#include <boost/container/small_vector.hpp>
+
 #include <chrono>
 #include <deque>
 #include <map>
@@ -17,6 +21,14 @@ namespace tributary::datom::datalog {
 
 /// Variables are numbered; `names` gives their text. Numbers are dense from 0.
 using var_id = int;
+
+/// Sets and maps of variables are small, and recursion makes and drops them in every round: they
+/// live side by side, and mostly on the stack.
+using var_set =
+    boost::container::flat_set<var_id, std::less<>, boost::container::small_vector<var_id, 16>>;
+template <class T>
+using var_map = boost::container::
+    flat_map<var_id, T, std::less<>, boost::container::small_vector<std::pair<var_id, T>, 16>>;
 
 class var_names {
 public:

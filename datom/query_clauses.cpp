@@ -243,8 +243,7 @@ void query_parser::parse_rule(const value& v, rule_set& into) {
     }
     for (const value& p : params)
         branch.params.push_back(variable(p, "in the head of the rule " + text));
-    if (std::set<var_id>(branch.params.begin(), branch.params.end()).size() !=
-        branch.params.size()) {
+    if (var_set(branch.params.begin(), branch.params.end()).size() != branch.params.size()) {
         fail_clause(text, "the variables in a rule's head must differ");
     }
     branch.body = clauses_of(std::span(*items).subspan(1), source_name{"$"});

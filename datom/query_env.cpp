@@ -139,7 +139,7 @@ single_values environment::singles() const {
     return all;
 }
 
-void environment::keep_only(const std::set<var_id>& live, bool distinct, stop_check& stop) {
+void environment::keep_only(const var_set& live, bool distinct, stop_check& stop) {
     for (auto at = relations_.begin(); at != relations_.end();) {
         relation& r = *at;
         bool dropped = false;
@@ -193,6 +193,10 @@ relation environment::result(const std::vector<var_id>& vars, stop_check& stop) 
     empty.columns.resize(vars.size());
     if (failed_) return empty;
     relation all = take_all(vars, stop);
+    if (all.vars == vars) {
+        make_distinct(all, stop);
+        return all;
+    }
     relation ordered;
     ordered.rows = all.rows;
     ordered.distinct = all.distinct && all.vars.size() == vars.size();

@@ -10,7 +10,7 @@ namespace tributary::datom::datalog {
 
 namespace {
 
-std::set<var_id> as_set(const std::vector<var_id>& vars) { return {vars.begin(), vars.end()}; }
+var_set as_set(const std::vector<var_id>& vars) { return {vars.begin(), vars.end()}; }
 
 std::vector<term> value_arguments(const call& f, arena& memory) {
     std::vector<term> values;
@@ -67,7 +67,7 @@ void check_calls(const clauses& body, const source_map& sources) {
 
 /// A negation takes away from what clauses before it have found; written first it would have
 /// nothing to take away from. The planner is free to run it when it likes.
-void check_negations(const clauses& body, std::set<var_id> bound) {
+void check_negations(const clauses& body, var_set bound) {
     const auto has = [&](var_id v) { return bound.contains(v); };
     for (const clause& c : body) {
         if (const negation* n = std::get_if<negation>(&c.what)) {
@@ -78,7 +78,7 @@ void check_negations(const clauses& body, std::set<var_id> bound) {
                             "none of its variables has a value before it; write it after the "
                             "clauses that give them one");
             }
-            std::set<var_id> inside;
+            var_set inside;
             std::copy_if(vars.begin(), vars.end(), std::inserter(inside, inside.end()), has);
             check_negations(n->body, inside);
         }
@@ -96,9 +96,7 @@ const source* source_of(const call& f, const source_map& sources) {
 
 }  // namespace
 
-void evaluator::check(const clauses& body,
-                      const std::set<var_id>& bound,
-                      const source_map& sources) {
+void evaluator::check(const clauses& body, const var_set& bound, const source_map& sources) {
     for (const clause& c : body) check_clause(c, sources);
     for (const auto& [name, r] : rules_) {
         for (const rule_branch& branch : r.branches) check_calls(branch.body, sources);
@@ -158,7 +156,7 @@ evaluator::choice evaluator::cheapest(const std::vector<const clause*>& waiting,
                                       const environment& env,
                                       const source_map& sources) {
     const bound_rows bound = env.bound();
-    std::set<var_id> rest;
+    var_set rest;
     for (const clause* c : waiting) {
         for (const var_id v : variables_bound_by(*c)) rest.insert(v);
     }
@@ -179,7 +177,7 @@ void evaluator::traced(const clause& c,
                        environment& env,
                        const source_map& sources,
                        std::vector<const clause*>& waiting,
-                       const std::set<var_id>& live) {
+                       const var_set& live) {
     {
         traced_step& s = trace_->step_of(c);
         if (s.runs++ == 0) {
@@ -242,7 +240,7 @@ void evaluator::step(const clause& c,
                      environment& env,
                      const source_map& sources,
                      std::vector<const clause*>& waiting,
-                     std::set<var_id> live) {
+                     var_set live) {
     const pattern* p = std::get_if<pattern>(&c.what);
     const single_values singles = env.singles();
     std::vector<inline_test> tests;
@@ -268,14 +266,14 @@ void evaluator::match(const clause& c,
                       environment& env,
                       const source_map& sources,
                       std::vector<inline_test> tests,
-                      const std::set<var_id>& live) {
+                      const var_set& live) {
     resolved_pattern& resolved = planner_.resolve(p, sources, c.text);
     const std::vector<var_id> vars = argument_variables(p.terms);
     const access_plan plan = planner_.access(resolved, env.bound());
     const std::optional<relation> base = env.take_smallest(vars);
     // What other relations hold is needed for joining with them, and the seek was planned for all
     // that is bound: with one relation it may scan more.
-    std::set<var_id> kept = live;
+    var_set kept = live;
     for (const auto& [v, rows] : env.bound()) kept.insert(v);
     match_request request;
     request.on = &resolved;

@@ -22,7 +22,7 @@ public:
     bound_rows bound() const;
     single_values singles() const;
     /// Drops other columns; where that may leave rows twice, they become one.
-    void keep_only(const std::set<var_id>& live, bool make_distinct, stop_check& stop);
+    void keep_only(const var_set& live, bool make_distinct, stop_check& stop);
     /// The smallest relation that has one of `vars`; taken out.
     std::optional<relation> take_smallest(const std::vector<var_id>& vars);
     /// The product of all relations that have one of `vars`, taken out; with none of them: the
@@ -52,7 +52,7 @@ public:
 
     /// Errors: bad_input naming the clause: unknown functions, attributes, sources, rules,
     /// variables nothing binds. Whatever the data.
-    void check(const clauses& body, const std::set<var_id>& bound, const source_map& sources);
+    void check(const clauses& body, const var_set& bound, const source_map& sources);
 
     /// The distinct rows over `wanted` for which `body` (but for one clause)
     /// holds, beginning with those of `env`.
@@ -97,6 +97,12 @@ private:
         growing_relation reached;
         std::size_t reached_used = 0;
     };
+    /// How one branch of such a rule goes on from rows of `reached`.
+    struct tail_step {
+        std::vector<var_id> here;  ///< what the columns of `reached` are to its body
+        std::vector<term> made;    ///< the row of an answer, or of the next question
+        std::vector<var_id> wanted;
+    };
     struct rule_scope {
         std::map<std::string, rule_table*> by_key;
         std::vector<std::unique_ptr<rule_table>> tables;
@@ -118,21 +124,21 @@ private:
               environment& env,
               const source_map& sources,
               std::vector<const clause*>& waiting,
-              std::set<var_id> live);
+              var_set live);
     /// step, noted down.
     void traced(const clause& c,
                 const choice& why,
                 environment& env,
                 const source_map& sources,
                 std::vector<const clause*>& waiting,
-                const std::set<var_id>& live);
+                const var_set& live);
     void check_clause(const clause& c, const source_map& sources);
     void match(const clause& c,
                const pattern& p,
                environment& env,
                const source_map& sources,
                std::vector<inline_test> tests,
-               const std::set<var_id>& live);
+               const var_set& live);
     void run(const clause& c, const call& f, environment& env, const source_map& sources);
     void run(const negation& n, environment& env, const source_map& sources);
     void run(const disjunction& d, environment& env, const source_map& sources);
@@ -145,7 +151,9 @@ private:
     bool answer_once(rule_table& t, const std::string& text);
     void answer_branch(rule_table& t, std::size_t branch);
     void follow_tail(rule_table& t);
-    void add_answers(rule_table& t, const rule_branch& branch, const relation& found);
+    tail_step step_of(const rule_table& t, const branch_state& branch) const;
+    /// Adds what these terms are in each row of `found`.
+    void add_made(const std::vector<term>& made, const relation& found, growing_relation& into);
 
     planner planner_;
     const rule_set& rules_;

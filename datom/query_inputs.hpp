@@ -28,7 +28,7 @@ public:
     const rule_set& rules() const { return rules_; }
     std::vector<var_id> variables() const;
     /// Variables that stand for a function or database instead of a value.
-    const std::set<var_id>& special_variables() const { return special_; }
+    const var_set& special_variables() const { return special_; }
     /// Where a call names a database given for a variable (a log), it gets the source.
     void name_sources(clauses& body, const var_names& names) const;
     /// The pattern a pull of `text` is given. Errors: bad_input if it is no input.
@@ -57,7 +57,7 @@ private:
     rule_set rules_;
     std::vector<relation> values_;
     std::map<std::string, value, std::less<>> symbols_;
-    std::set<var_id> special_;
+    var_set special_;
     std::map<std::pair<var_id, const source*>, var_id> resolved_;
     std::vector<std::pair<var_id, var_id>> stands_for_;  ///< (given, made of it)
 };

@@ -35,7 +35,7 @@ struct match_request {
     bool seek = false;
     double rows_expected = 0;
     std::vector<inline_test> tests;
-    const std::set<var_id>* live = nullptr;  ///< variables somebody will look at
+    const var_set* live = nullptr;  ///< variables somebody will look at
 };
 
 /// The rows of `base` extended by the pattern's live variables. `in_memory`: whether they came from

@@ -1,5 +1,7 @@
 #include "tributary/datom/query_order.hpp"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 #include <numeric>
@@ -53,6 +55,25 @@ private:
     std::size_t count_ = 0;
 };
 
+struct keyed_row {
+    std::uint64_t key;
+    row_id row;
+};
+
+/// By key, rows of one key as they were: byte by byte, the lowest first.
+void sort_by_key(std::vector<keyed_row>& rows) {
+    std::uint64_t used = 0;
+    for (const keyed_row& r : rows) used |= r.key;
+    std::vector<keyed_row> sorted(rows.size());
+    for (int shift = 0; shift < 64 && (used >> shift) != 0; shift += 8) {
+        std::array<std::size_t, 257> begin{};
+        for (const keyed_row& r : rows) ++begin[((r.key >> shift) & 0xff) + 1];
+        std::partial_sum(begin.begin(), begin.end(), begin.begin());
+        for (const keyed_row& r : rows) sorted[begin[(r.key >> shift) & 0xff]++] = r;
+        rows.swap(sorted);
+    }
+}
+
 }  // namespace
 
 std::vector<row_id> canonical_order(const std::vector<column>& columns, stop_check& stop) {
@@ -64,23 +85,23 @@ std::vector<row_id> canonical_order(const std::vector<column>& columns, stop_che
         }
         return std::strong_ordering::equal;
     };
-    struct item {
-        std::uint64_t key;
-        row_id row;
-    };
-    std::vector<item> items(rows);
+    std::vector<keyed_row> items(rows);
     for (row_id row = 0; row < rows; ++row) items[row] = {packed[row], row};
-    const auto before = [&](const item& a, const item& b) {
-        if (a.key != b.key) return a.key < b.key;
-        return packed.count() < columns.size() && order(a.row, b.row) < 0;
-    };
+    const auto by_key = [](const keyed_row& a, const keyed_row& b) { return a.key < b.key; };
     stop.look();
-    if (!std::is_sorted(items.begin(), items.end(), before))
-        std::sort(items.begin(), items.end(), before);
+    if (!std::is_sorted(items.begin(), items.end(), by_key)) sort_by_key(items);
+    for (auto at = items.begin(); packed.count() < columns.size() && at != items.end();) {
+        const auto end =
+            std::find_if(at, items.end(), [&](const keyed_row& r) { return r.key != at->key; });
+        std::sort(at, end, [&](const keyed_row& a, const keyed_row& b) {
+            return order(a.row, b.row) < 0;
+        });
+        at = end;
+    }
     std::vector<row_id> sorted;
     sorted.reserve(rows);
-    const item* last = nullptr;
-    for (const item& one : items) {
+    const keyed_row* last = nullptr;
+    for (const keyed_row& one : items) {
         if (last != nullptr && last->key == one.key && order(last->row, one.row) == 0) continue;
         sorted.push_back(one.row);
         last = &one;

@@ -73,7 +73,7 @@ private:
 
     var_names& names_;
     arena& memory_;
-    std::set<var_id> input_variables_;
+    var_set input_variables_;
 };
 
 }  // namespace tributary::datom::datalog

@@ -4,12 +4,10 @@
 
 #include "tributary/datom/query_match.hpp"
 
-#include <map>
-
 namespace tributary::datom::datalog {
 
 /// Variables that have the same value in every row.
-using single_values = std::map<var_id, cell>;
+using single_values = var_map<cell>;
 
 /// Those of `waiting` that test only variables the pattern is the first to bind, constants and
 /// single values.

@@ -333,7 +333,7 @@ void select(relation& r, const std::vector<row_id>& rows) {
 }
 
 void make_distinct(relation& r, stop_check& stop) {
-    if (!r.distinct) select(r, distinct_rows(columns_of(r, r.vars), r.rows, stop));
+    if (!r.distinct && r.rows > 1) select(r, distinct_rows(columns_of(r, r.vars), r.rows, stop));
     r.distinct = true;
 }
 

@@ -46,19 +46,25 @@ public:
             case find_spec::form::relation: {
                 std::vector<value> all;
                 all.reserve(rows_.size());
-                for (std::size_t i = 0; i < rows_.size(); ++i) all.push_back(row_value(i));
+                for (std::size_t i = 0; i < rows_.size(); ++i) add_row(all, i);
                 return all;
             }
             case find_spec::form::collection: {
                 std::vector<value> all;
                 all.reserve(rows_.size());
-                for (std::size_t i = 0; i < rows_.size(); ++i) all.push_back(item(0, i));
+                for (std::size_t i = 0; i < rows_.size(); ++i) add_item(all, 0, i);
                 return all;
             }
             case find_spec::form::tuple:
-                return rows_.empty() ? value() : row_value(0);
-            case find_spec::form::scalar:
-                return rows_.empty() ? value() : item(0, 0);
+            case find_spec::form::scalar: {
+                vector one;
+                if (rows_.empty()) return {};
+                if (find_.shape == find_spec::form::tuple)
+                    add_row(one, 0);
+                else
+                    add_item(one, 0, 0);
+                return std::move(one.front());
+            }
         }
         return {};
     }
@@ -125,21 +131,27 @@ private:
         }
     }
 
-    value item(std::size_t column, std::size_t i) {
-        if (context_.pulls[column]) return std::move(pulled_[column][i]);
-        return to_value(columns_[column][rows_[i]]);
+    /// Made where it will stay: moving values costs as much as making them.
+    void add_item(vector& into, std::size_t column, std::size_t i) {
+        const cell& c = columns_[column][rows_[i]];
+        if (context_.pulls[column])
+            into.push_back(std::move(pulled_[column][i]));
+        else if (c.is(kind::integer))
+            into.emplace_back(c.integer);
+        else
+            into.push_back(to_value(c));
     }
 
-    value row_value(std::size_t i) {
+    void add_row(vector& into, std::size_t i) {
         context_.stop();
-        std::vector<value> items;
+        vector& items = into.emplace_back(vector{}).as<vector>();
         items.reserve(columns_.size());
-        for (std::size_t c = 0; c < columns_.size(); ++c) items.push_back(item(c, i));
-        if (find_.keys.empty()) return items;
+        for (std::size_t c = 0; c < columns_.size(); ++c) add_item(items, c, i);
+        if (find_.keys.empty()) return;
         std::vector<std::pair<value, value>> entries;
         for (std::size_t c = 0; c < items.size(); ++c)
             entries.emplace_back(find_.keys[c], std::move(items[c]));
-        return make_map(std::move(entries));
+        into.back() = make_map(std::move(entries));
     }
 
     value set_of_rows() {
@@ -149,7 +161,7 @@ private:
         result.items.reserve(rows_.size());
         for (std::size_t i = 0; i < rows_.size(); ++i) {
             counted_.add(columns_, rows_[i]);
-            result.items.push_back(row_value(i));
+            add_row(result.items, i);
         }
         if (!find_.keys.empty()) return make_set(std::move(result.items));
         return result;

@@ -151,7 +151,7 @@ const clause* evaluator::tail_call(const rule_table& t, const rule_branch& branc
         if (r == nullptr || r->name != t.name || r->source.text != "$" ||
             r->args.size() != t.mask.size())
             continue;
-        std::set<var_id> used;
+        var_set used;
         for (const clause& other : branch.body) {
             if (&other == &c) continue;
             for (const var_id v : variables_of(other)) used.insert(v);
@@ -286,10 +286,9 @@ void evaluator::answer_branch(rule_table& t, std::size_t number) {
     const std::vector<var_id> given = bound_ones(branch.of->params, t.mask);
     const auto evaluate_from = [&](environment env, std::size_t first, const clause* without) {
         env.add(renamed(t.demand.from(first), given), stop_);
-        add_answers(
-            t,
-            *branch.of,
-            evaluate(branch.of->body, std::move(env), t.sources, branch.of->params, without));
+        const relation found =
+            evaluate(branch.of->body, std::move(env), t.sources, branch.of->params, without);
+        add_made({branch.of->params.begin(), branch.of->params.end()}, found, t.answers);
     };
     bool again = false;
     // By index: evaluation may add sites.
@@ -314,15 +313,23 @@ void evaluator::answer_branch(rule_table& t, std::size_t number) {
     }
 }
 
-void evaluator::add_answers(rule_table& t, const rule_branch& branch, const relation& found) {
-    std::vector<const column*> columns;
-    for (const var_id v : branch.params) columns.push_back(&found.of(v));
-    std::vector<cell> row(columns.size());
-    for (row_id at = 0; at < found.rows; ++at) {
-        stop_();
-        for (std::size_t i = 0; i < row.size(); ++i) row[i] = (*columns[i])[at];
-        t.answers.add(row.data());
+evaluator::tail_step evaluator::step_of(const rule_table& t, const branch_state& branch) const {
+    tail_step step;
+    step.here = t.roots;
+    for (const var_id v : bound_ones(branch.of->params, t.mask)) step.here.push_back(v);
+    if (branch.tail != nullptr) {
+        step.made.assign(t.roots.begin(), t.roots.end());
+        const auto& args = std::get<rule_call>(branch.tail->what).args;
+        for (std::size_t i = 0; i < args.size(); ++i) {
+            if (t.mask[i] == 'b') step.made.push_back(args[i]);
+        }
+    } else {
+        std::size_t root = 0;
+        for (std::size_t i = 0; i < t.mask.size(); ++i)
+            step.made.emplace_back(t.mask[i] == 'b' ? t.roots[root++] : branch.of->params[i]);
     }
+    step.wanted = argument_variables(step.made);
+    return step;
 }
 
 void evaluator::follow_tail(rule_table& t) {
@@ -333,6 +340,8 @@ void evaluator::follow_tail(rule_table& t) {
             row[i] = row[width + i] = t.demand.all().columns[i][t.demand_used];
         t.reached.add(row.data());
     }
+    std::vector<tail_step> steps;
+    for (const branch_state& branch : t.branches) steps.push_back(step_of(t, branch));
     while (t.reached_used < t.reached.size()) {
         const relation fresh = t.reached.from(t.reached_used);
         t.reached_used = t.reached.size();
@@ -340,36 +349,32 @@ void evaluator::follow_tail(rule_table& t) {
             stop_.look();
             asking_branch_ = number;
             const branch_state& branch = t.branches[number];
-            // What the row of an answer (or of the next question) is made of.
-            std::vector<term> made;
-            if (branch.tail != nullptr) {
-                made.assign(t.roots.begin(), t.roots.end());
-                const auto& args = std::get<rule_call>(branch.tail->what).args;
-                for (std::size_t i = 0; i < args.size(); ++i) {
-                    if (t.mask[i] == 'b') made.push_back(args[i]);
-                }
-            } else {
-                std::size_t root = 0;
-                for (std::size_t i = 0; i < t.mask.size(); ++i)
-                    made.emplace_back(t.mask[i] == 'b' ? t.roots[root++] : branch.of->params[i]);
-            }
-            std::vector<var_id> here = t.roots;
-            for (const var_id v : bound_ones(branch.of->params, t.mask)) here.push_back(v);
             environment env;
-            env.add(renamed(fresh, std::move(here)), stop_);
+            env.add(renamed(fresh, steps[number].here), stop_);
             const relation found = evaluate(
-                branch.of->body, std::move(env), t.sources, argument_variables(made), branch.tail);
-            std::vector<cell> cells(made.size());
-            growing_relation& into = branch.tail != nullptr ? t.reached : t.answers;
-            for (row_id at = 0; at < found.rows; ++at) {
-                stop_();
-                for (std::size_t i = 0; i < made.size(); ++i) {
-                    const var_id* v = std::get_if<var_id>(&made[i]);
-                    cells[i] = v != nullptr ? found.of(*v)[at] : std::get<cell>(made[i]);
-                }
-                into.add(cells.data());
-            }
+                branch.of->body, std::move(env), t.sources, steps[number].wanted, branch.tail);
+            add_made(steps[number].made, found, branch.tail != nullptr ? t.reached : t.answers);
         }
+    }
+}
+
+void evaluator::add_made(const std::vector<term>& made,
+                         const relation& found,
+                         growing_relation& into) {
+    std::vector<const column*> columns(made.size(), nullptr);
+    std::vector<cell> cells(made.size());
+    for (std::size_t i = 0; i < made.size(); ++i) {
+        if (const var_id* v = std::get_if<var_id>(&made[i]))
+            columns[i] = &found.of(*v);
+        else
+            cells[i] = std::get<cell>(made[i]);
+    }
+    for (row_id at = 0; at < found.rows; ++at) {
+        stop_();
+        for (std::size_t i = 0; i < cells.size(); ++i) {
+            if (columns[i] != nullptr) cells[i] = (*columns[i])[at];
+        }
+        into.add(cells.data());
     }
 }
 
