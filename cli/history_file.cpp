@@ -4,10 +4,13 @@
 
 #include "command.hpp"
 #include "datom_directory.hpp"
+#include "output.hpp"
 #include "progress.hpp"
+#include "transaction_text.hpp"
 #include <fstream>
 #include <iostream>
 #include <map>
+#include <optional>
 
 namespace tributary::cli {
 
@@ -33,10 +36,54 @@ bool is_attribute_id(std::int64_t id) {
     return id > 0 && id < datom::tx_partition && id >= (std::int64_t{2} << datom::partition_shift);
 }
 
-/// Transactions of a file on their way into a new database.
+/// The transactions of a file, or of stdin ("-"), a line each.
+class exported_lines {
+public:
+    explicit exported_lines(std::string file) : file_(std::move(file)) {
+        if (file_ == "-") return;
+        opened_.open(file_, std::ios::binary);
+        if (!opened_) throw error(errc::not_found, "cannot read " + file_);
+        std::error_code unknown;
+        const auto size = std::filesystem::file_size(file_, unknown);
+        if (!unknown) bytes_in_all_ = size;
+    }
+
+    std::optional<value> next() {
+        for (std::string line; std::getline(file_ == "-" ? std::cin : opened_, line);) {
+            ++number_;
+            bytes_read_ += line.size() + 1;
+            if (line.find_first_not_of(" \t\r") != line.npos) return edn::read(line);
+        }
+        return std::nullopt;
+    }
+
+    /// Of the line that was read last, for an error.
+    std::string place() const { return file_ + ": line " + std::to_string(number_) + ": "; }
+    std::uint64_t bytes_read() const { return bytes_read_; }
+    std::uint64_t bytes_in_all() const { return bytes_in_all_; }  ///< 0 if nobody knows
+
+private:
+    std::string file_;
+    std::ifstream opened_;
+    std::uint64_t number_ = 0, bytes_read_ = 0, bytes_in_all_ = 0;
+};
+
+/// Transactions of a file on their way into a database that has no others.
 class importer {
 public:
     explicit importer(datom::connection& c) : connection_(c), db_(c.current()) {}
+
+    /// A transaction that is there already, with the ids of the file.
+    void pass(const value& tx) {
+        for (const value& form : in(tx, "data").as<vector>()) {
+            is_derived(form);
+            for (const std::size_t part : {1, 3}) {
+                const auto* e = form.as<vector>().at(part).get_if<std::int64_t>();
+                if (e != nullptr && is_attribute_id(*e)) attributes_[tempid_of(*e)] = *e;
+            }
+        }
+        last_t_ = in(tx, "t").as<std::int64_t>();
+    }
 
     void add(const value& tx) {
         const auto t = in(tx, "t").as<std::int64_t>();
@@ -56,11 +103,15 @@ public:
     }
 
 private:
+    static std::string tempid_of(std::int64_t attribute) {
+        return "attribute " + std::to_string(attribute);
+    }
+
     /// An attribute has the id it gets here, everything else the one it had.
     value id_here(const value& id) {
         const auto* e = id.get_if<std::int64_t>();
         if (e == nullptr || !is_attribute_id(*e) || db_.ident(*e)) return id;
-        const std::string name = "attribute " + std::to_string(*e);
+        const std::string name = tempid_of(*e);
         const auto known = attributes_.find(name);
         return known == attributes_.end() ? value(name) : value(known->second);
     }
@@ -132,37 +183,47 @@ std::uint64_t export_history(const std::filesystem::path& dir, const std::string
 }
 
 import_result import_history(const std::filesystem::path& dir, const std::string& file) {
-    std::ifstream opened;
-    if (file != "-") {
-        opened.open(file, std::ios::binary);
-        if (!opened) throw error(errc::not_found, "cannot read " + file);
-    }
-    std::istream& lines = file == "-" ? std::cin : opened;
+    exported_lines lines(file);
     datom_directory directory(dir, true, sharing::reads);
     datom::connection& connection = directory.connection();
-    if (connection.current().basis_t() > 0)
-        throw error(errc::exists,
-                    dir.string() + " has transactions already; import into a new database");
     importer into(connection);
     progress bar("importing " + file);
     import_result result;
-    std::string line;
-    for (std::uint64_t number = 1; result.is_whole && std::getline(lines, line); ++number) {
-        if (line.find_first_not_of(" \t\r") == line.npos) continue;
-        try {
-            into.add(edn::read(line));
-        } catch (const error& e) {
-            connection.flush();
-            throw error(e.code(),
-                        e.name(),
-                        file + ": line " + std::to_string(number) + ": " + e.what() + "\nthe " +
-                            std::to_string(result.transactions) +
-                            " transactions before it are in " + dir.string());
+    const auto show = [&] {
+        bar.show(lines.bytes_read() >> 10,
+                 lines.bytes_in_all() >> 10,
+                 "KB",
+                 with_commas(result.transactions) + " transactions");
+    };
+    // What an import that was cut short has left is how the file begins.
+    attribute_names names(connection.current());
+    connection.current().tx_range({}, {}, [&](const datom::log_tx& there) {
+        const auto tx = lines.next();
+        if (!tx || line_of(*tx) != line_of(as_forms(there, names)))
+            throw error(errc::exists,
+                        dir.string() + " has transactions that are not how " + file +
+                            " begins, from :t " + std::to_string(there.t) +
+                            " on; import into a new database");
+        into.pass(*tx);
+        result.found = ++result.transactions;
+        show();
+        return result.is_whole = keep_going();
+    });
+    try {
+        for (auto tx = std::optional<value>(); result.is_whole && (tx = lines.next());) {
+            into.add(*tx);
+            ++result.transactions;
+            if (connection.staged_bytes() > batch_bytes) connection.flush();
+            show();
+            result.is_whole = keep_going();
         }
-        ++result.transactions;
-        if (connection.staged_bytes() > batch_bytes) connection.flush();
-        bar.show(result.transactions, 0, "transactions");
-        result.is_whole = keep_going();
+    } catch (const error& e) {
+        connection.flush();
+        throw error(e.code(),
+                    e.name(),
+                    lines.place() + e.what() + "\nthe " + with_commas(result.transactions) +
+                        " transactions before it are in " + dir.string() +
+                        "; mend the line and import again to go on");
     }
     connection.flush();
     return result;

@@ -14,10 +14,12 @@ std::uint64_t export_history(const std::filesystem::path& dir, const std::string
 
 struct import_result {
     std::uint64_t transactions = 0;
-    bool is_whole = true;  ///< false: interrupted between two transactions
+    std::uint64_t found = 0;  ///< of them, which an import cut short had left
+    bool is_whole = true;     ///< false: interrupted between two transactions
 };
-/// Makes a database of what was exported. Errors: exists (there are transactions in `dir`);
-/// bad_input naming the line: the transactions before it are there then, each whole.
+/// Makes a database of what was exported, or goes on with one that was cut short. Errors: exists
+/// (`dir` has transactions that are not how the file begins); bad_input naming the line: the
+/// transactions before it are there then, each whole.
 import_result import_history(const std::filesystem::path& dir, const std::string& file);
 
 }  // namespace tributary::cli

@@ -149,7 +149,7 @@ private:
                 for (const value& form : forms) transact(form);
         } catch (const error& e) {
             tell(e);
-            result_ = failed;
+            if (!editor_.is_terminal()) result_ = failed;
             if (!keep_going() && !editor_.is_terminal()) {
                 result_ = interrupted;
                 return false;

@@ -52,10 +52,11 @@ void add_export(CLI::App& app, session& s) {
 }
 
 void add_import(CLI::App& app, session& s) {
-    auto* command = add_command(app,
-                                "import",
-                                "An exported history, again, into a new database",
-                                "trib import copy.datom people.edn");
+    auto* command =
+        add_command(app,
+                    "import",
+                    "An exported history, again, into a new database; goes on if it was cut short",
+                    "trib import copy.datom people.edn");
     auto dir = std::make_shared<std::string>();
     auto file = std::make_shared<std::string>();
     add_database(command, *dir);
@@ -63,10 +64,11 @@ void add_import(CLI::App& app, session& s) {
     command->callback([=, &s] {
         s.action = [=]() -> int {
             const import_result done = import_history(*dir, *file);
-            std::cout << with_commas(done.transactions) << " transactions imported";
-            if (!done.is_whole)
-                std::cout << "; interrupted: remove " << *dir << " and import again";
-            std::cout << '\n';
+            std::ostream& out = done.is_whole ? std::cout : std::cerr;
+            out << with_commas(done.transactions) << " transactions imported";
+            if (done.found > 0) out << ", " << with_commas(done.found) << " of them earlier";
+            if (!done.is_whole) out << "; interrupted: import again to go on";
+            out << '\n';
             return done.is_whole ? ok : interrupted;
         };
     });

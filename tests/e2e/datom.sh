@@ -30,6 +30,78 @@ expect 'typed at the shell' '2' "$(echo '[:find (count ?e) . :where [?e :name]]'
 cmp p.edn q.edn || fail 'the history is another after export and import'
 "$trib" verify q.datom >/dev/null || fail verify
 
+# Every type, names that change hands, past facts, and what transactions say of themselves
+"$trib" transact all.datom '[{:db/ident :id :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}
+  {:db/ident :long :db/valueType :db.type/long :db/cardinality :db.cardinality/many}
+  {:db/ident :big :db/valueType :db.type/bigint :db/cardinality :db.cardinality/one}
+  {:db/ident :dec :db/valueType :db.type/bigdec :db/cardinality :db.cardinality/one}
+  {:db/ident :double :db/valueType :db.type/double :db/cardinality :db.cardinality/one}
+  {:db/ident :float :db/valueType :db.type/float :db/cardinality :db.cardinality/one}
+  {:db/ident :flag :db/valueType :db.type/boolean :db/cardinality :db.cardinality/one}
+  {:db/ident :when :db/valueType :db.type/instant :db/cardinality :db.cardinality/one}
+  {:db/ident :key :db/valueType :db.type/keyword :db/cardinality :db.cardinality/one}
+  {:db/ident :sym :db/valueType :db.type/symbol :db/cardinality :db.cardinality/one}
+  {:db/ident :uuid :db/valueType :db.type/uuid :db/cardinality :db.cardinality/one}
+  {:db/ident :uri :db/valueType :db.type/uri :db/cardinality :db.cardinality/one}
+  {:db/ident :ref :db/valueType :db.type/ref :db/cardinality :db.cardinality/many}
+  {:db/ident :text :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/fulltext true}
+  {:db/ident :counter :db/valueType :db.type/long :db/cardinality :db.cardinality/one :db/noHistory true}
+  {:db/ident :pair :db/valueType :db.type/tuple :db/tupleTypes [:db.type/long :db.type/string] :db/cardinality :db.cardinality/one}
+  {:db/ident :keys :db/valueType :db.type/tuple :db/tupleType :db.type/keyword :db/cardinality :db.cardinality/many}
+  {:db/ident :a :db/valueType :db.type/string :db/cardinality :db.cardinality/one}
+  {:db/ident :b :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
+  {:db/ident :a+b :db/valueType :db.type/tuple :db/tupleAttrs [:a :b] :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}]' >/dev/null 2>&1
+for tx in '[{:db/id "datomic.tx" :db/txInstant #inst "2150-01-01"}]' '[{:id "x" :uri "not a uri"}]'; do
+  "$trib" transact all.datom "$tx" >/dev/null 2>&1 && fail "written: $tx"
+done
+for tx in '[{:id "x" :long [1 -5 9223372036854775807] :big 123456789012345678901234567890N :dec 1.50M :double 0.1 :float 1.5
+     :flag true :when #inst "1969-01-01" :key :a/b :sym s/y :uuid #uuid "19c10d87-e5ec-4f3b-8f3c-000000000001" :uri "http://a.b/c"
+     :ref ["y"] :text "some \"words\"\n日本語" :counter 1 :pair [1 nil] :keys [[:a :b] [:c :d :e]] :a "A" :b 1}
+    {:db/id "y" :id "y" :a "A" :b 2} {:db/id "datomic.tx" :text "said of the transaction" :db/doc "why"}]' \
+  '[{:id "x" :counter 2 :text "changed" :b 3} [:db/retract [:id "x"] :long 1]]' \
+  '[{:id "x" :counter 3} [:db/retract [:id "x"] :a]]' '[]' \
+  '[{:db/id :a+b :db/ident :both} {:db/id :a :db/ident :first} {:db/id :long :db/ident :number}]' \
+  '[{:db/ident :a+b :db/valueType :db.type/string :db/cardinality :db.cardinality/one}]' \
+  '[{:id "y" :a+b "the name of another before" :first "Q"}]' \
+  '[[:db/retractEntity [:id "x"]]]' '[[:db/retract :both :db/unique :db.unique/identity]]'; do
+  "$trib" transact all.datom "$tx" >/dev/null || fail "not written: $tx"
+done
+"$trib" export all.datom all.edn >/dev/null
+"$trib" import again.datom all.edn >/dev/null
+"$trib" export again.datom again.edn >/dev/null
+cmp all.edn again.edn || fail 'what has every type is another after export and import'
+
+# An import that was cut short goes on, wherever it was
+for lines in 1 4 6 8; do
+  rm -rf part.datom
+  { head -n "$lines" all.edn; echo '{:t nonsense'; tail -n "+$((lines + 2))" all.edn; } >bad.edn
+  expect_error 1 "bad.edn: line $((lines + 1)): .*" "$trib" import part.datom bad.edn
+  grep -q 'import again to go on' err || fail 'it does not say how to go on'
+  expect "goes on after $lines" "10 transactions imported, $lines of them earlier" "$("$trib" import part.datom all.edn)"
+  cmp all.edn <("$trib" export part.datom) || fail "another history after line $lines"
+done
+"$trib" verify part.datom >/dev/null || fail verify
+expect_error 1 'exists: part.datom has transactions that are not how p.edn begins' "$trib" import part.datom p.edn
+awk 'BEGIN { for (i = 1; i <= 30000; i++) printf "{:instant #inst \"2020-01-01T00:00:00.000Z\", :t %d, :data []}\n", i }' >long.edn
+"$trib" import long.datom long.edn >/dev/null 2>&1 & importing=$!
+sleep 0.3; kill -9 "$importing" 2>/dev/null || true; wait "$importing" 2>/dev/null || true
+"$trib" import long.datom long.edn | grep -q '^30,000 transactions imported' || fail 'it does not go on after a kill'
+cmp long.edn <("$trib" export long.datom) || fail 'another history after a kill'
+
+# At a terminal: completion, a line that is dropped, an error with its place, the end
+rm -f typed
+at_terminal() { # what is typed comes slowly, as from fingers
+  sleep 0.7; printf '[:find ?n :where garbage'; sleep 0.3; printf '\003'; sleep 0.3
+  printf ':sch\t\n'; sleep 0.5; printf '[:find ?n :where [_ :nam ?n]]\n'; sleep 0.5
+  printf '[:find (max ?a) .\n:where [_ :age ?a]]\n'; sleep 0.5; printf '\004'; sleep 0.3
+}
+at_terminal | XDG_STATE_HOME=$work TERM=xterm timeout 30 script -qec "$trib repl p.datom" typed >/dev/null || fail 'the shell ended badly'
+for seen in ':db.unique/identity' 'did you mean :name' '^41'; do
+  tr -d '\r' <typed | grep -q -- "$seen" || fail "not at the terminal: $seen: $(cat -v typed)"
+done
+grep -q 'max' tributary/repl_history || fail 'what was typed is not remembered'
+echo 'ok: the shell at a terminal'
+
 # While somebody else has it open
 "$trib" tx-range p.datom --follow >followed & follower=$!
 until_prints 3 grep -c '^t ' followed
