@@ -222,8 +222,43 @@ void show_query(const asked& a, const question& q) {
     print_answer(a, q, parts[0], std::move(columns));
 }
 
+namespace {
+
+/// The steps as a table, those within others indented, and under it why each had its turn.
+void print_steps(const std::vector<value>& steps) {
+    const auto part = [](const value& of, const char* name) {
+        const value* found = of.find(kw(name));
+        return found == nullptr ? value("") : *found;
+    };
+    rows_t rows;
+    std::string reasons;
+    for (const value& s : steps) {
+        const std::string indent(2 * static_cast<std::size_t>(part(s, "depth").as<std::int64_t>()),
+                                 ' ');
+        const value number = static_cast<std::int64_t>(rows.size() + 1);
+        rows.push_back({number,
+                        indent + part(s, "clause").as<std::string>(),
+                        part(s, "rows-estimated"),
+                        part(s, "rows"),
+                        part(s, "runs"),
+                        part(s, "ms"),
+                        part(s, "access")});
+        reasons += edn::print(number) + ". " + part(s, "why").as<std::string>() + "\n";
+        if (const value* tests = s.find(kw("tests"))) {
+            for (const value& test : tests->as<vector>())
+                reasons += "   tested as its rows were read: " + test.as<std::string>() + "\n";
+        }
+    }
+    print_rows(format::table, {"", "step", "expected", "rows", "runs", "ms", "how"}, rows);
+    std::printf("\n%s", reasons.c_str());
+}
+
+}  // namespace
+
 void show_explain(const asked& a, const question& q) {
-    print_tree(a.output, ask_database(a.dir, "explain/1", question_of(a, q)));
+    const value told = ask_database(a.dir, "explain/1", question_of(a, q));
+    if (a.output == format::json || a.output == format::edn) return print_value(a.output, told);
+    print_steps(told.find(kw("steps"))->as<vector>());
 }
 
 void show_pull(const asked& a, const value& pattern, const std::vector<value>& entities) {

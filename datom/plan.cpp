@@ -105,11 +105,11 @@ access_plan planner::access(resolved_pattern& p, const bound_rows& bound) {
     const bool in_memory = attribute != nullptr && p.on->column(*attribute, 0) != nullptr;
     const double seek_rows = in_memory ? 1 : stored_seek_rows;
     const double scan = *p.open_rows + (p.on->can_seek(open) ? seek_rows : 0);
-    if (!connected) return {scan + *p.open_rows, false};
+    if (!connected) return {scan + *p.open_rows, *p.open_rows, false};
     const double each = std::min(p.on->estimate(known, p.bounds), *p.open_rows);
     const double seeks = rows * (seek_rows + each);
     const bool seek = p.on->can_seek(known) && seeks < scan + rows;
-    return {(seek ? seeks : scan + rows) + rows * each, seek};
+    return {(seek ? seeks : scan + rows) + rows * each, rows * each, seek};
 }
 
 std::optional<double> planner::cost(const clause& c,

@@ -31,6 +31,7 @@ using bound_rows = var_map<double>;
 /// How to match a pattern against what is bound.
 struct access_plan {
     double cost = 0;
+    double rows = 0;    ///< that there will be, with those it is joined to
     bool seek = false;  ///< a scan for each bound row instead of one over everything
 };
 

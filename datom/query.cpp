@@ -4,6 +4,7 @@
 #include "tributary/datom/query_result.hpp"
 #include "tributary/value/edn.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -131,23 +132,39 @@ value query(const value& q, const std::vector<query_input>& inputs, const query_
 
 namespace {
 
+std::string cost_text(double cost) {
+    if (cost > 1e15) return "all that a rule could say";
+    return std::to_string(std::llround(cost)) + " rows passed";
+}
+
+/// Why this step and not another: the dearer ones, the next best first.
+std::string why_of(const traced_step& s) {
+    if (s.others.empty()) return "nothing else could run";
+    constexpr std::size_t most_named = 2;
+    auto others = s.others;
+    std::stable_sort(others.begin(), others.end(), [](const auto& a, const auto& b) {
+        return a.second < b.second;
+    });
+    std::string why = "the cheapest of " + std::to_string(others.size() + 1) +
+                      " that could run: " + cost_text(s.cost) + ", instead of ";
+    for (std::size_t i = 0; i < std::min(most_named, others.size()); ++i) {
+        why += (i == 0 ? "" : "; ") + cost_text(others[i].second) + " for " + others[i].first;
+    }
+    return why + (others.size() > most_named ? "; ..." : "");
+}
+
 value shown(const traced_step& s) {
     const auto key = [](const char* name) { return value(keyword{name}); };
     const auto rounded = [](double d) { return value(std::round(d * 1000) / 1000); };
-    std::vector<std::pair<value, value>> entries{
-        {key("clause"), s.clause},
-        {key("depth"), s.depth},
-        {key("rows"), s.rows},
-        {key("runs"), s.runs},
-        {key("ms"), rounded(s.ms)},
-        {key("why"),
-         s.candidates == 1
-             ? std::string("nothing else could run")
-             : "the cheapest of " + std::to_string(s.candidates) + " that could run, taken for " +
-                   edn::print(value(std::round(s.cost))) + " rows passed"}};
+    std::vector<std::pair<value, value>> entries{{key("clause"), s.clause},
+                                                 {key("depth"), s.depth},
+                                                 {key("rows"), s.rows},
+                                                 {key("runs"), s.runs},
+                                                 {key("ms"), rounded(s.ms)},
+                                                 {key("why"), why_of(s)}};
     if (!s.access.empty()) entries.emplace_back(key("access"), s.access);
     if (s.rows_estimated >= 0)
-        entries.emplace_back(key("rows-estimated"), std::round(s.rows_estimated));
+        entries.emplace_back(key("rows-estimated"), std::int64_t{std::llround(s.rows_estimated)});
     if (!s.tests.empty())
         entries.emplace_back(key("tests"), vector(s.tests.begin(), s.tests.end()));
     return make_map(std::move(entries));

@@ -164,13 +164,38 @@ evaluator::choice evaluator::cheapest(const std::vector<const clause*>& waiting,
     for (std::size_t i = 0; i < waiting.size(); ++i) {
         const std::optional<double> cost = planner_.cost(*waiting[i], bound, rest, sources);
         if (!cost) continue;
-        if (best.candidates++ == 0 || *cost < best.cost) {
+        if (trace_ != nullptr) best.others.emplace_back(waiting[i], *cost);
+        if (best.index == waiting.size() || *cost < best.cost) {
             best.index = i;
             best.cost = *cost;
         }
     }
     return best;
 }
+
+namespace {
+
+/// How a clause that is no pattern comes to its rows.
+std::string way_of(const clause& c, const bound_rows& bound) {
+    if (const call* f = std::get_if<call>(&c.what))
+        return f->result ? "computed for each row so far" : "tested on each row so far";
+    if (std::holds_alternative<negation>(c.what))
+        return "rows so far without those that its clauses find";
+    if (const disjunction* d = std::get_if<disjunction>(&c.what))
+        return "all that one of its " + std::to_string(d->branches.size()) + " branches finds";
+    const rule_call* r = std::get_if<rule_call>(&c.what);
+    if (r == nullptr) return {};
+    std::string known;
+    for (std::size_t i = 0; i < r->args.size(); ++i) {
+        const var_id* v = std::get_if<var_id>(&r->args[i]);
+        if (std::holds_alternative<cell>(r->args[i]) || (v != nullptr && bound.contains(*v)))
+            known += (known.empty() ? "" : ", ") + std::to_string(i + 1);
+    }
+    return known.empty() ? "everything that the rule says"
+                         : "the rule, for the known values of argument " + known + " only";
+}
+
+}  // namespace
 
 void evaluator::traced(const clause& c,
                        const choice& why,
@@ -182,7 +207,10 @@ void evaluator::traced(const clause& c,
         traced_step& s = trace_->step_of(c);
         if (s.runs++ == 0) {
             s.cost = why.cost;
-            s.candidates = why.candidates;
+            s.access = way_of(c, env.bound());
+            for (const auto& [other, cost] : why.others) {
+                if (other != &c) s.others.emplace_back(other->text, cost);
+            }
         }
     }
     ++trace_->depth;
@@ -288,7 +316,7 @@ void evaluator::match(const clause& c,
     request.live = &kept;
     if (trace_ != nullptr) {
         traced_step& s = trace_->step_of(c);
-        s.rows_estimated = request.rows_expected;
+        if (s.rows_estimated < 0) s.rows_estimated = plan.rows;
         if (s.tests.empty())
             for (const inline_test& t : tests) s.tests.push_back(*t.text);
     }

@@ -112,7 +112,7 @@ private:
     struct choice {
         std::size_t index = 0;  ///< the number of clauses if none can run
         double cost = 0;
-        std::size_t candidates = 0;
+        std::vector<std::pair<const clause*, double>> others{};  ///< that could run, if traced
     };
     /// The clause to run next.
     choice cheapest(const std::vector<const clause*>& waiting,

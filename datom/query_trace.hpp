@@ -13,11 +13,11 @@ namespace tributary::datom::datalog {
 /// A clause in the order in which clauses ran first; one inside a rule may run many times.
 struct traced_step {
     std::string clause;
-    std::string access;          ///< how its rows were found
-    std::size_t depth = 0;       ///< 0 = of :where, more = within (or ...), (not ...), rules
-    std::size_t candidates = 0;  ///< how many clauses could have run instead, it included
-    double cost = 0;             ///< what the planner took it for, in rows passed
-    double rows_estimated = -1;  ///< that a pattern gives by itself; -1 = not known
+    std::string access;     ///< how its rows were found
+    std::size_t depth = 0;  ///< 0 = of :where, more = within (or ...), (not ...), rules
+    double cost = 0;        ///< what the planner took it for, in rows passed
+    std::vector<std::pair<std::string, double>> others;  ///< that could have run, and their cost
+    double rows_estimated = -1;                          ///< after its first run; -1 = not known
     std::uint64_t runs = 0;
     std::uint64_t rows = 0;          ///< after it, over all runs
     double ms = 0;                   ///< of all runs, what is within included

@@ -60,6 +60,31 @@ TEST_CASE("explain: says through which index rows were looked up", "[datom]") {
           "the whole attribute (AEVT), its values are not indexed");
 }
 
+TEST_CASE("explain: says how functions, not, or and rules came to their rows", "[datom]") {
+    people d;
+    const auto steps = d.steps(R"([:find ?b ?t :in $ % :where [?e :name "n7"] (above ?e ?b)
+                                  (not [?b :age 3]) (or [?b :age 0] [?b :age 1]) [(+ ?b 1) ?t]])",
+                               {edn::read("[[(above ?e ?b) [?e :boss ?b]]]")});
+    const auto way = [&](const std::string& beginning) {
+        for (const value& s : steps)
+            if (text_of(s, "clause").rfind(beginning, 0) == 0) return text_of(s, "access");
+        return std::string("no such step");
+    };
+    CHECK(way("(above").find("the rule") != std::string::npos);
+    CHECK(way("(not").find("without") != std::string::npos);
+    CHECK(way("(or").find("2 branches") != std::string::npos);
+    CHECK(way("[(+").find("computed for each row") != std::string::npos);
+}
+
+TEST_CASE("explain: names what was dearer, and how many rows were expected of a join", "[datom]") {
+    people d;
+    const auto steps = d.steps(R"([:find ?x :where [?x :boss ?e] [?e :name "n7"]])");
+    CHECK(text_of(steps[0], "why").find("for [?x :boss ?e]") != std::string::npos);
+    // Without the join all 199 would be expected.
+    const value expected = *steps[1].find(value(keyword{"rows-estimated"}));
+    CHECK(expected.as<std::int64_t>() < 50);
+}
+
 TEST_CASE("explain: says when an attribute was read from memory", "[datom]") {
     people d;
     const std::string q = "[:find ?e ?a :where [?e :age ?a]]";

@@ -19,7 +19,8 @@ expect 'transactions' '3' "$("$trib" tx-range p.datom --format edn | grep -c ':t
 "$trib" schema p.datom | grep -q ':db.unique/identity' || fail schema
 "$trib" stats p.datom | grep -q ':age' || fail stats
 "$trib" entity p.datom '[:name "Ann"]' | grep -q ':age 31' || fail entity
-"$trib" explain p.datom "$ages" | grep -q ':access' || fail explain
+"$trib" explain p.datom "$ages" | grep -q 'expected' || fail explain
+"$trib" explain p.datom "$ages" --format edn | grep -q ':access' || fail 'explain as EDN'
 "$trib" query p.datom "$ages" --format chart --svg ages.svg >/dev/null 2>&1
 grep -q '</svg>' ages.svg || fail svg
 expect 'typed at the shell' '2' "$(echo '[:find (count ?e) . :where [?e :name]]' | "$trib" repl p.datom)"
