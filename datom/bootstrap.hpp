@@ -27,6 +27,8 @@ enum class system_entity : entity_id {
     tuple_type = 13,
     ensure = 14,
     entity_attrs = 15,
+    entity_preds = 16,
+    attribute_preds = 17,
     type_boolean = 20,
     type_long = 21,
     type_double = 22,

@@ -191,12 +191,18 @@ private:
         bool done = false;
     };
 
+    /// A function wants to see what is only staged.
+    struct unflushed : error {
+        using error::error;
+    };
+
     /// What a function sees: the database before its transaction, which must be stored for that.
     db before_batch() const {
         if (staged_.dirty())
-            throw error(errc::misuse,
-                        "a transaction function sees the database before its transaction; flush "
-                        "what is staged first");
+            throw unflushed(
+                errc::misuse,
+                "a transaction function sees the database before its transaction; flush "
+                "what is staged first");
         return current();
     }
 
@@ -217,14 +223,15 @@ private:
             require_clean("transact");
             require_no_streams();
             while (taken < group.size() && (taken == 0 || staged_.size_bytes() < group_bytes_max)) {
-                // A function must see what came before it as stored.
-                if (staged_.dirty() && calls_functions(*group[taken]->tx_data)) break;
-                request& r = *group[taken++];
+                request& r = *group[taken];
                 try {
                     r.report = stage(*r.tx_data, r.now_ms);
+                } catch (const unflushed&) {
+                    break;  // it comes first in the next batch
                 } catch (...) {
                     r.failure = std::current_exception();
                 }
+                ++taken;
             }
             flush();
         } catch (...) {

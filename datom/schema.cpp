@@ -252,6 +252,16 @@ constexpr bootstrap_entity bootstrap_entities[] = {
      "db.type/keyword",
      false,
      "Of a spec: attributes an entity must have."},
+    {entity_preds,
+     "db.entity/preds",
+     "db.type/symbol",
+     false,
+     "Of a spec: functions that must be true of an entity."},
+    {attribute_preds,
+     "db.attr/preds",
+     "db.type/symbol",
+     false,
+     "Functions that must be true of an attribute's values."},
     {type_boolean, "db.type/boolean", nullptr, false, nullptr},
     {type_long, "db.type/long", nullptr, false, nullptr},
     {type_double, "db.type/double", nullptr, false, nullptr},
@@ -276,7 +286,9 @@ constexpr bootstrap_entity bootstrap_entities[] = {
     {part_user, "db.part/user", nullptr, false, nullptr},
 };
 
-bool is_many(system_entity e) { return e == entity_attrs; }
+bool is_many(system_entity e) {
+    return e == entity_attrs || e == entity_preds || e == attribute_preds;
+}
 
 }  // namespace
 

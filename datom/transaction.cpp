@@ -49,7 +49,7 @@ std::string transaction::text_of(std::uint32_t form) const {
     const bool expanded = forms_ == &expanded_;
     const std::uint32_t number = expanded ? origins_[form] : form;
     std::string text = "form " + std::to_string(number + 1) + ", " + cut(edn::print(shown_form));
-    if (expanded && called_function((*written_)[number]))
+    if (expanded && !(shown_form == (*written_)[number]))
         text += " made by " + cut(edn::print((*written_)[number]));
     return text;
 }
@@ -80,6 +80,7 @@ tx_report transaction::run(const value& tx_data) {
     std::vector<effect> all = effects();
     add_composites(all);
     check_unique(all);
+    check_values(all);
     check_ensured(all);
     const auto used = attributes_;  // the effects point into it
     if (auto schema_after = changed_schema(all)) attributes_ = std::move(schema_after);
@@ -349,28 +350,6 @@ void transaction::check_clearings() const {
                    c.form,
                    "the transaction asserts " + name_of(*c.a) + " of entity " +
                        std::to_string(c.e) + " and then retracts all of it");
-    }
-}
-
-/// What is missing of what specs ask for.
-void transaction::check_ensured(const std::vector<effect>& all) const {
-    for (const ensured& wanted : ensured_) {
-        const entity_id e = find(wanted.e);
-        std::unordered_map<entity_id, std::int64_t> counts;
-        for (const stored_fact& f : base_.facts_of(e, nullptr)) ++counts[f.a];
-        for (const effect& f : all)
-            if (f.fact.e == e) counts[f.fact.a] += f.added ? 1 : -1;
-        const attribute& attrs = *attributes_->find(id_of(system_entity::entity_attrs));
-        for (const stored_fact& f : base_.facts_of(wanted.spec, &attrs)) {
-            const std::string_view name = view_of_raw(f.raw).text;
-            const attribute* a = attributes_->find(name);
-            if (a && counts[a->id] > 0) continue;
-            refuse(errc::conflict,
-                   tx_error::ensure_failed,
-                   wanted.form,
-                   "entity " + std::to_string(e) + " has no :" + std::string(name) +
-                       ", which :db.entity/attrs of its :db/ensure asks for");
-        }
     }
 }
 

@@ -100,6 +100,7 @@ private:
     // Calls (tx_functions.cpp)
     void expand_calls(const std::vector<value>& forms);
     void expand_call(const value& form, std::uint32_t origin, int depth);
+    const db& before();
 
     // Forms (tx_forms.cpp)
     void expand_all(const std::vector<value>& forms);
@@ -134,6 +135,16 @@ private:
     bool bind_by_parts();
     void add_composites(std::vector<effect>& all);
 
+    // Specs (tx_specs.cpp)
+    void check_values(const std::vector<effect>& all);
+    void check_ensured(const std::vector<effect>& all);
+    void check_attrs(const ensured& wanted, const std::vector<effect>& all) const;
+    void check_preds(const ensured& wanted, std::optional<db>& after);
+    void call_predicate(std::string_view name,
+                        const db& d,
+                        const value& argument,
+                        std::uint32_t form) const;
+
     // Resolution (transaction.cpp)
     slot find(slot s) const;
     bool bind(slot s, slot to);
@@ -142,7 +153,6 @@ private:
     bool resolve_lookups();
     void allocate();
     void check_clearings() const;
-    void check_ensured(const std::vector<effect>& all) const;
     std::vector<effect> effects();
     void add_effects(std::vector<claim*>& group, std::vector<effect>& out);
     void check_unique(const std::vector<effect>& all) const;
@@ -176,7 +186,7 @@ private:
     entity_id tx_;
     database_state next_;
     const tx_functions functions_;
-    std::optional<db> before_;  ///< once a function asked
+    std::optional<db> before_;  ///< once it was asked for
     const std::vector<value>* forms_ = nullptr;
     /// Where functions were called: the forms as written, what became of them, and of which.
     const std::vector<value>* written_ = nullptr;

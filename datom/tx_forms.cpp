@@ -39,6 +39,11 @@ bool declares_attribute(const value& form) {
            name_text((*items)[2]).starts_with("db/");
 }
 
+/// What older schemas say to install an attribute or a partition goes without saying here.
+bool installs(std::string_view attribute) {
+    return attribute.starts_with("db.install/") || attribute.starts_with("db.alter/");
+}
+
 const value* value_of(const map& m, std::string_view name) {
     for (const auto& [k, v] : m.entries)
         if (name_text(k) == name) return &v;
@@ -242,6 +247,7 @@ const std::vector<value>* transaction::items_of(const attribute& a, const value&
 }
 
 void transaction::add_values(slot e, const attribute& a, const value& v) {
+    if (a.id == id_of(system_entity::ensure)) return ensure(e, v);
     if (const auto* items = items_of(a, v)) {
         for (const value& item : *items) add_value(e, a, item);
     } else {
@@ -277,18 +283,12 @@ transaction::slot transaction::expand_map(const map& m) {
     }
     for (const auto& [k, v] : m.entries) {
         const std::string_view name = name_text(k);
-        // What older schemas say to install an attribute goes without saying here.
-        if (name == "db/id" || name == "db.install/_attribute" || name == "db.alter/_attribute")
-            continue;
+        if (name == "db/id" || installs(name)) continue;
         if (name == "db/type" && declares_attribute(value(m))) continue;
         if (name == value_type_ident) {
             // Where an attribute has both, DataScript goes by the other.
             const value* type = value_of(m, "db/type");
             add_values(*e, *find_attribute(k), type ? *type : v);
-            continue;
-        }
-        if (name == "db/ensure") {
-            ensure(*e, v);
             continue;
         }
         if (const attribute* a = find_attribute(k)) {
@@ -309,6 +309,7 @@ void transaction::ensure(slot e, const value& spec) {
         throw error(errc::bad_input,
                     tx_error::not_an_entity,
                     "nothing is found for the :db/ensure " + edn::print(spec));
+    if (e < 0) tempids_[-e - 1].is_entity = true;
     ensured_.push_back({e, *found, form_});
 }
 
@@ -342,6 +343,7 @@ void transaction::expand_list(const std::vector<value>& items) {
     };
     if (op == "db/add") {
         require(4, 4, "[:db/add entity attribute value]");
+        if (installs(name_text(items[2]))) return;
         const slot e = entity_named(items[1]);
         add_values(e, attribute_named(items[2]), items[3]);
     } else if (op == "db/retract" || op == "db.fn/retractAttribute") {
@@ -359,8 +361,9 @@ void transaction::expand_list(const std::vector<value>& items) {
             errc::bad_input,
             op.empty()
                 ? std::string("a list form begins with an operation such as :db/add")
-                : "the operation :" + std::string(op) +
-                      " is unknown; there are :db/add, :db/retract, :db/retractEntity and :db/cas");
+                : "there is no operation or function :" + std::string(op) +
+                      "; there are :db/add, :db/retract, :db/retractEntity, :db/cas and what "
+                      "connection::define names");
     }
 }
 

@@ -52,6 +52,11 @@ void transaction::expand_calls(const std::vector<value>& forms) {
     forms_ = &expanded_;
 }
 
+const db& transaction::before() {
+    if (!before_) before_ = functions_.before();
+    return *before_;
+}
+
 void transaction::expand_call(const value& form, std::uint32_t origin, int depth) {
     const keyword* name = called_function(form);
     const tx_function f = name ? functions_.registry->find(*name) : tx_function();
@@ -72,10 +77,10 @@ void transaction::expand_call(const value& form, std::uint32_t origin, int depth
         refuse_call(errc::limit,
                     "functions call one another more than " + std::to_string(call_depth_max) +
                         " levels deep; does one call itself without an end?");
-    if (!before_) before_ = functions_.before();
+    const db& now = before();
     value result;
     try {
-        result = f(*before_, std::span(*items_of_form(form)).subspan(1));
+        result = f(now, std::span(*items_of_form(form)).subspan(1));
     } catch (const error& e) {
         refuse_call(e.code(), e.what());
     } catch (const std::exception& e) {

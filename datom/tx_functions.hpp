@@ -26,7 +26,14 @@ private:
 struct tx_functions {
     std::shared_ptr<const tx_registry> registry;
     std::function<db()> before;  ///< the database before the transaction
+    bool checks_specs = true;
 };
+
+/// `on` with the transaction applied, in memory.
+with_report speculate(const db& on,
+                      const value& tx_data,
+                      std::int64_t now_ms,
+                      tx_functions functions);
 
 /// Whether a form calls something by a name that is not ours.
 bool calls_functions(const value& tx_data);

@@ -1,5 +1,6 @@
 // Tuples: values as forms give them, and composites, which the database keeps.
 
+#include "tributary/datom/bootstrap.hpp"
 #include "tributary/datom/transaction.hpp"
 #include "tributary/value/edn.hpp"
 
@@ -19,6 +20,11 @@ bool is_whole(bytes_view raw) {
 /// The raw bytes of a value that is not a ref; elements of a tuple that are refs may be named as
 /// entities are.
 bytes transaction::raw_value(const attribute& a, const value& v) const {
+    // A predicate may be named as functions are elsewhere.
+    const bool names_predicate =
+        a.id == id_of(system_entity::entity_preds) || a.id == id_of(system_entity::attribute_preds);
+    if (const auto* k = names_predicate ? v.get_if<keyword>() : nullptr)
+        return encode_raw(value(symbol{k->text}), a.type);
     if (!a.is_tuple()) return encode_raw(v, a.type);
     const auto* in_list = v.get_if<list>();
     const auto* items = in_list ? &in_list->items : v.get_if<vector>();

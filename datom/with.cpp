@@ -26,11 +26,18 @@ with_report db::with(const value& tx_data, std::int64_t now_ms) const {
                     std::string("with on ") + view +
                         ": what it adds could not be seen there; use with first and take the view "
                         "of its result");
-    const moment& before = impl_->stored().at();
+    return speculate(
+        *this, tx_data, now_ms, {impl_->stored().at().functions, [this] { return *this; }});
+}
+
+with_report speculate(const db& on,
+                      const value& tx_data,
+                      std::int64_t now_ms,
+                      tx_functions functions) {
+    const moment& before = on.get().stored().at();
     const std::unique_ptr<kv> store = make_overlay_kv(before.store);
     staged changes(*store, before.attributes);
-    tx_report report =
-        transaction(changes, now_ms, {before.functions, [this] { return *this; }}).run(tx_data);
+    tx_report report = transaction(changes, now_ms, std::move(functions)).run(tx_data);
     store->write(changes.take_batch(), false);
 
     moment after;
@@ -40,7 +47,7 @@ with_report db::with(const value& tx_data, std::int64_t now_ms) const {
     after.counts = std::make_shared<const std::vector<std::uint64_t>>(changes.state().counts);
     after.basis_t = changes.state().basis_t;
     after.functions = before.functions;
-    return {std::move(report), *this, db(std::make_shared<stored_reader>(std::move(after)))};
+    return {std::move(report), on, db(std::make_shared<stored_reader>(std::move(after)))};
 }
 
 }  // namespace tributary::datom

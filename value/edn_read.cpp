@@ -391,7 +391,27 @@ private:
         fail_at(start, "##NaN, ##Inf or ##-Inf", "##" + std::string(name));
     }
 
+    /// A tempid. Numbers are the user partition's, so that those of others stay apart from them.
+    value read_entity_id() {
+        skip_space();
+        const std::size_t start = at_;
+        const value v = read_value("[partition] or [partition negative-number]");
+        const auto* items = v.get_if<vector>();
+        const auto* partition = items && !items->empty() && items->size() <= 2
+                                    ? items->front().get_if<keyword>()
+                                    : nullptr;
+        const auto* number =
+            partition && items->size() == 2 ? items->back().get_if<std::int64_t>() : nullptr;
+        if (!partition || (items->size() == 2 && !(number && *number < 0)))
+            fail_at(start, "[partition] or [partition negative-number] after #db/id", print(v));
+        if (partition->text == "db.part/tx") return "datomic.tx";
+        const std::int64_t n = number ? *number : fresh_tempid_--;
+        if (partition->text == "db.part/user") return n;
+        return "#db/id[:" + partition->text + " " + std::to_string(n) + "]";
+    }
+
     value read_tagged(std::size_t start, std::string_view tag) {
+        if (tag == "db/id") return read_entity_id();
         const bool known = tag == "inst" || tag == "uuid" || tag == bytes_tag ||
                            tag == keyword_tag || tag == symbol_tag;
         if (!known) fail_at(start, "the tag #inst or #uuid", "#" + std::string(tag));
@@ -433,6 +453,7 @@ private:
     std::string_view text_;
     std::size_t at_ = 0;
     int depth_ = 0;
+    std::int64_t fresh_tempid_ = -1'000'001;  ///< users write the first million themselves
     const std::function<bool(const value&)>* wanted_ = nullptr;
     std::optional<std::size_t> found_;
 };

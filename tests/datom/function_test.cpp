@@ -82,6 +82,83 @@ TEST_CASE("a spec says what an entity must have") {
           "db.error/ensure-failed");
 }
 
+TEST_CASE(":db/ensure is never a fact, in whichever form it stands") {
+    counters d;
+    d.tx("[{:db/ident :spec/n :db.entity/attrs [:n]}]");
+    d.tx("[{:db/id 1 :n 1} [:db/add 1 :db/ensure :spec/n]]");
+    CHECK(d.refused("[[:db/add 2 :db/ensure :spec/n]]") == "db.error/ensure-failed");
+    CHECK(d.refused(R"([[:db/add "new" :db/ensure :spec/n]])") == "db.error/ensure-failed");
+    const auto now = facts(d.now_db());
+    CHECK(std::count(now.begin(), now.end(), "1 :n 1") == 1);
+    CHECK(std::none_of(now.begin(), now.end(), [](const std::string& f) {
+        return f.find("ensure") != std::string::npos;
+    }));
+}
+
+TEST_CASE("predicates of an attribute hold of every value asserted") {
+    counters d;
+    int calls = 0;
+    d.conn->define(keyword{"c/small?"}, [&](const db&, std::span<const value> args) {
+        ++calls;
+        return value(args[0].as<std::int64_t>() < 10);
+    });
+    d.tx("[{:db/id 1 :n 50} {:db/id :n :db.attr/preds c/small?}]");
+    CHECK(calls == 0);
+    d.tx("[{:db/id 2 :n 3} {:db/id 1 :name \"not asked\"}]");
+    CHECK(calls == 1);
+    std::string message;
+    CHECK(d.refused("[{:db/id 3 :n 4} {:db/id 2 :n 10}]", &message) == "db.error/ensure-failed");
+    CHECK(message.find("form 2") != std::string::npos);
+    CHECK(message.find("c/small? does not hold of 10, it says false") != std::string::npos);
+    CHECK_THROWS(d.now_db().with(edn::read("[{:n 11}]"), 9000));
+    d.tx("[[:db/retract 1 :n 50]]");
+    d.tx("[{:db/id :n :db.attr/preds [:c/none]}]");
+    CHECK(d.refused("[{:n 1}]", &message) == "db.error/fn-failed");
+    CHECK(message.find("connection::define") != std::string::npos);
+    d.tx("[[:db/retract :n :db.attr/preds :c/none] [:db/retract :n :db.attr/preds c/small?]]");
+    d.tx("[{:db/id 2 :n 100}]");
+}
+
+TEST_CASE("predicates of a spec are asked of the entity after the transaction") {
+    counters d;
+    d.conn->define(keyword{"c/balanced?"}, [](const db& after, std::span<const value> args) {
+        const value pair =
+            query(edn::read("[:find [?n ?name] :in $ ?e :where [?e :n ?n] [?e :name ?name]]"),
+                  {after, args[0]});
+        const auto& found = pair.as<vector>();
+        if (std::to_string(found[0].as<std::int64_t>()) == found[1].as<std::string>())
+            return value(true);
+        return value("n and name differ");
+    });
+    d.tx("[{:db/ident :spec/b :db.entity/attrs [:n :name] :db.entity/preds [c/balanced?]}]");
+    const auto report = d.tx(R"([{:db/id "new" :n 1 :name "1" :db/ensure :spec/b}])");
+    CHECK(report.tempids.size() == 1);
+    d.tx(R"([{:db/id 5 :n 7} [:c/inc 6] {:db/id 5 :name "7" :db/ensure :spec/b}])");
+    std::string message;
+    CHECK(d.refused(R"([{:db/id 5 :n 8 :db/ensure :spec/b}])", &message) ==
+          "db.error/ensure-failed");
+    CHECK(message.find("c/balanced? does not hold of 5, it says \"n and name differ\"") !=
+          std::string::npos);
+    CHECK(d.refused(R"([{:n 8 :name "9" :db/ensure :spec/b}])") == "db.error/ensure-failed");
+    // Not asked for, not checked.
+    d.tx("[{:db/id 5 :n 8}]");
+}
+
+TEST_CASE("predicates and functions in a staged batch ask for a flush") {
+    counters d;
+    d.conn->define(keyword{"c/any?"},
+                   [](const db&, std::span<const value>) { return value(true); });
+    d.tx("[{:db/id :n :db.attr/preds c/any?}]");
+    d.stage("[{:db/id 1 :n 1}]");
+    CHECK(code_of([&] { d.stage("[{:db/id 2 :n 2}]"); }) == errc::misuse);
+    CHECK(code_of([&] { d.stage("[[:c/inc 1]]"); }) == errc::misuse);
+    d.conn->flush();
+    d.stage("[{:db/id 2 :n 2}]");
+    d.conn->flush();
+    const auto now = facts(d.now_db());
+    CHECK(std::count(now.begin(), now.end(), "2 :n 2") == 1);
+}
+
 TEST_CASE("with calls the connection's functions on the database it stands on") {
     counters d;
     d.tx("[[:c/inc 1]]");

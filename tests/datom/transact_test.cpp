@@ -370,4 +370,48 @@ TEST_CASE("transact: an id that was only referred to is found by what refers to 
     CHECK(facts(d.now_db()).empty());
 }
 
+TEST_CASE("#db/id names a new entity, or the transaction") {
+    scratch d;
+    d.tx(R"([{:db/id #db/id[:db.part/db] :db/ident :a :db/valueType :db.type/long
+              :db/cardinality :db.cardinality/one :db.install/_attribute :db.part/db}
+             {:db/id #db/id[:db.part/db -1] :db/ident :b :db/valueType :db.type/ref
+              :db/cardinality :db.cardinality/one}
+             [:db/add :db.part/db :db.install/attribute #db/id[:db.part/db -1]]
+             {:db/id #db/id[:db.part/db -2] :db/ident :part/people
+              :db.install/_partition :db.part/db}])");
+    const auto report = d.tx(R"([{:db/id #db/id[:db.part/user -1] :a 1 :b #db/id [:x/y -1]}
+                                 {:db/id #db/id[:x/y -1] :a 2}
+                                 {:db/id #db/id[:db.part/user] :a 3}
+                                 {:db/id #db/id[:db.part/user] :a 4}
+                                 [:db/add #db/id[:db.part/tx] :a 5]])");
+    const entity_id one = report.tempids.at(value(-1));
+    const value a_of_b = query(edn::read("[:find ?n . :in $ ?e :where [?e :b ?x] [?x :a ?n]]"),
+                               {d.now_db(), value(one)});
+    CHECK(a_of_b == value(2));
+    CHECK(query(edn::read("[:find (count ?e) . :where [?e :a]]"), {d.now_db()}) == value(5));
+    CHECK(query(edn::read("[:find ?e . :where [?e :a 5]]"), {d.now_db()}) ==
+          value(entity_of_t(report.t)));
+    for (const char* bad : {"#db/id 1",
+                            "#db/id[]",
+                            "#db/id[:db.part/user 1]",
+                            "#db/id[1]",
+                            "#db/id[:db.part/user -1 2]",
+                            "#db/id"})
+        CHECK(code_of([&] { edn::read(bad); }) == errc::bad_input);
+}
+
+TEST_CASE("ids of a partition of one's own stay what they are and move no counter") {
+    scratch d;
+    d.tx(R"([{:db/ident :user/name :db/valueType :db.type/string
+              :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}])");
+    const entity_id chosen = (entity_id{9} << partition_shift) + 1;
+    d.tx("[{:db/id " + std::to_string(chosen) + " :user/name \"Rich\"} {:db/id " +
+         std::to_string(chosen + 1) + " :user/name \"Alan\"}]");
+    CHECK(d.tx(R"([{:db/id "n" :user/name "Guy"}])").tempids.at(value("n")) == user_partition + 1);
+    CHECK(d.now_db().entid(vector{keyword{"user/name"}, "Alan"}) == chosen + 1);
+    d.reopen();
+    CHECK(d.tx(R"([{:db/id "n" :user/name "Chris"}])").tempids.at(value("n")) ==
+          user_partition + 2);
+}
+
 }  // namespace tributary::datom
