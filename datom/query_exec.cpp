@@ -175,24 +175,15 @@ evaluator::choice evaluator::cheapest(const std::vector<const clause*>& waiting,
 
 namespace {
 
-/// How a clause that is no pattern comes to its rows.
-std::string way_of(const clause& c, const bound_rows& bound) {
+/// How a clause comes to its rows; patterns and rules say it themselves.
+std::string way_of(const clause& c) {
     if (const call* f = std::get_if<call>(&c.what))
         return f->result ? "computed for each row so far" : "tested on each row so far";
     if (std::holds_alternative<negation>(c.what))
         return "rows so far without those that its clauses find";
     if (const disjunction* d = std::get_if<disjunction>(&c.what))
         return "all that one of its " + std::to_string(d->branches.size()) + " branches finds";
-    const rule_call* r = std::get_if<rule_call>(&c.what);
-    if (r == nullptr) return {};
-    std::string known;
-    for (std::size_t i = 0; i < r->args.size(); ++i) {
-        const var_id* v = std::get_if<var_id>(&r->args[i]);
-        if (std::holds_alternative<cell>(r->args[i]) || (v != nullptr && bound.contains(*v)))
-            known += (known.empty() ? "" : ", ") + std::to_string(i + 1);
-    }
-    return known.empty() ? "everything that the rule says"
-                         : "the rule, for the known values of argument " + known + " only";
+    return {};
 }
 
 }  // namespace
@@ -207,7 +198,7 @@ void evaluator::traced(const clause& c,
         traced_step& s = trace_->step_of(c);
         if (s.runs++ == 0) {
             s.cost = why.cost;
-            s.access = way_of(c, env.bound());
+            s.access = way_of(c);
             for (const auto& [other, cost] : why.others) {
                 if (other != &c) s.others.emplace_back(other->text, cost);
             }

@@ -11,6 +11,9 @@
 /// between.
 #include "tributary/datom/query_exec.hpp"
 
+#include <limits>
+#include <map>
+
 namespace tributary::datom::datalog {
 
 namespace {
@@ -173,6 +176,37 @@ const clause* evaluator::tail_call(const rule_table& t, const rule_branch& branc
     return nullptr;
 }
 
+namespace {
+
+/// The variables of a call that come from larger relations than its smallest: to ask for them too
+/// would ask for every pair.
+var_set from_larger(const rule_call& r, const bound_rows& bound, std::size_t required) {
+    std::map<var_id, double> sizes;
+    for (std::size_t i = 0; i < r.args.size(); ++i) {
+        const var_id* v = std::get_if<var_id>(&r.args[i]);
+        const auto at = v == nullptr ? bound.end() : bound.find(*v);
+        if (at != bound.end() && at->second > 1) sizes.emplace(*v, i < required ? 0 : at->second);
+    }
+    double least = std::numeric_limits<double>::infinity();
+    for (const auto& [v, rows] : sizes) least = std::min(least, rows);
+    var_set larger;
+    for (const auto& [v, rows] : sizes) {
+        if (rows > least) larger.insert(v);
+    }
+    return larger;
+}
+
+std::string access_by(const std::string& mask) {
+    std::string known;
+    for (std::size_t i = 0; i < mask.size(); ++i) {
+        if (mask[i] == 'b') known += (known.empty() ? "" : ", ") + std::to_string(i + 1);
+    }
+    return known.empty() ? "everything that the rule says"
+                         : "the rule, for the known values of argument " + known + " only";
+}
+
+}  // namespace
+
 void evaluator::run(const clause& c,
                     const rule_call& r,
                     environment& env,
@@ -190,7 +224,17 @@ void evaluator::run(const clause& c,
             "db.error/unbound-variable",
             c.text,
             "the rule needs a value for its argument " + std::to_string(mask.find('f') + 1));
-    if (asking_ != nullptr) {
+    if (asking_ == nullptr) {
+        bound_rows asked_for = bound;
+        const var_set larger = from_larger(r, bound, required);
+        for (const var_id v : larger) asked_for.erase(v);
+        // A body may need the value.
+        const bool can_do_without = planner_.cost(c, asked_for, {}, sources).has_value();
+        for (std::size_t i = 0; i < mask.size() && can_do_without; ++i) {
+            const var_id* v = std::get_if<var_id>(&r.args[i]);
+            if (v != nullptr && larger.contains(*v)) mask[i] = 'f';
+        }
+    } else {
         const auto& masks = asking_->branches[asking_branch_].masks;
         const auto chosen = masks.find(&c);
         if (chosen != masks.end() &&
@@ -200,6 +244,10 @@ void evaluator::run(const clause& c,
                 if (chosen->second[i] == 'f') mask[i] = 'f';
             }
         }
+    }
+    if (trace_ != nullptr) {
+        traced_step& s = trace_->step_of(c);
+        if (s.access.empty()) s.access = access_by(mask);
     }
     std::vector<var_id> asked;
     for (std::size_t i = 0; i < mask.size(); ++i) {

@@ -76,6 +76,20 @@ TEST_CASE("explain: says how functions, not, or and rules came to their rows", "
     CHECK(way("[(+").find("computed for each row") != std::string::npos);
 }
 
+TEST_CASE("explain: a rule between two sets of rows is asked from the smaller one", "[datom]") {
+    people d;
+    const auto steps = d.steps("[:find ?e ?b :in $ % [?e ...] [?b ...] :where (above ?e ?b)]",
+                               {edn::read("[[(above ?e ?b) [?e :boss ?b]] "
+                                          "[(above ?e ?b) [?e :boss ?m] (above ?m ?b)]]"),
+                                edn::read("[200 150]"),
+                                edn::read("[1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20]")});
+    std::int64_t most = 0;
+    for (std::size_t i = 1; i < steps.size(); ++i)
+        most = std::max(most, steps[i].find(value(keyword{"rows"}))->as<std::int64_t>());
+    CHECK(most < 20);  // two ways of 7 steps up, not 40 pairs
+    CHECK(*steps[0].find(value(keyword{"rows"})) == value(9));
+}
+
 TEST_CASE("explain: names what was dearer, and how many rows were expected of a join", "[datom]") {
     people d;
     const auto steps = d.steps(R"([:find ?x :where [?x :boss ?e] [?e :name "n7"]])");
