@@ -71,6 +71,32 @@ TEST_CASE("transact: of concurrent compare-and-sets each one counts", "[datom]")
     CHECK(query(edn::read("[:find ?n . :where [1 :n ?n]]"), {d.now_db()}) == value(160));
 }
 
+TEST_CASE("transact: concurrent functions and predicates see all that came before", "[datom]") {
+    scratch d;
+    d.tx(counter_schema);
+    d.conn->define(keyword{"inc"}, [](const db& before, std::span<const value> args) {
+        const value now = query(edn::read("[:find ?n . :where [1 :n ?n]]"), {before});
+        const std::int64_t n = now.is_nil() ? 0 : now.as<std::int64_t>();
+        return value(vector{vector{keyword{"db/add"}, args[0], keyword{"n"}, value(n + 1)}});
+    });
+    d.conn->define(keyword{"positive?"}, [](const db&, std::span<const value> args) {
+        return value(args[0].as<std::int64_t>() > 0);
+    });
+    d.tx("[{:db/id :n :db.attr/preds positive?}]");
+    std::atomic<int> refused = 0;
+    on_threads(6, 30, [&](int w, int i) {
+        const char* forms = w % 2 == 0 ? "[[:inc 1]]" : i % 2 == 0 ? "[{:n 5}]" : "[{:n -5}]";
+        try {
+            d.conn->transact(edn::read(forms), 2000);
+        } catch (const error&) {
+            ++refused;
+        }
+    });
+    CHECK(refused == 45);
+    CHECK(query(edn::read("[:find ?n . :where [1 :n ?n]]"), {d.now_db()}) == value(90));
+    CHECK(query(edn::read("[:find (count ?e) . :where [?e :n 5]]"), {d.now_db()}) == value(45));
+}
+
 TEST_CASE("transact: a refused transaction fails alone among concurrent ones", "[datom]") {
     scratch d;
     d.tx(counter_schema);
