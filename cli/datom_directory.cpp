@@ -46,7 +46,8 @@ using opened_or_client =
     std::pair<std::unique_ptr<datom::connection>, std::unique_ptr<local_client>>;
 
 opened_or_client open_or_ask(const std::filesystem::path& dir) {
-    return open_or_connect<datom::connection>(dir, [&] { return datom::connection::open(dir); });
+    return open_or_connect<datom::connection>(
+        dir, [&] { return datom::connection::open(dir, open_options()); });
 }
 
 /// Ends a client's call once the user asks to stop.

@@ -151,7 +151,7 @@ private:
         if (std::filesystem::equivalent(there, r.dir, ignored)) return r.connection.current();
         if (!std::filesystem::exists(there / "CURRENT"))
             throw error(errc::not_found, "no datom database in " + there.string());
-        opened_.push_back(datom::connection::open(there));
+        opened_.push_back(datom::connection::open(there, open_options()));
         return opened_.back()->current();
     }
 
@@ -381,6 +381,11 @@ value transact(const request& r) {
 }
 
 }  // namespace
+
+datom::connection_options& open_options() {
+    static datom::connection_options options;
+    return options;
+}
 
 value answer_request(datom::connection& connection,
                      const std::filesystem::path& dir,

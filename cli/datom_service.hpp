@@ -19,6 +19,9 @@ enum class sharing {
     realized,  ///< a realize stream writes it, and nobody else
 };
 
+/// How this process opens databases.
+datom::connection_options& open_options();
+
 /// Takes a part of an answer (nil: none yet); false if nobody wants more.
 using emit_function = std::function<bool(const value& part)>;
 

@@ -1,6 +1,7 @@
 // trib: one binary, one subcommand each job.
 
 #include "command.hpp"
+#include "datom_service.hpp"
 #include <clocale>
 #include <iostream>
 
@@ -18,6 +19,11 @@ void add_global_options(CLI::App& app, session& s) {
            [&s](const std::string& how) { s.json_log = how == "json"; },
            "text, or json: one object a line")
         ->check(CLI::IsMember({"text", "json"}));
+    app.add_option_function<std::size_t>(
+           "--memory",
+           [](std::size_t mib) { open_options().memory_bytes = mib << 20; },
+           "MiB a datom database and a query may take (default: 256)")
+        ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20));
     app.set_version_flag("--version", TRIBUTARY_VERSION);
     app.require_subcommand(1);
     app.fallthrough();  // global options may stand after the command too

@@ -30,11 +30,12 @@ void check_stream_name(const std::string& stream) {
 
 class stored_connection final : public connection {
 public:
-    stored_connection(kv& store, std::shared_ptr<kv> owner, std::size_t column_bytes)
+    stored_connection(kv& store, std::shared_ptr<kv> owner, const connection_options& options)
         : owner_(std::move(owner)),
           store_(store),
           staged_(store),
-          columns_(std::make_shared<column_cache>(column_bytes)) {
+          columns_(std::make_shared<column_cache>(options.memory_bytes / 4)),
+          query_bytes_(query_bytes_of(options)) {
         publish();
         for (const std::string& s : streams()) known_.emplace(s, *read_cursor(store_, s));
     }
@@ -313,6 +314,7 @@ private:
         m.basis_t = staged_.state().basis_t;
         m.functions = functions_;
         m.columns = columns_;
+        m.query_bytes = query_bytes_;
         m.changed_t = std::make_shared<const std::vector<std::int64_t>>(staged_.changed_t());
         auto next = std::make_shared<stored_reader>(std::move(m));
         {
@@ -327,6 +329,7 @@ private:
     staged staged_;
     const std::shared_ptr<tx_registry> functions_ = std::make_shared<tx_registry>();
     std::shared_ptr<column_cache> columns_;
+    const std::size_t query_bytes_;
     std::int64_t stored_t_ = 0;  ///< the basis this batch began from
     /// Streams' durable cursors as far as this connection knows, and those moved in the batch.
     mutable std::map<std::string, stream_cursor> known_;
@@ -344,15 +347,14 @@ private:
 std::unique_ptr<connection> connection::open(const std::filesystem::path& dir,
                                              const connection_options& options) {
     leveldb_options stored;
-    stored.block_cache_bytes = options.memory_bytes / 4;
+    stored.block_cache_bytes = options.memory_bytes / 8;
     std::shared_ptr<kv> owner = open_leveldb(dir, stored);
     kv& store = *owner;
-    return std::make_unique<stored_connection>(store, std::move(owner), options.memory_bytes / 4);
+    return std::make_unique<stored_connection>(store, std::move(owner), options);
 }
 
 std::unique_ptr<connection> connection::on(kv& store) {
-    return std::make_unique<stored_connection>(
-        store, nullptr, connection_options().memory_bytes / 4);
+    return std::make_unique<stored_connection>(store, nullptr, connection_options());
 }
 
 }  // namespace tributary::datom

@@ -142,9 +142,9 @@ using tx_function = std::function<value(const db& before, std::span<const value>
 
 /// Options of a connection.
 struct connection_options {
-    /// What it may keep in memory of its own (not counting what callers hold: results, and
-    /// transactions being made): half for what queries read again and again, one quarter blocks as
-    /// they are stored, one quarter columns of attributes; the rest for writing.
+    /// What it and a query may take of memory: an eighth keeps blocks as they are stored, a quarter
+    /// columns of attributes, half is for a query at work and its result (see query_options), the
+    /// rest for writing and what is not counted. Queries on several threads take as much each.
     std::size_t memory_bytes = std::size_t{256} << 20;
 };
 
@@ -218,7 +218,9 @@ using query_function = std::function<value(std::span<const value> args)>;
 struct query_options {
     std::optional<std::chrono::milliseconds> timeout;  ///< errc::canceled beyond
     const std::atomic<bool>* cancel = nullptr;         ///< errc::canceled soon after it turns true
-    std::size_t memory_bytes = std::size_t{1} << 30;   ///< errc::limit beyond
+    /// errc::limit beyond. Unset: half of what the connection of the (first) database may take, or
+    /// of the usual where there is none.
+    std::optional<std::size_t> memory_bytes;
     /// By the name that stands in the query: predicates, functions, aggregates and :xform of pull.
     std::map<std::string, query_function> functions;
     bool lenient = false;  ///< an attribute nobody defined has no facts, instead of being an error

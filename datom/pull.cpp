@@ -2,6 +2,7 @@
 
 #include "tributary/datom/pull_pattern.hpp"
 #include "tributary/datom/query_relation.hpp"
+#include "tributary/datom/stored_reader.hpp"
 
 #include <deque>
 #include <map>
@@ -40,8 +41,8 @@ public:
         : reader_(d.get()),
           pattern_(parse_pull(pattern, reader_.attributes(), options)),
           stop_(options.timeout, options.cancel),
-          memory_left_(options.memory_bytes),
-          memory_(options.memory_bytes) {
+          memory_(options.memory_bytes.value_or(d.get().stored().at().query_bytes)),
+          memory_left_(memory_) {
         if (reader_.is_history()) {
             throw error(errc::misuse,
                         "db.error/history",
@@ -241,7 +242,8 @@ private:
             throw error(errc::limit,
                         "db.error/memory-limit",
                         "pull: the result outgrows " + std::to_string(memory_) +
-                            " bytes; give :limit or fewer levels, or allow more memory_bytes");
+                            " bytes; give :limit or fewer levels, or allow more "
+                            "(query_options::memory_bytes, --memory)");
         }
         memory_left_ -= bytes;
     }
@@ -250,7 +252,8 @@ private:
     const pull_pattern pattern_;
     pull_pattern everything_;
     datalog::stop_check stop_;
-    std::size_t memory_left_, memory_;
+    const std::size_t memory_;
+    std::size_t memory_left_;
     std::deque<frame> stack_;
     std::map<entity_id, pull_spec> plain_specs_;
     /// Of the path from the first entity to the present one: the entities that recursion or

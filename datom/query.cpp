@@ -2,6 +2,7 @@
 #include "tributary/datom/query_exec.hpp"
 #include "tributary/datom/query_inputs.hpp"
 #include "tributary/datom/query_result.hpp"
+#include "tributary/datom/stored_reader.hpp"
 #include "tributary/value/edn.hpp"
 
 #include <algorithm>
@@ -87,11 +88,19 @@ std::optional<std::chrono::milliseconds> shorter(
     return a && b ? std::min(*a, *b) : (a ? a : b);
 }
 
+/// What a query may take where its options do not say.
+std::size_t memory_for(const std::vector<query_input>& inputs) {
+    for (const query_input& input : inputs) {
+        if (const db* d = std::get_if<db>(&input)) return d->get().stored().at().query_bytes;
+    }
+    return query_bytes_of(connection_options());
+}
+
 value run(const value& q,
           const std::vector<query_input>& inputs,
           const query_options& options,
           query_trace* trace = nullptr) {
-    const memory_budget budget(options.memory_bytes);
+    const memory_budget budget(options.memory_bytes.value_or(memory_for(inputs)));
     arena memory;
     var_names names;
     parsed_query parsed = parse_query(q, names, memory);

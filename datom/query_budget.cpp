@@ -2,8 +2,11 @@
 
 #include "tributary/value/error.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <new>
 #include <string>
 
 namespace tributary::datom::datalog {
@@ -27,12 +30,32 @@ void memory_budget::take(std::size_t bytes) {
                     "db.error/memory-limit",
                     "query: it needs more memory than it may have; make it select less (a missing "
                     "join makes a product, a rule that computes new values may never end), or "
-                    "raise query_options::memory_bytes");
+                    "allow more (query_options::memory_bytes, --memory)");
     }
     used += bytes;
 }
 
 void memory_budget::give_back(std::size_t bytes) noexcept { used -= bytes; }
+
+namespace {
+
+constexpr std::size_t large_block = 1 << 20;
+
+}  // namespace
+
+void* take_block(std::size_t bytes) {
+    if (bytes < large_block) return ::operator new(bytes);
+    void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) throw std::bad_alloc();
+    return at;
+}
+
+void give_back_block(void* at, std::size_t bytes) noexcept {
+    if (bytes < large_block)
+        ::operator delete(at);
+    else
+        ::munmap(at, bytes);
+}
 
 void* counted_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
     memory_budget::take(bytes);

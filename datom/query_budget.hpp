@@ -24,6 +24,11 @@ private:
     std::size_t outer_;
 };
 
+/// Memory of one column. Large blocks come from the system and go back to it at once, where malloc
+/// would keep them for later.
+void* take_block(std::size_t bytes);
+void give_back_block(void* at, std::size_t bytes) noexcept;
+
 /// Of columns.
 template <class T>
 struct counted_allocator {
@@ -33,10 +38,10 @@ struct counted_allocator {
     counted_allocator(const counted_allocator<U>&) {}
     T* allocate(std::size_t n) {
         memory_budget::take(n * sizeof(T));
-        return std::allocator<T>().allocate(n);
+        return static_cast<T*>(take_block(n * sizeof(T)));
     }
     void deallocate(T* at, std::size_t n) noexcept {
-        std::allocator<T>().deallocate(at, n);
+        give_back_block(at, n * sizeof(T));
         memory_budget::give_back(n * sizeof(T));
     }
     bool operator==(const counted_allocator&) const = default;

@@ -209,7 +209,7 @@ private:
 
     /// For each row of the base the rows that belong to it.
     relation joined() {
-        const relation& base = *request_.base;
+        relation& base = *request_.base;
         std::vector<row_id> left;
         left.reserve(base.rows);
         right_.reserve(only_exists_ ? 0 : base.rows);
@@ -241,7 +241,7 @@ private:
         bool base_whole = base.distinct;
         for (std::size_t i = 0; i < base.vars.size(); ++i) {
             if (request_.live->contains(base.vars[i]))
-                r.add_column(base.vars[i], gather(base.columns[i], left));
+                r.add_column(base.vars[i], take_rows(base.columns[i], left));
             else
                 base_whole = false;
         }

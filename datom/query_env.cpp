@@ -193,14 +193,16 @@ relation environment::result(const std::vector<var_id>& vars, stop_check& stop) 
     empty.columns.resize(vars.size());
     if (failed_) return empty;
     relation all = take_all(vars, stop);
-    if (all.vars == vars) {
-        make_distinct(all, stop);
-        return all;
-    }
     relation ordered;
     ordered.rows = all.rows;
     ordered.distinct = all.distinct && all.vars.size() == vars.size();
-    for (const var_id v : vars) ordered.add_column(v, all.of(v));
+    for (const var_id v : vars) {
+        const int first = ordered.column_of(v);
+        ordered.add_column(v,
+                           first < 0
+                               ? std::move(all.columns[static_cast<std::size_t>(all.column_of(v))])
+                               : ordered.columns[static_cast<std::size_t>(first)]);
+    }
     make_distinct(ordered, stop);
     return ordered;
 }

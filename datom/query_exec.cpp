@@ -289,7 +289,7 @@ void evaluator::match(const clause& c,
     resolved_pattern& resolved = planner_.resolve(p, sources, c.text);
     const std::vector<var_id> vars = argument_variables(p.terms);
     const access_plan plan = planner_.access(resolved, env.bound());
-    const std::optional<relation> base = env.take_smallest(vars);
+    std::optional<relation> base = env.take_smallest(vars);
     // What other relations hold is needed for joining with them, and the seek was planned for all
     // that is bound: with one relation it may scan more.
     var_set kept = live;

@@ -158,7 +158,7 @@ private:
         relation r;
         bool base_whole = true;
         if (request_.base != nullptr) {
-            const relation& base = *request_.base;
+            relation& base = *request_.base;
             if (only_exists_) {
                 for (row_id row = 0; row < base.rows; ++row) {
                     if (matched_[row]) left_.push_back(row);
@@ -166,7 +166,7 @@ private:
             }
             for (std::size_t i = 0; i < base.vars.size(); ++i) {
                 if (request_.live->contains(base.vars[i])) {
-                    r.add_column(base.vars[i], gather(base.columns[i], left_));
+                    r.add_column(base.vars[i], take_rows(base.columns[i], left_));
                 } else {
                     base_whole = false;
                 }

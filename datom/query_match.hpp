@@ -31,15 +31,15 @@ private:
 
 struct match_request {
     const resolved_pattern* on = nullptr;
-    const relation* base = nullptr;  ///< rows to join with, or null
+    relation* base = nullptr;  ///< rows to join with, or null; its columns are taken
     bool seek = false;
     double rows_expected = 0;
     std::vector<inline_test> tests;
     const var_set* live = nullptr;  ///< variables somebody will look at
 };
 
-/// The rows of `base` extended by the pattern's live variables. `in_memory`: whether they came from
-/// the attribute's column instead of an index.
+/// The rows of `request.base` extended by the pattern's live variables. `in_memory`: whether they
+/// came from the attribute's column instead of an index.
 relation match_pattern(const match_request& request,
                        arena& memory,
                        stop_check& stop,

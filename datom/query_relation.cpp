@@ -323,12 +323,16 @@ column gather(const column& from, const std::vector<row_id>& rows) {
     return to;
 }
 
-void select(relation& r, const std::vector<row_id>& rows) {
-    bool all = rows.size() == r.rows;
+column take_rows(column& from, const std::vector<row_id>& rows) {
+    bool all = rows.size() == from.size();
     for (std::size_t i = 0; all && i < rows.size(); ++i) all = rows[i] == i;
-    if (!all) {
-        for (column& c : r.columns) c = gather(c, rows);
-    }
+    column taken = all ? std::move(from) : gather(from, rows);
+    column().swap(from);
+    return taken;
+}
+
+void select(relation& r, const std::vector<row_id>& rows) {
+    for (column& c : r.columns) c = take_rows(c, rows);
     r.rows = rows.size();
 }
 

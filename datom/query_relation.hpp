@@ -139,6 +139,9 @@ std::vector<row_id> group_rows(const std::vector<const column*>& columns,
                                stop_check& stop);
 
 column gather(const column& from, const std::vector<row_id>& rows);
+/// The same of a column nobody needs afterwards: if these are all its rows, in order, it is not
+/// copied, and its memory is free before the next one is made.
+column take_rows(column& from, const std::vector<row_id>& rows);
 /// Only the given rows, in that order.
 void select(relation& r, const std::vector<row_id>& rows);
 /// Only these variables (those of them it has), each row once.

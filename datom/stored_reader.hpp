@@ -26,7 +26,11 @@ struct moment {
     /// not changed. Both only of states that are stored.
     std::shared_ptr<column_cache> columns;
     std::shared_ptr<const std::vector<std::int64_t>> changed_t;
+    std::size_t query_bytes = 0;  ///< what a query may take, of the connection's memory
 };
+
+/// See connection_options.
+inline std::size_t query_bytes_of(const connection_options& o) { return o.memory_bytes / 2; }
 
 class stored_reader final : public db::impl, public std::enable_shared_from_this<stored_reader> {
 public:
