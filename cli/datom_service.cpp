@@ -129,24 +129,28 @@ public:
             const auto* s = name.get_if<symbol>();
             if (s != nullptr && s->text == "$")
                 inputs_.emplace_back(r.seen());
-            else if (s != nullptr && s->text.starts_with("$"))
+            else if (s != nullptr && s->text.starts_with("$") &&
+                     directory_of(r, s->text) != nullptr)
                 inputs_.emplace_back(other(r, s->text));
             else if (next < args.size())
                 inputs_.emplace_back(args[next++]);
+            else if (s != nullptr && s->text.starts_with("$"))
+                throw error(errc::misuse,
+                            "the query asks for " + s->text +
+                                "; say which database that is with --db " + s->text.substr(1) +
+                                "=DIR, or give its tuples as an argument");
         }
         while (next < args.size()) inputs_.emplace_back(args[next++]);
     }
     const std::vector<datom::query_input>& get() const { return inputs_; }
 
 private:
-    datom::db other(const request& r, const std::string& name) {
+    static const value* directory_of(const request& r, const std::string& name) {
         const value* databases = find_part(r.args, "databases");
-        const value* dir = databases ? databases->find(name) : nullptr;
-        if (dir == nullptr)
-            throw error(errc::misuse,
-                        "the query asks for the database " + name + "; say where it is with --db " +
-                            name.substr(1) + "=DIR");
-        const std::filesystem::path there = dir->as<std::string>();
+        return databases != nullptr ? databases->find(name) : nullptr;
+    }
+    datom::db other(const request& r, const std::string& name) {
+        const std::filesystem::path there = directory_of(r, name)->as<std::string>();
         std::error_code ignored;
         if (std::filesystem::equivalent(there, r.dir, ignored)) return r.connection.current();
         if (!std::filesystem::exists(there / "CURRENT"))

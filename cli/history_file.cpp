@@ -96,8 +96,8 @@ public:
             if (is_derived(form)) continue;
             forms.push_back(renamed(form));
         }
-        const datom::tx_report report =
-            connection_.stage(value(std::move(forms)), in(tx, "instant").as<inst>().ms);
+        const datom::tx_report report = connection_.stage(
+            value(std::move(forms)), in(tx, "instant").as<inst>().ms, datom::forms_are::logged);
         for (const auto& [name, e] : report.tempids) attributes_[name] = e;
         last_t_ = t;
     }

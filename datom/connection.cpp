@@ -90,9 +90,9 @@ public:
         published_.notify_all();
     }
 
-    tx_report stage(const value& tx_data, std::int64_t now_ms) override {
+    tx_report stage(const value& tx_data, std::int64_t now_ms, forms_are what) override {
         begin_batch();
-        return transaction(staged_, now_ms, {functions_, [this] { return before_batch(); }})
+        return transaction(staged_, now_ms, {functions_, [this] { return before_batch(); }}, what)
             .run(tx_data);
     }
 
@@ -226,7 +226,7 @@ private:
             while (taken < group.size() && (taken == 0 || staged_.size_bytes() < group_bytes_max)) {
                 request& r = *group[taken];
                 try {
-                    r.report = stage(*r.tx_data, r.now_ms);
+                    r.report = stage(*r.tx_data, r.now_ms, forms_are::asked);
                 } catch (const unflushed&) {
                     break;  // it comes first in the next batch
                 } catch (...) {

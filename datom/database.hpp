@@ -148,6 +148,10 @@ struct connection_options {
     std::size_t memory_bytes = std::size_t{256} << 20;
 };
 
+/// What a transaction's forms are: asked for, so that each must make sense by itself; or datoms of
+/// a transaction that was (a log's), of which only all together need to.
+enum class forms_are { asked, logged };
+
 /// Thread rule: current(), transact(), wait_beyond() and define() from any thread (concurrent
 /// transactions share their syncs); everything else from one, and not while others transact.
 class connection {
@@ -183,7 +187,9 @@ public:
     // -----------------------------------------------------
     /// Applies `tx_data` on top of what is staged. Errors: as transact; what was staged before is
     /// unharmed.
-    virtual tx_report stage(const value& tx_data, std::int64_t now_ms) = 0;
+    virtual tx_report stage(const value& tx_data,
+                            std::int64_t now_ms,
+                            forms_are what = forms_are::asked) = 0;
     /// Stages the end of a linear-log commit: the cursor of `stream` moves to `to`. The batch may
     /// be flushed only at such ends.
     virtual void stage_cursor(const std::string& stream, const stream_cursor& to) = 0;

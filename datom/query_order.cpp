@@ -18,6 +18,14 @@ std::strong_ordering canonical_compare(const cell& a, const cell& b) {
         if (a.is(kind::string))
             return a.size != b.size ? a.size <=> b.size : a.view().compare(b.view()) <=> 0;
         if (a.is(kind::boolean)) return a.integer <=> b.integer;
+        // As those of a vector do with its size.
+        if (a.is(kind::vector)) {
+            if (a.size != b.size) return a.size <=> b.size;
+            for (std::uint32_t i = 0; i < a.size; ++i) {
+                if (const auto c = canonical_compare(a.items[i], b.items[i]); c != 0) return c;
+            }
+            return std::strong_ordering::equal;
+        }
     }
     return to_value(a) <=> to_value(b);
 }
@@ -80,6 +88,7 @@ std::vector<row_id> canonical_order(const std::vector<column>& columns, stop_che
     const std::size_t rows = columns.front().size();
     const packed_columns packed(columns, rows);
     const auto order = [&](row_id a, row_id b) {
+        stop();
         for (std::size_t i = packed.count(); i < columns.size(); ++i) {
             if (const auto c = canonical_compare(columns[i][a], columns[i][b]); c != 0) return c;
         }

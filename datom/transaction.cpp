@@ -24,14 +24,15 @@ std::string shown(const bytes& raw) { return edn::print(view_of_raw(raw).to_valu
 
 }  // namespace
 
-transaction::transaction(staged& base, std::int64_t now_ms, tx_functions functions)
+transaction::transaction(staged& base, std::int64_t now_ms, tx_functions functions, forms_are what)
     : base_(base),
       attributes_(base.attributes()),
       base_attributes_(base.attributes()),
       now_ms_(now_ms),
       t_(base.state().basis_t + 1),
       tx_(entity_of_t(t_)),
-      functions_(std::move(functions)) {
+      functions_(std::move(functions)),
+      what_(what) {
     next_.next_user = base.state().next_user;
     next_.next_system = base.state().next_system;
 }

@@ -37,7 +37,10 @@ inline constexpr const char* ensure_failed = "db.error/ensure-failed";
 
 class transaction {
 public:
-    transaction(staged& base, std::int64_t now_ms, tx_functions functions);
+    transaction(staged& base,
+                std::int64_t now_ms,
+                tx_functions functions,
+                forms_are what = forms_are::asked);
     /// Errors: bad_input, conflict, limit, misuse, each with one of the names above; the message
     /// names the form.
     tx_report run(const value& tx_data);
@@ -186,6 +189,7 @@ private:
     entity_id tx_;
     database_state next_;
     const tx_functions functions_;
+    const forms_are what_;
     std::optional<db> before_;  ///< once it was asked for
     const std::vector<value>* forms_ = nullptr;
     /// Where functions were called: the forms as written, what became of them, and of which.

@@ -121,9 +121,9 @@ void transaction::add_composites(std::vector<effect>& all) {
         computed[key] = raw;
         auto now = base_.fact_of(e, a);
         if (now && now->raw == raw) continue;
-        // Every form by itself says another value of the tuple.
+        // Every form asked for says another value of the tuple by itself.
         for (const auto& [part, other] : forms)
-            if (now && other != form)
+            if (now && other != form && what_ == forms_are::asked)
                 refuse(errc::conflict,
                        tx_error::datoms_conflict,
                        other,

@@ -47,6 +47,7 @@ with_report speculate(const db& on,
     after.counts = std::make_shared<const std::vector<std::uint64_t>>(changes.state().counts);
     after.basis_t = changes.state().basis_t;
     after.functions = before.functions;
+    after.query_bytes = before.query_bytes;
     return {std::move(report), on, db(std::make_shared<stored_reader>(std::move(after)))};
 }
 

@@ -63,7 +63,7 @@ for tx in '[{:id "x" :long [1 -5 9223372036854775807] :big 123456789012345678901
   '[{:id "x" :counter 3} [:db/retract [:id "x"] :a]]' '[]' \
   '[{:db/id :a+b :db/ident :both} {:db/id :a :db/ident :first} {:db/id :long :db/ident :number}]' \
   '[{:db/ident :a+b :db/valueType :db.type/string :db/cardinality :db.cardinality/one}]' \
-  '[{:id "y" :a+b "the name of another before" :first "Q"}]' \
+  '[{:id "y" :a+b "the name of another before" :first "Q" :b 77}]' \
   '[[:db/retractEntity [:id "x"]]]' '[[:db/retract :both :db/unique :db.unique/identity]]'; do
   "$trib" transact all.datom "$tx" >/dev/null || fail "not written: $tx"
 done
