@@ -122,13 +122,7 @@ cell median(const group& g) {
     const column all = sorted(g);
     const std::size_t middle = all.size() / 2;
     if (all.size() % 2 == 1) return all[middle];
-    const cell& low = all[middle - 1];
-    const cell& high = all[middle];
-    std::int64_t sum = 0;
-    if (low.is(kind::integer) && high.is(kind::integer) &&
-        !__builtin_add_overflow(low.integer, high.integer, &sum))
-        return divided(sum, 2);
-    return cell::of((as_double(low) + as_double(high)) / 2);
+    return cell::of((as_double(all[middle - 1]) + as_double(all[middle])) / 2);
 }
 
 const cell& extreme(const group& g, bool least) {

@@ -52,9 +52,7 @@ query_inputs::query_inputs(const parsed_query& q,
                            stop_check& stop)
     : functions_(functions), lenient_(lenient), memory_(memory), stop_(stop) {
     std::vector<input> expected = q.inputs;
-    // Without :in a database may be given, and must be if it is asked.
-    if (!q.inputs_given && (!given.empty() || uses_source(q, "$")))
-        expected.push_back({source_name{"$"}, "$"});
+    if (!q.inputs_given && uses_source(q, "$")) expected.push_back({source_name{"$"}, "$"});
     if (expected.size() != given.size()) {
         std::string list;
         for (const input& in : expected) list += (list.empty() ? "" : " ") + in.text;

@@ -157,7 +157,7 @@ function query(attributes) {
   let find = shuffled(found).slice(0, 1 + below(3)).join(' '), keep = ''
   if (held('n').length && chance(25)) {
     const n = pick(held('n')), group = pick(found.filter((v) => v !== n))
-    find = `${group} (${pick(['sum', 'min', 'max', 'count', 'avg', 'median', 'count-distinct'])} ${n})`
+    find = `${group} (${pick(['sum', 'min', 'max', 'count', 'avg', 'count-distinct'])} ${n})`
     const more = pick(held('e'))
     if (more !== group && chance(60)) keep = `:with ${more}`
   }
