@@ -13,8 +13,6 @@
 #include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
 
-#include <algorithm>
-#include <array>
 #include <iostream>
 
 using namespace tributary;
@@ -59,36 +57,27 @@ void print(const std::string& title, const value& v) {
     std::cout << ";; " << title << '\n' << edn::print_pretty(v) << '\n';
 }
 
-value pulled_audit(const datom::db& db, const value& e) {
-    return datom::pull(db, edn::read("[:audit/user :audit/type]"), e);
-}
-
-/// Audit entries with the time of their transactions and the person's present name, by time.
-std::vector<std::array<value, 3>> audit_entries(const datom::db& db) {
-    const value found = datom::query(edn::read(R"(
-        {:find [?tx ?audit ?person-name]
+/// Times of transactions, their audit entries and the person's present name, by time.
+vector audit_entries(const datom::db& db) {
+    return datom::query(edn::read(R"(
+        {:find [?time (pull $ ?audit [:audit/user :audit/type]) ?person-name]
          :in [$history-db $ ?person-id]
          :where [[$history-db ?history-e :person/id ?person-id]
                  [$history-db ?history-e _ _ ?tx]
+                 [$ ?tx :db/txInstant ?time]
                  [$ ?audit :audit/type _ ?tx]
                  [$ ?e :person/id ?person-id]
-                 [$ ?e :person/first-name ?person-name]]})"),
-                                     {db.history(), db, anna});
-    std::vector<std::array<value, 3>> entries;
-    for (const value& row : found.as<set>().items) {
-        const vector& at = row.as<vector>();
-        const value time = datom::pull(db, edn::read("[:db/txInstant]"), at[0]);
-        entries.push_back({*time.find(keyword{"db/txInstant"}), pulled_audit(db, at[1]), at[2]});
-    }
-    std::sort(entries.begin(), entries.end());
-    return entries;
+                 [$ ?e :person/first-name ?person-name]]
+         :order-by [?time]})"),
+                        {db.history(), db, anna})
+        .as<vector>();
 }
 
 value metadata(const datom::db& db) {
     vector all;
-    for (const auto& [time, audit, name] : audit_entries(db)) {
-        map m = audit.as<map>();
-        m.entries.emplace_back(keyword{"audit/datetime"}, time);
+    for (const value& entry : audit_entries(db)) {
+        map m = entry.as<vector>()[1].as<map>();
+        m.entries.emplace_back(keyword{"audit/datetime"}, entry.as<vector>()[0]);
         all.push_back(make_map(std::move(m.entries)));
     }
     return all;
@@ -96,12 +85,13 @@ value metadata(const datom::db& db) {
 
 value messages(const datom::db& db) {
     vector all;
-    for (const auto& [time, audit, name] : audit_entries(db)) {
-        const bool created = *audit.find(keyword{"audit/type"}) == value(keyword{"create"});
-        const uuid& user = audit.find(keyword{"audit/user"})->as<uuid>();
-        all.push_back(vector{time,
-                             "User " + edn::print(user).substr(7, 36) +
-                                 (created ? " created " : " updated ") + name.as<std::string>()});
+    for (const value& entry : audit_entries(db)) {
+        const vector& at = entry.as<vector>();
+        const bool created = *at[1].find(keyword{"audit/type"}) == value(keyword{"create"});
+        const std::string user = edn::print(*at[1].find(keyword{"audit/user"})).substr(7, 36);
+        all.push_back(vector{
+            at[0],
+            "User " + user + (created ? " created " : " updated ") + at[2].as<std::string>()});
     }
     return all;
 }
@@ -111,12 +101,11 @@ value state_after(const datom::db& db, std::int64_t t, const value& e) {
     return datom::entity::of(db.as_of(t), e)->touch();
 }
 
-/// One map for each transaction that changed the entity: what `rows` say of it ([tx entity
-/// time metadata], the last by `pattern`),
-/// the entity before and after, and each change as [attribute value added?].
-value event_log(const datom::db& db, const value& rows, const char* pattern) {
+/// One map for each transaction that changed the entity: what its row says of it, [tx entity time
+/// metadata], the entity before and after, and each change as [attribute value added?].
+value event_log(const datom::db& db, const value& rows) {
     vector log;
-    for (const value& row : rows.as<set>().items) {  // in the order of the transactions
+    for (const value& row : rows.as<vector>()) {
         const vector& at = row.as<vector>();
         const std::int64_t tx = at[0].as<std::int64_t>(), t = datom::t_of_entity(tx);
         const value changes =
@@ -129,7 +118,7 @@ value event_log(const datom::db& db, const value& rows, const char* pattern) {
             changed.push_back(vector{parts[1], parts[2], parts[0]});
         }
         log.push_back(make_map({{keyword{"timestamp"}, at[2]},
-                                {keyword{"audit"}, datom::pull(db, edn::read(pattern), at[3])},
+                                {keyword{"audit"}, at[3]},
                                 {keyword{"before"}, state_after(db, t - 1, at[1])},
                                 {keyword{"after"}, state_after(db, t, at[1])},
                                 {keyword{"changes"}, changed}}));
@@ -148,14 +137,14 @@ void tell_of_anna() {
     print("What changed, before and after",
           event_log(db,
                     datom::query(edn::read(R"(
-              [:find ?tx ?e ?time ?audit
-               :in $ ?person-id
+              [:find ?tx ?e ?time (pull $now ?audit [:audit/user :audit/type])
+               :in $ $now ?person-id
                :where [?e :person/id ?person-id]
                       [?e _ _ ?tx]
                       [?audit :audit/type _ ?tx]
-                      [?tx :db/txInstant ?time]])"),
-                                 {db.history(), anna}),
-                    "[:audit/user :audit/type]"));
+                      [?tx :db/txInstant ?time]
+               :order-by [?tx]])"),
+                                 {db.history(), db, anna})));
 }
 
 /// The same of what came from a peer: the commit that a transaction applied says who and when.
@@ -163,14 +152,14 @@ void tell_of(const datom::db& db, const value& attribute, const value& name) {
     print("What changed, before and after",
           event_log(db,
                     datom::query(edn::read(R"(
-              [:find ?tx ?e ?time ?commit
-               :in $ ?attribute ?name
+              [:find ?tx ?e ?time (pull $now ?commit [[:commit/author-name :as :author]])
+               :in $ $now ?attribute ?name
                :where [?e ?attribute ?name]
                       [?e _ _ ?tx]
                       [?tx :tx/commit ?commit]
-                      [?commit :commit/time ?time]])"),
-                                 {db.history(), attribute, name}),
-                    "[[:commit/author-name :as :author]]"));
+                      [?commit :commit/time ?time]
+               :order-by [?tx]])"),
+                                 {db.history(), db, attribute, name})));
 }
 
 }  // namespace
