@@ -3,6 +3,7 @@
 #include "tributary/datom/entity.hpp"
 #include "tributary/datom/feed.hpp"
 #include "tributary/datom/pull.hpp"
+#include "tributary/datom/verify.hpp"
 #include "tributary/value/edn.hpp"
 
 #include "transaction_text.hpp"
@@ -358,6 +359,19 @@ value stats(const request& r) {
                      {keyword{"attributes"}, make_map(std::move(attributes))}});
 }
 
+value verify(const request& r) {
+    const datom::verified v = datom::verify(
+        r.connection.current(),
+        [&](const std::string& problem) { r.emit(value(problem)); },
+        [&](std::int64_t done, std::int64_t all) {
+            if (!r.emit(value(vector{done, all}))) throw error(errc::canceled, "nobody waits");
+        });
+    return make_map({{keyword{"transactions"}, v.transactions},
+                     {keyword{"datoms"}, v.datoms},
+                     {keyword{"entries"}, v.entries},
+                     {keyword{"problems"}, v.problems}});
+}
+
 value idents(const request& r) {
     return datom::query(edn::read("[:find [?ident ...] :where [_ :db/ident ?ident]]"),
                         {r.connection.current()});
@@ -408,6 +422,7 @@ value answer_request(datom::connection& connection,
                                                                 {"schema/1", schema},
                                                                 {"stats/1", stats},
                                                                 {"idents/1", idents},
+                                                                {"verify/1", verify},
                                                                 {"transact/1", transact}};
     const auto found = operations.find(method);
     if (found == operations.end())

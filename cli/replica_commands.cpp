@@ -12,6 +12,7 @@
 
 #include "database_answers.hpp"
 #include "database_options.hpp"
+#include "datom_directory.hpp"
 #include "graph_lines.hpp"
 #include "output.hpp"
 #include "progress.hpp"
@@ -377,29 +378,42 @@ void add_status(CLI::App& app, session& s) {
     });
 }
 
-/// Checks a datom database: opened as it is, for what does not open cannot be asked about.
+/// Checks a datom database: opened as it is, for what does not open cannot be asked about. Where a
+/// process has it open, that one checks what it has.
 int verify_database(const std::filesystem::path& dir) {
+    progress bar("verifying " + dir.string());
+    const auto problem = [&](const std::string& text) {
+        bar.clear();
+        log_line(text, "error");
+    };
+    const auto show = [&](std::int64_t done, std::int64_t all) {
+        if (!keep_going()) throw error(errc::canceled, "interrupted before all was checked");
+        bar.show(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(all), "transactions");
+    };
     std::unique_ptr<kv> store;
     try {
         store = open_leveldb(dir, {.create = false});
     } catch (const error& e) {
         if (e.code() != errc::locked) throw;
-        throw error(errc::locked,
-                    dir.string() + " is open in the process " + std::to_string(owner_pid(dir)) +
-                        "; stop that one first");
     }
-    progress bar("verifying " + dir.string());
-    const datom::verified v = datom::verify(
-        *store,
-        [&](const std::string& problem) {
-            bar.clear();
-            log_line(problem, "error");
-        },
-        [&](std::int64_t done, std::int64_t all) {
-            if (!keep_going()) throw error(errc::canceled, "interrupted before all was checked");
-            bar.show(
-                static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(all), "transactions");
+    datom::verified v;
+    if (store) {
+        v = datom::verify(*store, problem, show);
+    } else {
+        const value found = ask_database(dir, "verify/1", map{}, [&](const value& part) {
+            if (const auto* at = part.get_if<vector>())
+                show(at->at(0).as<std::int64_t>(), at->at(1).as<std::int64_t>());
+            else if (!part.is_nil())
+                problem(part.as<std::string>());
         });
+        const auto number = [&](const char* name) {
+            return found.find(value(keyword{name}))->as<std::int64_t>();
+        };
+        v.transactions = number("transactions");
+        v.datoms = static_cast<std::uint64_t>(number("datoms"));
+        v.entries = static_cast<std::uint64_t>(number("entries"));
+        v.problems = static_cast<std::uint64_t>(number("problems"));
+    }
     bar.clear();
     std::cout << dir.string() << ": " << with_commas(static_cast<std::uint64_t>(v.transactions))
               << " transactions, " << with_commas(v.datoms) << " datoms and "

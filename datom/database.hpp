@@ -117,7 +117,7 @@ struct attribute_stats {
     std::uint64_t datoms = 0;
     std::uint64_t distinct = 0;  ///< different values; an estimate where `distinct_is_exact` is not
     bool distinct_is_exact = false;
-    value min, max;  ///< nil if there is none or the attribute is not in AVET
+    value min, max;  ///< nil if there is none, not in AVET, or a ref: ids have no size
 };
 struct db_stats {
     std::uint64_t datoms = 0;

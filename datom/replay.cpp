@@ -293,11 +293,13 @@ void log_replay::tell_past(const attribute& a,
 
 void log_replay::tell_words(const attribute& a, const log_datom& d, std::int64_t t) {
     text_totals& totals = texts_[a.id];
-    if (totals.since_t == 0 || t < totals.since_t) return;  // older postings have no times
+    const bool is_old = totals.since_t == 0 || t < totals.since_t;
     terms_.read(view_of_raw(d.raw).text, a.language);
-    ++totals.texts;
-    totals.words += terms_.length();
-    bytes key = keys::of_attribute(keys::term, a.number());
+    if (!is_old) {
+        ++totals.texts;
+        totals.words += terms_.length();
+    }
+    bytes key = keys::of_attribute(is_old ? keys::word : keys::term, a.number());
     const std::size_t head = key.size();
     for (const auto& [term, count] : terms_.all()) {
         key.resize(head);

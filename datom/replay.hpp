@@ -26,7 +26,8 @@ namespace tributary::datom {
 /// be gone.
 using expected_entry = std::function<void(bytes_view key, bytes_view val, bool there)>;
 
-/// Postings are told one by one, under a key of their own: T a term 00 e t.
+/// Postings are told one by one, under a key of their own: T a term 00 e t (of databases of before
+/// `T`: F a word 00 e t).
 bytes posting_key(bytes_view term_key, const posting& p);
 bytes posting_value(const posting& p);
 

@@ -94,7 +94,7 @@ attribute_stats full_stats(const reader& r, const attribute& a) {
             end = d;
             end->v.text = text;
         };
-        if (!a.in_avet()) return true;
+        if (!a.is_kept_by_value()) return true;
         if (!least || compare(d.v, least->v) < 0) keep(least, least_text);
         if (!most || compare(d.v, most->v) > 0) keep(most, most_text);
         return true;

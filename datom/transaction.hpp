@@ -33,6 +33,7 @@ inline constexpr const char* invalid_schema = "db.error/invalid-schema";
 inline constexpr const char* invalid_alter = "db.error/invalid-alter";
 inline constexpr const char* fn_failed = "db.error/fn-failed";
 inline constexpr const char* ensure_failed = "db.error/ensure-failed";
+inline constexpr const char* nesting_limit = "db.error/nesting-limit";
 }  // namespace tx_error
 
 class transaction {
@@ -117,7 +118,7 @@ private:
     void add_value(slot e, const attribute& a, const value& v);
     void add_claim(slot e, const attribute& a, bytes raw, std::optional<slot> target, bool added);
     void retract(const stored_fact& f);
-    void retract_entity(entity_id e, std::unordered_set<entity_id>& seen);
+    void retract_entity(entity_id first, std::unordered_set<entity_id>& seen);
     bool is_lookup_ref(const value& v) const;
     void ensure(slot e, const value& spec);
     const std::vector<value>* items_of(const attribute& a, const value& v) const;
@@ -197,6 +198,7 @@ private:
     std::vector<value> expanded_;
     std::vector<std::uint32_t> origins_;
     std::uint32_t form_ = 0;
+    int map_depth_ = 0;  ///< of the map in hand
     std::vector<claim> claims_;
     std::vector<tempid> tempids_;
     std::unordered_map<value, slot> named_;

@@ -273,7 +273,17 @@ void transaction::add_value(slot e, const attribute& a, const value& v) {
     }
 }
 
+/// Each level takes some of the stack.
+constexpr int map_depth_max = 500;
+
 transaction::slot transaction::expand_map(const map& m) {
+    if (map_depth_ == map_depth_max) {
+        throw error(errc::limit,
+                    tx_error::nesting_limit,
+                    "more than " + std::to_string(map_depth_max) +
+                        " maps inside each other; give them tempids and refer to those");
+    }
+    ++map_depth_;
     std::optional<slot> e;
     for (const auto& [k, v] : m.entries)
         if (name_text(k) == "db/id") e = entity_named(v);
@@ -299,6 +309,7 @@ transaction::slot transaction::expand_map(const map& m) {
             attribute_named(k);
         }
     }
+    --map_depth_;
     return *e;
 }
 
@@ -402,18 +413,24 @@ void transaction::expand_retract(const std::vector<value>& items) {
         retract_value(items[3]);
 }
 
-void transaction::retract_entity(entity_id e, std::unordered_set<entity_id>& seen) {
-    if (!seen.insert(e).second) return;
-    if (attributes_->find(e) || bootstrap_ident(e))
-        throw error(errc::bad_input,
-                    tx_error::invalid_alter,
-                    "an attribute or a system entity cannot be retracted");
-    clearings_.push_back({e, nullptr, claims_.size(), form_});
-    for (const stored_fact& f : base_.facts_about(e)) retract(f);
-    for (const stored_fact& f : base_.facts_of(e, nullptr)) {
-        const attribute& a = *attributes_->find(f.a);
-        if (a.id != id_of(system_entity::tx_instant)) retract(f);
-        if (a.component) retract_entity(view_of_raw(f.raw).integer, seen);
+/// From a list of what is still to be retracted, so that chains of components may have any length.
+void transaction::retract_entity(entity_id first, std::unordered_set<entity_id>& seen) {
+    std::vector<entity_id> open{first};
+    while (!open.empty()) {
+        const entity_id e = open.back();
+        open.pop_back();
+        if (!seen.insert(e).second) continue;
+        if (attributes_->find(e) || bootstrap_ident(e))
+            throw error(errc::bad_input,
+                        tx_error::invalid_alter,
+                        "an attribute or a system entity cannot be retracted");
+        clearings_.push_back({e, nullptr, claims_.size(), form_});
+        for (const stored_fact& f : base_.facts_about(e)) retract(f);
+        for (const stored_fact& f : base_.facts_of(e, nullptr)) {
+            const attribute& a = *attributes_->find(f.a);
+            if (a.id != id_of(system_entity::tx_instant)) retract(f);
+            if (a.component) open.push_back(view_of_raw(f.raw).integer);
+        }
     }
 }
 

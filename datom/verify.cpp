@@ -7,6 +7,7 @@
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/replay.hpp"
 #include "tributary/datom/stored_reader.hpp"
+#include "tributary/datom/stream_log.hpp"
 #include "tributary/value/edn.hpp"
 
 #include <array>
@@ -48,6 +49,12 @@ const char* name_of_space(char space) {
             return "the index of rewinds";
         case keys::term:
             return "the index of words";
+        case keys::word:
+            return "the older index of words";
+        case keys::stream:
+            return "the cursors of streams";
+        case keys::applied:
+            return "the applied commits of streams";
         default:
             return "the database";
     }
@@ -169,6 +176,7 @@ public:
             compare_sums(log);
             if (!differing_.empty()) compare_entries(log);
             check_state(log);
+            check_streams(log.last_t());
             result_.transactions = log.last_t();
             result_.datoms = log.datoms();
         } catch (const error& e) {
@@ -218,6 +226,7 @@ private:
         for (const char space : spaces) sums[space].resize(buckets);
         log.run(
             [&](bytes_view key, bytes_view val, bool there) {
+                if (key.front() == keys::word) return check_old_posting(key);
                 sums[key.front()][bucket_of(key)] += there ? mixed(key, val) : -mixed(key, val);
             },
             [&](const std::string& text) { report(text); },
@@ -231,6 +240,33 @@ private:
             for (std::size_t b = 0; is_read && b < buckets; ++b)
                 if (sum[b] != 0) differing_.emplace(space, b);
         }
+    }
+
+    /// Of databases of before there were times in postings. They may have too many: a search looks
+    /// at the facts.
+    void check_old_posting(bytes_view told) {
+        const bytes_view word = told.substr(0, told.size() - 2 * id_bytes);
+        const entity_id e = get_id(told.data() + word.size());
+        const std::int64_t t = get_id(told.data() + word.size() + id_bytes);
+        bytes key(word);
+        put_id(key, t);
+        try {
+            const auto cursor = store_.cursor();
+            cursor->seek_back(key);
+            if (cursor->valid() && cursor->key().starts_with(word)) {
+                entity_id at = 0;
+                for (bytes_view packed = cursor->val(); !packed.empty();)
+                    if ((at += unzigzag(take_varint(packed))) == e) return;
+            }
+        } catch (const error& problem) {
+            if (unreadable_.insert(keys::word).second)
+                report(std::string(name_of_space(keys::word)) +
+                       " cannot be read: " + problem.what());
+            return;
+        }
+        report(std::string(name_of_space(keys::word)) + " lacks the word \"" +
+               std::string(word.substr(5, word.size() - 6)) + "\" of entity " + std::to_string(e) +
+               " at t " + std::to_string(t));
     }
 
     void compare_entries(log_replay& log) {
@@ -313,6 +349,62 @@ private:
             };
             differ("the count of :" + a->ident.text, count(stored), count(wanted));
         }
+    }
+
+    /// The log does not tell how far streams are; their records must agree with each other and not
+    /// go beyond the log.
+    void check_streams(std::int64_t last_t) {
+        std::map<std::string, stream_cursor> cursors;
+        const auto read = [&](char space, const visitor& visit) {
+            read_space(space, [&](bytes_view key, bytes_view val) {
+                ++result_.entries;
+                try {
+                    visit(key.substr(1), val);
+                } catch (const error& e) {
+                    if (e.code() == errc::io) throw;
+                    report(std::string(name_of_space(space)) + ": " +
+                           edn::print(value(blob{bytes(key)})) + " cannot be read: " + e.what());
+                }
+            });
+        };
+        read(keys::stream,
+             [&](bytes_view name, bytes_view val) { cursors.emplace(name, unpack_cursor(val)); });
+        std::string stream;
+        applied_commit last;
+        std::uint64_t position = 0;
+        const auto finish = [&] {
+            const auto cursor = cursors.extract(stream);
+            if (!cursor) {
+                report("the stream " + stream + " has applied commits but no cursor");
+            } else if (cursor.mapped().position != position ||
+                       cursor.mapped().commit != last.commit)
+                report("the stream " + stream + " is at position " +
+                       std::to_string(cursor.mapped().position) +
+                       "; its last applied commit is that of position " + std::to_string(position));
+        };
+        read(keys::applied, [&](bytes_view key, bytes_view val) {
+            const bytes_view name =
+                take_bytes(key, key.size() - std::min<std::size_t>(key.size(), 9));
+            take_bytes(key, 1);
+            const std::uint64_t at = get_be64(take_bytes(key, 8));
+            const applied_commit now = unpack_applied(val);
+            if (name != stream) {
+                if (!stream.empty()) finish();
+                stream = name;
+                last = {};
+            }
+            if (now.t > last_t || now.t < last.t)
+                report("the stream " + stream + " at position " + std::to_string(at) + " has t " +
+                       std::to_string(now.t) + "; expected one from " + std::to_string(last.t) +
+                       " to " + std::to_string(last_t));
+            last = now;
+            position = at;
+        });
+        if (!stream.empty()) finish();
+        for (const auto& [name, cursor] : cursors)
+            if (cursor.position > 0)
+                report("the stream " + name + " is at position " + std::to_string(cursor.position) +
+                       ", but has no applied commits");
     }
 
     const kv_reader& store_;

@@ -19,9 +19,10 @@ struct verified {
 
 /// Replays the log and compares what every index must hold by it with what it holds: the facts by
 /// entity, attribute, value and target, past ones too, holders of unique values, instants, rewinds,
-/// the words of texts (with their times; of older postings nothing is checked), the counters of the
-/// state record. `problem` is called with what differs, in words; beyond a hundred they are only
-/// counted. What cannot be read is a problem too. `progress` gets transactions done, of how many.
+/// the words of texts (with their times; older postings need only be there), the counters of the
+/// state record. The records of streams, which the log does not tell of, must agree with each
+/// other. `problem` is called with what differs, in words; beyond a hundred they are only counted.
+/// What cannot be read is a problem too. `progress` gets transactions done, of how many.
 ///
 /// Reads the log two times and each index once, and both once more if something differs. Memory:
 /// checksums of fixed size, the schema, and those facts that rewinds undid.

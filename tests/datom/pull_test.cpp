@@ -157,13 +157,35 @@ TEST_CASE("chains longer than results may be deep are refused, cycles and short 
     CHECK_FALSE(pull(d, edn::read("[:db/id {:next ...}]"), length - 1000).is_nil());
 }
 
-TEST_CASE("pulls see a past state, a speculative one and a filtered one") {
+TEST_CASE("pulls see a past state, a window, a speculative state and a filtered one") {
     town t;
-    t.tx(R"([[:db/add 2 :name "Robert"] [:db/retract 2 :boss 1]])");
-    const db past = t.now_db().as_of(2);
-    CHECK(pull(past, edn::read("[:name :boss]"), 2) == edn_of(R"({:name "Bob" :boss {:db/id 1}})"));
+    t.tx(R"([[:db/add 2 :name "Robert"] [:db/retract 2 :boss 1] [:db/add 13 :nick "dark"]])");
+    const auto seen = [](const db& d, const std::string& pattern, int e) {
+        return pull(d, edn::read(pattern), e);
+    };
+    const db now = t.now_db(), past = now.as_of(2), late = now.since(2);
+    CHECK(seen(past, "[:name :boss]", 2) == edn_of(R"({:name "Bob" :boss {:db/id 1}})"));
     CHECK(t.pulled("[:name :boss]", "2") == edn_of(R"({:name "Robert"})"));
     CHECK(code_of([&] { pull(past.history(), edn::read("[*]"), 2); }) == errc::misuse);
+
+    CHECK(seen(late, "[*]", 2) == edn_of(R"({:db/id 2 :name "Robert"})"));
+    CHECK(seen(late, "[:name :room]", 11).is_nil());
+    CHECK(seen(late, "[:nick {:_room [:name]}]", 13) == edn_of(R"({:nick ["dark"]})"));
+
+    const db changed =
+        now.with(edn::read(R"([[:db/retract 11 :room 13] {:db/id 12 :room {:name "Shelf"}}])"),
+                 t.now)
+            .db_after;
+    CHECK(seen(changed, "[:name {:room [:name]}]", 11) == edn_of(R"({:name "Hall"})"));
+    CHECK(seen(changed, "[{:room [:name]}]", 12) == edn_of(R"({:room [{:name "Shelf"}]})"));
+
+    const keyword name{"name"};
+    const entity_id name_id = *now.entid(name);
+    const db nameless = now.filter([=](const db&, const datom& f) { return f.a != name_id; });
+    CHECK(seen(nameless, "[*]", 2) == edn_of("{:db/id 2 :knows [{:db/id 3}]}"));
+    CHECK(seen(nameless, "[:nick {:_room [:name :db/id]}]", 13) ==
+          edn_of(R"({:nick ["dark"] :_room {:db/id 11}})"));
+    CHECK(seen(nameless.as_of(2), "[:name :boss]", 2) == edn_of("{:boss {:db/id 1}}"));
 }
 
 TEST_CASE("several entities come in their order, nil for the unknown") {

@@ -414,4 +414,33 @@ TEST_CASE("ids of a partition of one's own stay what they are and move no counte
           user_partition + 2);
 }
 
+TEST_CASE("retractEntity: components inside each other go however deep they are", "[datom]") {
+    scratch d;
+    d.tx(
+        R"([{:db/ident :part :db/valueType :db.type/ref :db/cardinality :db.cardinality/many :db/isComponent true}])");
+    vector links;
+    for (int i = 1; i <= 60000; ++i)
+        links.push_back(vector{keyword{"db/add"}, i, keyword{"part"}, i % 60000 + 1});
+    d.conn->transact(links, ++d.now);
+    d.tx("[[:db/retractEntity 1]]");
+    CHECK(facts(d.now_db()).empty());
+}
+
+TEST_CASE("transact: maps nested without an end are refused, not run into the ground", "[datom]") {
+    scratch d;
+    d.tx(
+        R"([{:db/ident :next :db/valueType :db.type/ref :db/cardinality :db.cardinality/one :db/isComponent true}])");
+    const auto nested = [](int levels) {
+        value m = make_map({{keyword{"next"}, 1}});
+        for (int i = 1; i < levels; ++i) m = make_map({{keyword{"next"}, std::move(m)}});
+        return value(vector{std::move(m)});
+    };
+    d.conn->transact(nested(400), ++d.now);
+    CHECK(facts(d.now_db()).size() == 400);
+    std::string message;
+    CHECK(code_of([&] { d.conn->transact(nested(2000), ++d.now); }, &message) == errc::limit);
+    CHECK(message.find("inside each other") != std::string::npos);
+    CHECK(facts(d.now_db()).size() == 400);
+}
+
 }  // namespace tributary::datom

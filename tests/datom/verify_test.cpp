@@ -3,6 +3,7 @@
 
 #include "tributary/datom/keys.hpp"
 #include "tributary/datom/staged.hpp"
+#include "tributary/datom/stream_log.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -140,6 +141,66 @@ TEST_CASE("verify: says which entry of which index differs, and how", "[datom]")
     CHECK(erased(keys::of_attribute(keys::term, number) + "ann") ==
           "the index of words lacks the word \"ann\" in :name of entity 7 at t " +
               std::to_string(t) + "\n");
+}
+
+TEST_CASE("verify: older postings that miss a word of a text are found", "[datom]") {
+    scratch s;
+    s.tx(
+        R"([{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/fulltext true}])");
+    const auto t = s.tx(R"([{:db/id 1 :name "old words"} {:db/id 2 :name "old"}])").t;
+    const auto number = s.now_db().get().find_attribute("name")->number();
+    // As they were written before there were times in postings.
+    kv_batch older;
+    for (const auto& [word, packed] : {std::pair{"old", "\x02\x02"}, {"words", "\x02"}}) {
+        bytes key = keys::of_attribute(keys::term, number).append(word).append(1, '\0');
+        put_id(key, t);
+        older.erase(key);
+        key.front() = keys::word;
+        older.put(key, packed);
+    }
+    older.erase(keys::of_attribute(keys::term, number));
+    s.store->write(older, true);
+    CHECK(problems(*s.store).empty());
+    kv_batch less;
+    bytes key = keys::of_word(number, "old").append(1, '\0');
+    put_id(key, t);
+    less.put(key, "\x02");
+    s.store->write(less, true);
+    CHECK(problems(*s.store) ==
+          std::vector<std::string>{
+              "the older index of words lacks the word \"old\" of entity 2 at t " +
+              std::to_string(t)});
+}
+
+TEST_CASE("verify: records of streams that do not fit each other or the log are found", "[datom]") {
+    scratch s;
+    for (std::uint64_t position : {1, 2, 3}) {
+        s.stage("[]");
+        s.conn->stage_cursor("tweets", {position, bytes("c") + std::to_string(position), {}, 1});
+        s.conn->flush();
+    }
+    REQUIRE(problems(*s.store).empty());
+    const auto told = [&](const bytes& key, const std::optional<bytes>& val) {
+        const auto before = s.store->get(key);
+        kv_batch change, back;
+        val ? change.put(key, *val) : change.erase(key);
+        before ? back.put(key, *before) : back.erase(key);
+        s.store->write(change, true);
+        std::string said;
+        for (const std::string& p : problems(*s.store)) said += p + "\n";
+        s.store->write(back, true);
+        return said;
+    };
+    CHECK(told(keys::of_stream("tweets"), std::nullopt) ==
+          "the stream tweets has applied commits but no cursor\n");
+    CHECK(told(keys::of_stream("tweets"), "?").find("cannot be read") != std::string::npos);
+    CHECK(told(keys::of_applied("tweets", 3), std::nullopt) ==
+          "the stream tweets is at position 3; its last applied commit is that of position 2\n");
+    CHECK(told(keys::of_applied("tweets", 2), pack(applied_commit{90, "c2"}))
+              .find("position 2 has t 90; expected one from") != std::string::npos);
+    CHECK(told(keys::of_stream("other"), pack(stream_cursor{4, "c", {}, 1})) ==
+          "the stream other is at position 4, but has no applied commits\n");
+    CHECK(problems(*s.store).empty());
 }
 
 TEST_CASE("verify: random lives are right", "[datom]") {

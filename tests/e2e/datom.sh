@@ -108,6 +108,7 @@ echo 'ok: the shell at a terminal'
 until_prints 3 grep -c '^t ' followed
 "$trib" transact p.datom '[{:name "Cid" :age 7}]' >/dev/null
 until_prints 4 grep -c '^t ' followed
+"$trib" verify p.datom | grep -q '^p.datom: 4 transactions' || fail 'verify while it is open elsewhere'
 kill "$follower"; wait "$follower" || true
 
 expect_error 1 'expected \]' "$trib" query p.datom '[:find ?n :where [?e :name ?n]'
