@@ -50,28 +50,16 @@ double ask(const std::string& name,
         only != nullptr && name.find(only) == std::string::npos)
         return 0;
     const value q = edn::read(text);
-    std::vector<double> ms;
-    stopwatch all;
-    all.start();
-    for (double spent = 0; ms.size() < 20 || (spent < 400 && ms.size() < 500);) {
-        stopwatch watch;
+    const warm_times took = time_warm([&](stopwatch& watch) {
         watch.start();
         const value result = datom::query(q, inputs);
         watch.stop();
-        if (rows != 0 && rows_of(result) != rows) {
-            std::fprintf(stderr, "%s: %zu rows, not %zu\n", name.c_str(), rows_of(result), rows);
-            std::exit(1);
-        }
-        ms.push_back(watch.seconds() * 1000);
-        spent += ms.back();
-        if (spent > 20000) break;
-    }
-    const double middle =
-        median({ms.begin() + static_cast<std::ptrdiff_t>(ms.size() / 5), ms.end()});
-    report(name + " (best " + brief(*std::min_element(ms.begin(), ms.end())) + ")", middle, "ms");
+        require_rows(name, rows_of(result), rows);
+    });
+    report(name + " (best " + brief(took.best) + ")", took.median, "ms");
     for (const auto& [peer, theirs] : peers[name])
-        report("  beside " + peer, middle, peer, theirs, "ms", false);
-    return middle;
+        report("  beside " + peer, took.median, peer, theirs, "ms", false);
+    return took.median;
 }
 
 bool full_size() { return scaled(20000) == 20000; }

@@ -114,6 +114,25 @@ double median(std::vector<double> v) {
     return v.size() % 2 == 1 ? v[v.size() / 2] : (v[v.size() / 2 - 1] + v[v.size() / 2]) / 2;
 }
 
+warm_times time_warm(const std::function<void(stopwatch&)>& once) {
+    std::vector<double> ms;
+    for (double spent = 0; ms.size() < 20 || (spent < 400 && ms.size() < 500);) {
+        stopwatch watch;
+        once(watch);
+        ms.push_back(watch.seconds() * 1000);
+        spent += ms.back();
+        if (spent > 20000) break;
+    }
+    return {median({ms.begin() + static_cast<std::ptrdiff_t>(ms.size() / 5), ms.end()}),
+            *std::min_element(ms.begin(), ms.end())};
+}
+
+void require_rows(const std::string& what, std::size_t found, std::size_t expected) {
+    if (expected == 0 || found == expected) return;
+    std::fprintf(stderr, "%s: %zu rows, not %zu\n", what.c_str(), found, expected);
+    std::exit(1);
+}
+
 scratch::scratch() {
     std::string pattern = (fs::temp_directory_path() / "tributary-bench-XXXXXX").string();
     if (mkdtemp(pattern.data()) == nullptr) std::abort();

@@ -49,6 +49,19 @@ double private_mib();
 
 double median(std::vector<double> v);
 
+/// Milliseconds.
+struct warm_times {
+    double median = 0;
+    double best = 0;
+};
+/// Repeats a short thing, which times itself, for about 0.4 seconds; the first fifth of the runs
+/// warms up and does not count for the median.
+warm_times time_warm(const std::function<void(stopwatch&)>& once);
+
+/// Ends the benchmark with a message if an answer has another number of rows than it must have (0:
+/// nobody knows).
+void require_rows(const std::string& what, std::size_t found, std::size_t expected);
+
 /// A scratch directory under $TMPDIR that is removed at the end.
 class scratch {
 public:

@@ -128,17 +128,17 @@ public:
         std::size_t next = 0;
         for (const value& name : inputs_of(r.part("query"))) {
             const auto* s = name.get_if<symbol>();
-            if (s != nullptr && s->text == "$")
+            const std::string source = s != nullptr && s->text.starts_with("$") ? s->text : "";
+            if (source == "$")
                 inputs_.emplace_back(r.seen());
-            else if (s != nullptr && s->text.starts_with("$") &&
-                     directory_of(r, s->text) != nullptr)
-                inputs_.emplace_back(other(r, s->text));
+            else if (const value* dir = source.empty() ? nullptr : directory_of(r, source))
+                inputs_.emplace_back(other(r, dir->as<std::string>()));
             else if (next < args.size())
                 inputs_.emplace_back(args[next++]);
-            else if (s != nullptr && s->text.starts_with("$"))
+            else if (!source.empty())
                 throw error(errc::misuse,
-                            "the query asks for " + s->text +
-                                "; say which database that is with --db " + s->text.substr(1) +
+                            "the query asks for " + source +
+                                "; say which database that is with --db " + source.substr(1) +
                                 "=DIR, or give its tuples as an argument");
         }
         while (next < args.size()) inputs_.emplace_back(args[next++]);
@@ -150,8 +150,7 @@ private:
         const value* databases = find_part(r.args, "databases");
         return databases != nullptr ? databases->find(name) : nullptr;
     }
-    datom::db other(const request& r, const std::string& name) {
-        const std::filesystem::path there = directory_of(r, name)->as<std::string>();
+    datom::db other(const request& r, const std::filesystem::path& there) {
         std::error_code ignored;
         if (std::filesystem::equivalent(there, r.dir, ignored)) return r.connection.current();
         if (!std::filesystem::exists(there / "CURRENT"))

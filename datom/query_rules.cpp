@@ -12,7 +12,6 @@
 #include "tributary/datom/query_exec.hpp"
 
 #include <limits>
-#include <map>
 
 namespace tributary::datom::datalog {
 
@@ -181,7 +180,7 @@ namespace {
 /// The variables of a call that come from larger relations than its smallest: to ask for them too
 /// would ask for every pair.
 var_set from_larger(const rule_call& r, const bound_rows& bound, std::size_t required) {
-    std::map<var_id, double> sizes;
+    bound_rows sizes;
     for (std::size_t i = 0; i < r.args.size(); ++i) {
         const var_id* v = std::get_if<var_id>(&r.args[i]);
         const auto at = v == nullptr ? bound.end() : bound.find(*v);
@@ -229,7 +228,8 @@ void evaluator::run(const clause& c,
         const var_set larger = from_larger(r, bound, required);
         for (const var_id v : larger) asked_for.erase(v);
         // A body may need the value.
-        const bool can_do_without = planner_.cost(c, asked_for, {}, sources).has_value();
+        const bool can_do_without =
+            !larger.empty() && planner_.cost(c, asked_for, {}, sources).has_value();
         for (std::size_t i = 0; i < mask.size() && can_do_without; ++i) {
             const var_id* v = std::get_if<var_id>(&r.args[i]);
             if (v != nullptr && larger.contains(*v)) mask[i] = 'f';

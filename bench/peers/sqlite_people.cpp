@@ -109,24 +109,13 @@ void ask(const database& db,
          std::size_t rows = 0,
          const std::vector<parameter>& parameters = {}) {
     const database::statement query(db, sql);
-    std::vector<double> ms;
-    for (double spent = 0; ms.size() < 20 || (spent < 400 && ms.size() < 500);) {
-        stopwatch watch;
+    const warm_times took = time_warm([&](stopwatch& watch) {
         watch.start();
         const std::size_t found = query.run(parameters);
         watch.stop();
-        if (rows != 0 && found != rows) {
-            std::fprintf(
-                stderr, "%s, %s: %zu rows, not %zu\n", peer.c_str(), name.c_str(), found, rows);
-            std::exit(1);
-        }
-        ms.push_back(watch.seconds() * 1000);
-        spent += ms.back();
-        if (spent > 20000) break;
-    }
-    const double middle =
-        median({ms.begin() + static_cast<std::ptrdiff_t>(ms.size() / 5), ms.end()});
-    std::printf("%s\t%s\t%.4f\n", peer.c_str(), name.c_str(), middle);
+        require_rows(peer + ", " + name, found, rows);
+    });
+    std::printf("%s\t%s\t%.4f\n", peer.c_str(), name.c_str(), took.median);
     std::fflush(stdout);
 }
 
