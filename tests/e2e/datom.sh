@@ -91,12 +91,18 @@ cmp long.edn <("$trib" export long.datom) || fail 'another history after a kill'
 
 # At a terminal: completion, a line that is dropped, an error with its place, the end
 rm -f typed
-at_terminal() { # what is typed comes slowly, as from fingers
-  sleep 0.7; printf '[:find ?n :where garbage'; sleep 0.3; printf '\003'; sleep 0.3
-  printf ':sch\t\n'; sleep 0.5; printf '[:find ?n :where [_ :nam ?n]]\n'; sleep 0.5
-  printf '[:find (max ?a) .\n:where [_ :age ?a]]\n'; sleep 0.5; printf '\004'; sleep 0.3
+shows() { # TEXT TIMES: waits until the terminal has shown it so often
+  until_prints yes sh -c "[ \"\$(grep -aoF -- '$1' typed | wc -l)\" -ge $2 ] && echo yes"
 }
-at_terminal | XDG_STATE_HOME=$work TERM=xterm timeout 30 script -qec "$trib repl p.datom" typed >/dev/null || fail 'the shell ended badly'
+at_terminal() { # like a person: types when the shell asks
+  shows 'trib> ' 1; printf '[:find ?n :where garbage'
+  shows garbage 1; printf '\003'
+  shows 'trib> ' 2; printf ':sch\t\n'
+  shows ':db.unique/identity' 1; shows 'trib> ' 3; printf '[:find ?n :where [_ :nam ?n]]\n'
+  shows 'did you mean' 1; printf '[:find (max ?a) .\n:where [_ :age ?a]]\n'
+  shows $'\n41' 1; printf '\004'
+}
+at_terminal | XDG_STATE_HOME=$work TERM=xterm timeout 60 script -fqec "$trib repl p.datom" typed >/dev/null || fail "the shell ended badly: $(cat -v typed)"
 for seen in ':db.unique/identity' 'did you mean :name' '^41'; do
   tr -d '\r' <typed | grep -q -- "$seen" || fail "not at the terminal: $seen: $(cat -v typed)"
 done
