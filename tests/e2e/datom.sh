@@ -102,7 +102,7 @@ at_terminal() { # like a person: types when the shell asks
   shows 'did you mean' 1; printf '[:find (max ?a) .\n:where [_ :age ?a]]\n'
   shows $'\n41' 1; printf '\004'
 }
-at_terminal | XDG_STATE_HOME=$work TERM=xterm timeout 60 script -fqec "$trib repl p.datom" typed >/dev/null || fail "the shell ended badly: $(cat -v typed)"
+at_terminal | XDG_STATE_HOME=$work TERM=xterm timeout 60 script -fqec "exec $trib repl p.datom" typed >/dev/null || fail "the shell ended badly: $(cat -v typed)"
 for seen in ':db.unique/identity' 'did you mean :name' '^41'; do
   tr -d '\r' <typed | grep -q -- "$seen" || fail "not at the terminal: $seen: $(cat -v typed)"
 done
