@@ -35,21 +35,46 @@ cell entity_of(const source& s, const cell& c) {
     return *e;
 }
 
-/// The first value of an attribute of an entity; `:ns/_attr` looks the other way.
-std::optional<cell> first_value(call_context& c, const cell& entity, const cell& attribute) {
-    const source& s = database(c);
-    const cell e = entity_of(s, entity);
+/// An attribute, and which way it is followed.
+struct direction {
+    cell attribute;
+    bool reverse = false;
+};
+
+/// `:ns/_attr` looks the other way.
+direction direction_of(call_context& c, const cell& attribute) {
     std::string name = attribute.is(kind::keyword) ? std::string(attribute.view()) : std::string();
     const std::size_t local = name.find('/') == std::string::npos ? 0 : name.find('/') + 1;
     const bool reverse = name.size() > local + 1 && name[local] == '_';
     if (reverse) name.erase(local, 1);
-    const cell a = s.literal(
-        at_a, reverse ? cell::of_text(kind::keyword, c.memory.copy(name)) : attribute, nullptr);
+    return {
+        database(c).literal(
+            at_a, reverse ? cell::of_text(kind::keyword, c.memory.copy(name)) : attribute, nullptr),
+        reverse};
+}
+
+/// The same of one that has one value at most, so that "the value" says something.
+direction single_direction_of(call_context& c, const cell& attribute) {
+    const direction d = direction_of(c, attribute);
+    if (database(c).is_many(d.attribute, d.reverse))
+        fail_call(
+            "db.error/type-mismatch",
+            "this needs an attribute of cardinality one, but there may be several values of " +
+                describe(attribute) +
+                "; a pattern gives them all, missing? tells if there is "
+                "none");
+    return d;
+}
+
+std::optional<cell> first_value(call_context& c, const cell& entity, const direction& d) {
+    const source& s = database(c);
+    const cell e = entity_of(s, entity);
     std::optional<cell> found;
-    const std::array<const cell*, 3> fixed = reverse ? std::array<const cell*, 3>{nullptr, &a, &e}
-                                                     : std::array<const cell*, 3>{&e, &a, nullptr};
-    s.scan(fixed, reverse ? 1U << at_e : 1U << at_v, {}, [&](const cell* row, std::size_t) {
-        found = persist(row[reverse ? at_e : at_v], c.memory);
+    const std::array<const cell*, 3> fixed =
+        d.reverse ? std::array<const cell*, 3>{nullptr, &d.attribute, &e}
+                  : std::array<const cell*, 3>{&e, &d.attribute, nullptr};
+    s.scan(fixed, d.reverse ? 1U << at_e : 1U << at_v, {}, [&](const cell* row, std::size_t) {
+        found = persist(row[d.reverse ? at_e : at_v], c.memory);
         return false;
     });
     return found;
@@ -58,12 +83,13 @@ std::optional<cell> first_value(call_context& c, const cell& entity, const cell&
 cell get_else(call_context& c, args a) {
     if (a[2].is_nil())
         fail_call("get-else needs a default that is not nil; use missing? to test for absence");
-    return first_value(c, a[0], a[1]).value_or(a[2]);
+    return first_value(c, a[0], single_direction_of(c, a[1])).value_or(a[2]);
 }
 
 cell get_some(call_context& c, args a) {
+    for (const cell& attribute : a.subspan(1)) single_direction_of(c, attribute);
     for (const cell& attribute : a.subspan(1)) {
-        const std::optional<cell> found = first_value(c, a[0], attribute);
+        const std::optional<cell> found = first_value(c, a[0], direction_of(c, attribute));
         if (!found) continue;
         const auto pair = c.memory.make<cell>(2);
         pair[0] = database(c).literal(at_a, attribute, nullptr);
@@ -73,7 +99,9 @@ cell get_some(call_context& c, args a) {
     return {};
 }
 
-cell missing(call_context& c, args a) { return cell::of(!first_value(c, a[0], a[1]).has_value()); }
+cell missing(call_context& c, args a) {
+    return cell::of(!first_value(c, a[0], direction_of(c, a[1])).has_value());
+}
 
 cell fulltext(call_context& c, args a) {
     if (!a[1].is(kind::string))

@@ -166,6 +166,10 @@ public:
         const attribute* found = find(a);
         return found != nullptr && found->is_ref();
     }
+    bool is_many(const cell& a, bool reverse) const override {
+        const attribute* found = find(a);
+        return found != nullptr && (reverse ? !found->component : found->many);
+    }
     void scan(std::span<const cell* const> fixed,
               unsigned wanted,
               const value_bounds& bounds,

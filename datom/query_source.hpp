@@ -54,6 +54,9 @@ public:
     virtual cell ident(const cell& e) const = 0;
     /// True if the (resolved) attribute refers to entities.
     virtual bool is_ref(const cell& attribute) const = 0;
+    /// True if an entity may have several values of the (resolved) attribute, or be that of several
+    /// others if looked at in `reverse`.
+    virtual bool is_many(const cell& /*attribute*/, bool /*reverse*/) const { return false; }
 
     /// Rows equal to `fixed` where it is not null. `wanted`: bit n set if the visitor looks at
     /// place n; the others may be anything.

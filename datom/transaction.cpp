@@ -59,8 +59,11 @@ void transaction::refuse(errc code,
                          const char* name,
                          std::uint32_t form,
                          const std::string& reason) const {
-    const std::string where = form < forms_->size() ? " " + text_of(form) : "";
-    throw error(code, name, "transaction" + where + ": " + reason);
+    throw error(code, name, refusal(form, reason));
+}
+
+std::string transaction::refusal(std::uint32_t form, const std::string& reason) const {
+    return "transaction" + (form < forms_->size() ? " " + text_of(form) : "") + ": " + reason;
 }
 
 tx_report transaction::run(const value& tx_data) {
@@ -76,7 +79,7 @@ tx_report transaction::run(const value& tx_data) {
     expand_all(*forms_);
     resolve_upserts();
     allocate();
-    check_clearings();
+    check_emptied();
     const std::int64_t instant_ms = settle_instant();
     std::vector<effect> all = effects();
     add_composites(all);
@@ -152,7 +155,7 @@ void transaction::resolve_upserts() {
         changed = false;
         new_identities.clear();
         for (claim& c : claims_) {
-            if (!c.added || c.a->unique != uniqueness::identity || find(c.e) >= 0) continue;
+            if (!c.added || c.a->unique != uniqueness::identity || c.e >= 0) continue;
             bytes identity = number_bytes(*c.a);
             if (c.target) {
                 const slot target = find(*c.target);
@@ -162,6 +165,7 @@ void transaction::resolve_upserts() {
                 if (!c.holder) c.holder = base_.holder(*c.a, c.raw);
                 identity += c.raw;
             }
+            if (find(c.e) >= 0) continue;
             if (c.holder && *c.holder) {
                 changed |= bind(c.e, **c.holder);
             } else if (const auto [it, is_new] =
@@ -173,32 +177,64 @@ void transaction::resolve_upserts() {
         if (attributes_->has_identity_composites()) changed |= bind_by_parts();
         if (has_lookups_) changed |= resolve_lookups();
     }
+    check_upserts();
 }
 
-/// Lookup refs that found nothing stored are who claims that identity here.
+/// A tempid is one entity, whichever of its identities was looked up first.
+void transaction::check_upserts() const {
+    for (const claim& c : claims_) {
+        if (c.e >= 0 || !c.added || !c.holder || !*c.holder || find(c.e) == **c.holder) continue;
+        const value& name = tempids_[-c.e - 1].name;
+        refuse(errc::conflict,
+               tx_error::conflicting_upsert,
+               c.form,
+               (name.is_nil() ? std::string("the map") : "the tempid " + edn::print(name)) +
+                   " is entity " + std::to_string(find(c.e)) + " by what else is said of it, but " +
+                   name_of(*c.a) + " " + shown(c.target ? raw_ref(find(*c.target)) : c.raw) +
+                   " is entity " + std::to_string(**c.holder));
+    }
+}
+
+/// Lookup refs that found nothing stored are who claims that identity here under another name.
 bool transaction::resolve_lookups() {
     bool changed = false;
     for (std::size_t i = 0; i < tempids_.size(); ++i) {
-        const tempid& id = tempids_[i];
-        if (!id.lookup || id.same) continue;
+        auto& wanted = tempids_[i].lookup;
+        if (!wanted || wanted->is_found) continue;
         const auto claimed = std::find_if(claims_.begin(), claims_.end(), [&](const claim& c) {
-            return c.added && c.a->id == id.lookup->a->id && c.raw == id.lookup->raw;
+            return c.added && c.a->id == wanted->a->id && c.raw == wanted->raw &&
+                   (c.e >= 0 || !tempids_[-c.e - 1].lookup);
         });
-        if (claimed != claims_.end()) changed |= bind(-static_cast<slot>(i) - 1, claimed->e);
+        if (claimed == claims_.end()) continue;
+        wanted->is_found = true;
+        const slot by_others = find(-static_cast<slot>(i) - 1), by_ref = find(claimed->e);
+        if (by_others >= 0 && by_ref >= 0 && by_others != by_ref)
+            refuse(errc::conflict,
+                   tx_error::conflicting_upsert,
+                   wanted->form,
+                   "the lookup ref " + edn::print(tempids_[i].name) + " is entity " +
+                       std::to_string(by_ref) + ", but entity " + std::to_string(by_others) +
+                       " by what is said of it");
+        changed |= bind(by_others, by_ref);
     }
     return changed;
 }
 
 void transaction::allocate() {
+    // Ids that forms choose are given to nobody else.
+    for (const claim& c : claims_)
+        for (const entity_id id : {find(c.e), c.target ? find(*c.target) : 0})
+            if (id >= next_.next_user && id < user_ids_end) next_.next_user = id + 1;
+    for (const tempid& id : tempids_)
+        if (id.lookup && !id.lookup->is_found)
+            refuse(errc::bad_input,
+                   tx_error::not_an_entity,
+                   id.lookup->form,
+                   "nothing is found for the lookup ref " + edn::print(id.name));
     for (std::size_t i = 0; i < tempids_.size(); ++i) {
         const slot s = find(-static_cast<slot>(i) - 1);
         if (s >= 0) continue;
         tempid& root = tempids_[-s - 1];
-        if (root.lookup)
-            refuse(errc::bad_input,
-                   tx_error::not_an_entity,
-                   root.lookup->form,
-                   "nothing is found for the lookup ref " + edn::print(root.name));
         if (!root.is_entity) {
             const auto used = std::find_if(claims_.begin(), claims_.end(), [&](const claim& c) {
                 return c.target && find(*c.target) == s;
@@ -218,9 +254,6 @@ void transaction::allocate() {
         if (c.a->is_composite()) c.was_tempid = c.e < 0;
         c.e = find(c.e);
         if (c.target) c.raw = raw_ref(find(*c.target));
-        for (const entity_id id : {c.e, c.target ? find(*c.target) : 0})
-            if (id >= next_.next_user && id < user_partition + (entity_id{1} << partition_shift))
-                next_.next_user = id + 1;
     }
 }
 
@@ -231,6 +264,7 @@ void transaction::allocate() {
 std::int64_t transaction::settle_instant() {
     const entity_id instant = id_of(system_entity::tx_instant);
     const auto& last = base_.state();
+    std::optional<std::int64_t> given;
     for (const claim& c : claims_) {
         if (c.a->id != instant) continue;
         if (c.e != tx_ || !c.added)
@@ -250,8 +284,9 @@ std::int64_t transaction::settle_instant() {
                    tx_error::tx_instant,
                    c.form,
                    ":db/txInstant is in the future; now is " + edn::print(value(inst{now_ms_})));
-        return ms;
+        given = ms;
     }
+    if (given) return *given;
     const std::int64_t ms = last.has_instant ? std::max(now_ms_, last.last_instant_ms) : now_ms_;
     const attribute& a = *attributes_->find(instant);
     add_claim(tx_, a, encode_raw(value(inst{ms}), a.type), std::nullopt, true);
@@ -285,13 +320,8 @@ std::vector<transaction::effect> transaction::effects() {
             }
             group.push_back(c);
         }
-        if (!group.front()->a->is_composite()) {
-            add_effects(group, all);
-            continue;
-        }
-        // What holds of them follows from their parts.
-        for (const claim* c : group)
-            if (c->added) composite_claims_.push_back(c);
+        // What holds of composites follows from their parts.
+        if (!group.front()->a->is_composite()) add_effects(group, all);
     }
     return all;
 }
@@ -333,37 +363,35 @@ void transaction::add_effects(std::vector<claim*>& group, std::vector<effect>& o
     if (added) assert_it(*added);
 }
 
-/// An assertion before a form that clears what it is about.
-void transaction::check_clearings() const {
-    if (clearings_.empty()) return;
-    std::map<std::pair<entity_id, entity_id>, const clearing*> cleared;
-    for (const clearing& c : clearings_) cleared[{c.e, c.a ? c.a->id : 0}] = &c;
-    for (std::size_t i = 0; i < claims_.size(); ++i) {
-        const claim& c = claims_[i];
-        if (!c.added) continue;
-        const auto clears = [&](entity_id e, entity_id a) {
-            const auto it = cleared.find({e, a});
-            return it != cleared.end() && i < it->second->claims;
-        };
-        if (clears(c.e, c.a->id) || clears(c.e, 0) || (c.target && clears(find(*c.target), 0)))
-            refuse(errc::conflict,
-                   tx_error::datoms_conflict,
-                   c.form,
-                   "the transaction asserts " + name_of(*c.a) + " of entity " +
-                       std::to_string(c.e) + " and then retracts all of it");
-    }
+void transaction::check_emptied() const {
+    for (const emptied& gone : emptied_)
+        for (const claim& c : claims_)
+            if (c.added && c.e == gone.e && c.a->id == gone.a->id)
+                refuse(errc::conflict,
+                       tx_error::datoms_conflict,
+                       c.form,
+                       "the transaction adds " + name_of(*c.a) + " of entity " +
+                           std::to_string(c.e) + ", of which it retracts the attribute");
+}
+
+/// Whether it is a list about an entity that was there: not about whoever has what it says.
+bool transaction::names_entity(std::uint32_t form) const {
+    const auto* items = (*forms_)[form].get_if<vector>();
+    if (!items || items->size() < 2) return false;
+    const auto* id = (*items)[1].get_if<std::int64_t>();
+    return id ? *id >= 0 : (*items)[1].get_if<std::string>() == nullptr;
 }
 
 void transaction::check_unique(const std::vector<effect>& all) const {
     // Who names its entity by the value would be two entities at once.
     const auto conflict_name = [&](const effect& f) {
-        if (f.a->unique != uniqueness::identity || f.form >= forms_->size())
-            return tx_error::unique_conflict;
-        const auto* items = (*forms_)[f.form].get_if<vector>();
-        const auto* e = items && items->size() > 1 ? (*items)[1].get_if<std::int64_t>() : nullptr;
-        return items && ((e && *e >= 0) || (*items)[1].get_if<vector>())
-                   ? tx_error::unique_conflict
-                   : tx_error::conflicting_upsert;
+        const bool is_upsert = f.a->unique == uniqueness::identity &&
+                               std::any_of(claims_.begin(), claims_.end(), [&](const claim& c) {
+                                   return c.added && c.e == f.fact.e && c.a->id == f.a->id &&
+                                          c.raw == f.fact.raw && c.form < forms_->size() &&
+                                          !names_entity(c.form);
+                               });
+        return is_upsert ? tx_error::conflicting_upsert : tx_error::unique_conflict;
     };
     std::unordered_map<bytes, entity_id> taken;
     std::unordered_set<bytes> freed;

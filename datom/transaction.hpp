@@ -55,6 +55,7 @@ private:
         const attribute* a = nullptr;
         bytes raw;
         std::uint32_t form = 0;
+        bool is_found = false;
     };
 
     struct tempid {
@@ -86,12 +87,10 @@ private:
         std::optional<std::optional<entity_id>> holder;
     };
 
-    /// A form that takes away whatever an entity has (of an attribute).
-    struct clearing {
+    /// An entity that shall have nothing of an attribute, whatever else is said.
+    struct emptied {
         entity_id e = 0;
-        const attribute* a = nullptr;  ///< null: all, and what refers to it
-        std::size_t claims = 0;        ///< that came before it
-        std::uint32_t form = 0;
+        const attribute* a = nullptr;
     };
 
     /// An entity that shall have what a spec asks for.
@@ -109,6 +108,7 @@ private:
     // Forms (tx_forms.cpp)
     void expand_all(const std::vector<value>& forms);
     void expand(const value& form);
+    void expand_form(const value& form);
     void expand_list(const std::vector<value>& items);
     void expand_retract(const std::vector<value>& items);
     void expand_cas(const std::vector<value>& items);
@@ -119,6 +119,7 @@ private:
     void add_claim(slot e, const attribute& a, bytes raw, std::optional<slot> target, bool added);
     void retract(const stored_fact& f);
     void retract_entity(entity_id first, std::unordered_set<entity_id>& seen);
+    std::optional<entity_id> entity_to_retract(const value& v) const;
     bool is_lookup_ref(const value& v) const;
     void ensure(slot e, const value& spec);
     const std::vector<value>* items_of(const attribute& a, const value& v) const;
@@ -154,9 +155,11 @@ private:
     bool bind(slot s, slot to);
     void declare_attributes();
     void resolve_upserts();
+    void check_upserts() const;
     bool resolve_lookups();
     void allocate();
-    void check_clearings() const;
+    void check_emptied() const;
+    bool names_entity(std::uint32_t form) const;
     std::vector<effect> effects();
     void add_effects(std::vector<claim*>& group, std::vector<effect>& out);
     void check_unique(const std::vector<effect>& all) const;
@@ -179,6 +182,7 @@ private:
                              const char* name,
                              std::uint32_t form,
                              const std::string& reason) const;
+    std::string refusal(std::uint32_t form, const std::string& reason) const;
     std::string text_of(std::uint32_t form) const;
     std::string name_of(const attribute& a) const { return ":" + a.ident.text; }
 
@@ -204,9 +208,9 @@ private:
     std::unordered_map<value, slot> named_;
     bool has_lookups_ = false;                ///< pending ones
     mutable std::set<std::string> tx_names_;  ///< strings under which forms name the transaction
-    std::vector<clearing> clearings_;
+    std::vector<emptied> emptied_;
+    std::optional<error> fault_;  ///< of the forms so far
     std::vector<ensured> ensured_;
-    std::vector<const claim*> composite_claims_;
     std::vector<attribute_change> changes_;
 };
 

@@ -50,6 +50,19 @@ const value* value_of(const map& m, std::string_view name) {
     return nullptr;
 }
 
+/// Errors: bad_input unless `v` may name an entity that a ref leads to.
+void require_reference(const value& v) {
+    const auto* items = v.get_if<vector>();
+    if (v.get_if<std::int64_t>() || v.get_if<std::string>() || v.get_if<keyword>() ||
+        (items && !items->empty()))
+        return;
+    throw error(errc::bad_input,
+                tx_error::wrong_type,
+                v.is_nil() ? std::string("nil is not a value; retract the fact instead")
+                           : "a reference is an id, a tempid, an ident or a lookup ref, found " +
+                                 edn::print(v));
+}
+
 /// "ns/_name" to "ns/name", "_name" to "name"; empty if it is not reversed.
 std::string reversed(std::string_view name) {
     const auto slash = name.find('/');
@@ -69,27 +82,36 @@ void transaction::expand_all(const std::vector<value>& forms) {
     for (const value& f : forms) declared = declared || declares_attribute(f);
     if (declared) {
         pass(true, false);
+        if (fault_) throw *fault_;
         declare_attributes();
     }
     pass(false, !declared);
+    if (fault_) throw *fault_;
 }
 
+/// A form that is refused is remembered: which of several is told must not depend on their order.
 void transaction::expand(const value& form) {
+    map_depth_ = 0;
     try {
-        if (const auto* m = form.get_if<map>())
-            expand_map(*m);
-        else if (const auto* items = sequence_of(form))
-            expand_list(*items);
-        else if (!form.is_nil())
-            throw error(
-                errc::bad_input,
-                std::string(
-                    "a form is a map {attribute value ...} or a list [operation ...], found ") +
-                    tributary::name_of(form.type()));
+        expand_form(form);
     } catch (const error& e) {
         const bool named = std::string_view(e.name()).starts_with("db.error/");
-        refuse(e.code(), named ? e.name() : tx_error::syntax, form_, e.what());
+        const char* name = named ? e.name() : tx_error::syntax;
+        if (!fault_ || std::string_view(name) < fault_->name())
+            fault_ = error(e.code(), name, refusal(form_, e.what()));
     }
+}
+
+void transaction::expand_form(const value& form) {
+    if (const auto* m = form.get_if<map>())
+        expand_map(*m);
+    else if (const auto* items = sequence_of(form))
+        expand_list(*items);
+    else if (!form.is_nil())
+        throw error(
+            errc::bad_input,
+            std::string("a form is a map {attribute value ...} or a list [operation ...], found ") +
+                tributary::name_of(form.type()));
 }
 
 // -- Names
@@ -257,14 +279,17 @@ void transaction::add_values(slot e, const attribute& a, const value& v) {
 
 void transaction::add_value(slot e, const attribute& a, const value& v) {
     try {
+        const bool is_collection = v.get_if<set>() || (sequence_of(v) && !a.is_ref());
+        if (is_collection && !a.many && !a.is_tuple())
+            throw error(
+                errc::bad_input,
+                tx_error::wrong_type,
+                "one value is needed, of cardinality one, found the collection " + edn::print(v));
         if (!a.is_ref()) {
             add_claim(e, a, raw_value(a, v), std::nullopt, true);
-        } else if (v.is_nil()) {
-            throw error(errc::bad_input,
-                        tx_error::wrong_type,
-                        "nil is not a value; retract the fact instead");
         } else {
             const auto* nested = v.get_if<map>();
+            if (!nested) require_reference(v);
             const slot target = nested ? expand_map(*nested) : entity_named(v);
             add_claim(e, a, {}, target, true);
         }
@@ -363,7 +388,7 @@ void transaction::expand_list(const std::vector<value>& items) {
     } else if (op == "db/retractEntity" || op == "db.fn/retractEntity") {
         require(2, 2, "[:db/retractEntity entity]");
         std::unordered_set<entity_id> seen;
-        if (const auto e = existing_entity(items[1])) retract_entity(*e, seen);
+        if (const auto e = entity_to_retract(items[1])) retract_entity(*e, seen);
     } else if (op == "db/cas" || op == "db.fn/cas") {
         require(5, 5, "[:db/cas entity attribute old new]");
         expand_cas(items);
@@ -382,8 +407,19 @@ void transaction::retract(const stored_fact& f) {
     add_claim(f.e, *attributes_->find(f.a), f.raw, std::nullopt, false);
 }
 
+/// Nothing for a lookup ref that finds none: then there is nothing to retract. A name that is not
+/// known is a slip.
+std::optional<entity_id> transaction::entity_to_retract(const value& v) const {
+    const auto found = existing_entity(v);
+    if (!found && !v.get_if<vector>())
+        throw error(errc::bad_input,
+                    tx_error::not_an_entity,
+                    "nothing has this ident: :" + std::string(name_text(v)));
+    return found;
+}
+
 void transaction::expand_retract(const std::vector<value>& items) {
-    const auto e = existing_entity(items[1]);
+    const auto e = entity_to_retract(items[1]);
     const attribute& a = attribute_named(items[2]);
     if (!e) return;
     if (a.is_composite())
@@ -391,19 +427,19 @@ void transaction::expand_retract(const std::vector<value>& items) {
                     name_of(a) + " is made of its parts and cannot be retracted; retract those");
     if (items.size() == 3) {
         std::unordered_set<entity_id> seen{*e};
-        clearings_.push_back({*e, &a, claims_.size(), form_});
+        // DataScript's name for it also takes what belongs to the entity, and what other forms add.
+        const bool empties = name_text(items[0]) != "db/retract";
+        if (empties) emptied_.push_back({*e, &a});
         for (const stored_fact& f : base_.facts_of(*e, &a)) {
             retract(f);
-            // DataScript's name for it also takes what belongs to the entity.
-            if (a.component && name_text(items[0]) != "db/retract")
-                retract_entity(view_of_raw(f.raw).integer, seen);
+            if (a.component && empties) retract_entity(view_of_raw(f.raw).integer, seen);
         }
         return;
     }
     const auto retract_value = [&](const value& v) {
         if (!a.is_ref()) {
             add_claim(*e, a, raw_value(a, v), std::nullopt, false);
-        } else if (const auto target = existing_entity(v)) {
+        } else if (require_reference(v); const auto target = entity_to_retract(v)) {
             add_claim(*e, a, raw_ref(*target), std::nullopt, false);
         }
     };
@@ -424,7 +460,6 @@ void transaction::retract_entity(entity_id first, std::unordered_set<entity_id>&
             throw error(errc::bad_input,
                         tx_error::invalid_alter,
                         "an attribute or a system entity cannot be retracted");
-        clearings_.push_back({e, nullptr, claims_.size(), form_});
         for (const stored_fact& f : base_.facts_about(e)) retract(f);
         for (const stored_fact& f : base_.facts_of(e, nullptr)) {
             const attribute& a = *attributes_->find(f.a);
@@ -443,7 +478,7 @@ void transaction::expand_cas(const std::vector<value>& items) {
     const attribute& a = attribute_named(items[2]);
     const auto raw_of = [&](const value& v) {
         if (!a.is_ref()) return raw_value(a, v);
-        if (v.is_nil()) throw error(errc::bad_input, tx_error::wrong_type, "nil is not a value");
+        require_reference(v);
         const auto target = existing_entity(v);
         if (!target)
             throw error(errc::bad_input,

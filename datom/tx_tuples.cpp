@@ -88,23 +88,27 @@ bool transaction::bind_by_parts() {
 /// The composite tuples of the entities whose parts change, and whether those that forms claim are
 /// what comes out.
 void transaction::add_composites(std::vector<effect>& all) {
-    // Which form changes which part.
-    std::map<std::pair<entity_id, entity_id>, std::map<entity_id, std::uint32_t>> touched;
-    for (const effect& f : all)
-        for (const entity_id composite : f.a->composites)
-            touched[{f.fact.e, composite}][f.a->id] = f.form;
-    // Of the parts, what holds after this transaction.
+    // Of each tuple, the parts that change and what they are after this transaction.
+    std::map<std::pair<entity_id, entity_id>, std::set<entity_id>> touched;
     std::map<std::pair<entity_id, entity_id>, bytes> after;
+    for (const effect& f : all) {
+        for (const entity_id composite : f.a->composites)
+            touched[{f.fact.e, composite}].insert(f.a->id);
+        if (f.a->composites.empty()) continue;
+        bytes& raw = after[{f.fact.e, f.a->id}];
+        if (f.added) raw = f.fact.raw;
+    }
+    // By form, those of the changing parts that it says something of.
+    std::map<std::pair<entity_id, entity_id>, std::map<std::uint32_t, std::set<entity_id>>> saying;
     if (!touched.empty())
-        for (const effect& f : all)
-            if (!f.a->composites.empty()) {
-                bytes& raw = after[{f.fact.e, f.a->id}];
-                if (f.added) raw = f.fact.raw;
-            }
+        for (const claim& c : claims_)
+            for (const entity_id composite : c.a->composites)
+                if (const auto it = touched.find({c.e, composite});
+                    it != touched.end() && it->second.contains(c.a->id))
+                    saying[it->first][c.form].insert(c.a->id);
     std::map<std::pair<entity_id, entity_id>, bytes> computed;
-    for (const auto& [key, forms] : touched) {
+    for (const auto& [key, parts] : touched) {
         const auto& [e, id] = key;
-        const std::uint32_t form = forms.begin()->second;
         const attribute& a = *attributes_->find(id);
         std::vector<bytes> elements;
         bool empty = true;
@@ -120,33 +124,36 @@ void transaction::add_composites(std::vector<effect>& all) {
         const bytes raw = empty ? bytes() : raw_tuple(elements);
         computed[key] = raw;
         auto now = base_.fact_of(e, a);
+        auto& forms = saying[key];
+        const std::uint32_t last = forms.rbegin()->first;
+        std::erase_if(forms, [&](const auto& said) { return said.second.size() < parts.size(); });
         if (now && now->raw == raw) continue;
         // Every form asked for says another value of the tuple by itself.
-        for (const auto& [part, other] : forms)
-            if (now && other != form && what_ == forms_are::asked)
-                refuse(errc::conflict,
-                       tx_error::datoms_conflict,
-                       other,
-                       "several forms change parts of the tuple " + name_of(a) + " of entity " +
-                           std::to_string(e) + "; change them in one map");
+        if (now && forms.empty() && what_ == forms_are::asked)
+            refuse(errc::conflict,
+                   tx_error::datoms_conflict,
+                   last,
+                   "several forms change parts of the tuple " + name_of(a) + " of entity " +
+                       std::to_string(e) + "; change them in one map");
+        const std::uint32_t form = forms.empty() ? last : forms.begin()->first;
         if (now) all.push_back({&a, std::move(*now), false, form, {}});
         if (!empty) all.push_back({&a, {e, id, raw, t_, false}, true, form, {}});
     }
-    for (const claim* c : composite_claims_) {
-        const auto it = computed.find({c->e, c->a->id});
-        const auto now = base_.fact_of(c->e, *c->a);
-        const bool is_now = now && now->raw == c->raw;
+    for (const claim& c : claims_) {
+        if (!c.added || !c.a->is_composite()) continue;
+        const auto it = computed.find({c.e, c.a->id});
+        const auto now = base_.fact_of(c.e, *c.a);
+        const bool is_now = now && now->raw == c.raw;
         // The parts are in its own form. As an identity it may have named the entity by what it
         // was.
-        const auto own_parts = touched.find({c->e, c->a->id});
-        const bool is_made = it != computed.end() && it->second == c->raw &&
-                             own_parts->second.begin()->second == c->form;
+        const bool is_made =
+            it != computed.end() && it->second == c.raw && saying[it->first].contains(c.form);
         const bool comes_out = it == computed.end() ? is_now : is_made;
-        if ((comes_out && is_whole(c->raw)) || (is_now && c->was_tempid)) continue;
+        if ((comes_out && is_whole(c.raw)) || (is_now && c.was_tempid)) continue;
         refuse(errc::bad_input,
                tx_error::syntax,
-               c->form,
-               name_of(*c->a) + " is made of its parts and cannot be set; leave it out");
+               c.form,
+               name_of(*c.a) + " is made of its parts and cannot be set; leave it out");
     }
 }
 

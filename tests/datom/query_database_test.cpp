@@ -117,6 +117,12 @@ TEST_CASE("query on a database: get-else, get-some, missing?, ident", "[datom][q
                "#{[1 :weight 50.5] [2 :age 22] [3 :weight 70.0]}"));
     CHECK_THAT(p.refused("[:find ?e ?w :where [?e :name] [(get-else $ ?e :weight nil) ?w]]"),
                Contains("default that is not nil"));
+    CHECK_THAT(p.refused("[:find ?e ?x :where [?e :name] [(get-else $ ?e :friend 0) ?x]]"),
+               Contains("cardinality one") && Contains(":friend"));
+    CHECK_THAT(p.refused("[:find ?e ?x :where [?e :name] [(get-some $ ?e :note :friend) ?x]]"),
+               Contains("cardinality one"));
+    CHECK_THAT(p.refused("[:find ?e ?x :where [?e :name] [(get-else $ ?e :_friend 0) ?x]]"),
+               Contains("cardinality one"));
 }
 
 TEST_CASE("query on a database: comparisons read only a part of the value index",

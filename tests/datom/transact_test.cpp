@@ -1,3 +1,5 @@
+#include "tributary/datom/transaction.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "datom/support.hpp"
@@ -148,6 +150,64 @@ TEST_CASE("transact: compare and set", "[datom]") {
     CHECK(facts(d.now_db()) == people_db::lines{"1 :age 6"});
 }
 
+TEST_CASE("transact: what is retracted as a whole may be said anew", "[datom]") {
+    people_db d;
+    d.tx(R"([{:db/id 1 :name "Ann" :aka ["a" "b"] :age 7} {:db/id 2 :boss 1}])");
+    // Whatever the order.
+    d.tx(R"([[:db/add 1 :aka "c"] [:db/retract 1 :aka]])");
+    CHECK(facts(d.now_db()) ==
+          people_db::lines{"1 :age 7", R"(1 :aka "c")", R"(1 :name "Ann")", "2 :boss 1"});
+    d.tx(R"([[:db/add 1 :name "Eve"] [:db/retractEntity 1] [:db/add 1 :aka "d"]])");
+    CHECK(facts(d.now_db()) == people_db::lines{R"(1 :aka "d")", R"(1 :name "Eve")"});
+    const auto refusal = [&](const char* forms) {
+        std::string message;
+        CHECK(code_of([&] { d.tx(forms); }, &message) == errc::conflict);
+        return message;
+    };
+    CHECK_THAT(refusal(R"([[:db/retractEntity 1] [:db/add 1 :name "Eve"]])"),
+               Catch::Contains("both added and retracted"));
+    // DataScript's name for it takes what the transaction adds, too.
+    CHECK_THAT(refusal("[[:db.fn/retractAttribute 1 :age] [:db/add 1 :age 8]]"),
+               Catch::Contains(":age"));
+    CHECK_THAT(refusal("[[:db/add 1 :age 8] [:db.fn/retractAttribute 1 :age]]"),
+               Catch::Contains(":age"));
+}
+
+TEST_CASE("transact: nothing is retracted of what a lookup ref does not find", "[datom]") {
+    people_db d;
+    CHECK(d.tx(R"([[:db/retractEntity [:email "no"]] [:db/retract [:email "no"] :name]
+                   [:db/retract 1 :boss [:email "no"]]])")
+              .tx_data.size() == 1);
+}
+
+TEST_CASE("transact: a tempid that is two entities is refused", "[datom]") {
+    people_db d;
+    d.tx(
+        R"([{:db/ident :uid :db/valueType :db.type/long :db/cardinality :db.cardinality/many :db/unique :db.unique/identity}
+            {:db/id 1 :email "a"} {:db/id 2 :uid 2}])");
+    for (const char* forms : {R"([{:email "a" :uid 2}])",
+                              R"([{:uid [2 3] :email "a"}])",
+                              R"([[:db/add "t" :email "a"] [:db/add "t" :uid 2]])",
+                              R"([[:db/add "t" :uid 2] [:db/add "t" :email "a"]])",
+                              R"([{:db/id 2 :email "a"}])"}) {
+        CAPTURE(forms);
+        try {
+            d.tx(forms);
+            FAIL("not refused");
+        } catch (const error& e) {
+            CHECK(std::string_view(e.name()) == tx_error::conflicting_upsert);
+        }
+    }
+}
+
+TEST_CASE("transact: an id of one's own choice is not given to a new entity", "[datom]") {
+    people_db d;
+    const entity_id next = d.tx(R"([{:db/id "a" :name "A"}])").tempids.at("a") + 1;
+    const auto report =
+        d.tx(R"([{:db/id "b" :name "B"} {:db/id )" + std::to_string(next) + R"( :name "C"}])");
+    CHECK(report.tempids.at("b") != next);
+}
+
 TEST_CASE("transact: lookup refs and idents name entities", "[datom]") {
     people_db d;
     d.tx(R"([{:db/id 1 :email "a@x"} {:db/id 2 :db/ident :color/red}])");
@@ -217,6 +277,15 @@ TEST_CASE("transact: errors name the form and leave nothing behind", "[datom]") 
         const char* hint;
     };
     const bad cases[] = {
+        {R"([{:name []}])", "collection []"},
+        {R"([{:name #{"x"}}])", "collection"},
+        {R"([{:aka [nil]}])", "nil is not a value"},
+        {R"([{:boss {}}])", "an empty map says nothing"},
+        {R"([{:boss 1.5}])", "a reference is an id"},
+        {R"([[:db/cas 1 :boss nil 1.5]])", "a reference is an id"},
+        {R"([[:db/retract :nobody :name]])", "nothing has this ident: :nobody"},
+        {R"([[:db/retractEntity :nobody]])", "nothing has this ident: :nobody"},
+        {R"([[:db/cas [:email "nobody"] :age nil 1]])", "nothing is found"},
         {R"([{:db/id 5 :name "ok"} {:db/id 6 :nmae "x"}])", ":nmae"},
         {R"([[:db/add 1 :age "seven"]])", "db.type/long"},
         {R"([{:db/id 1 :name nil}])", "nil"},
