@@ -26,46 +26,63 @@ bool all_integers(args a) {
     return std::all_of(a.begin(), a.end(), [](const cell& c) { return c.is(kind::integer); });
 }
 
-[[noreturn]] void fail_overflow() {
-    fail_call("db.error/arithmetic", "the result is beyond 64 bits; use doubles");
+bool any_real(args a) {
+    return std::any_of(a.begin(), a.end(), [](const cell& c) { return c.is(kind::real); });
 }
 
-/// Integers stay integers; with a double among them all become doubles.
+[[noreturn]] void fail_overflow() {
+    fail_call("db.error/arithmetic",
+              "the result is beyond 64 bits; make one of the numbers a bigint (1N) or a double");
+}
+
+/// Integers stay integers, with a bigint among them bigints, with a decimal decimals; with a double
+/// among them all become doubles.
 template <class Integers, class Reals>
-cell fold(args a, Integers on_integers, Reals on_reals) {
+cell fold(call_context& c, args a, exact_operation exact, Integers on_integers, Reals on_reals) {
     require_numbers(a);
     if (all_integers(a)) {
         std::int64_t result = a[0].integer;
-        for (const cell& c : a.subspan(1)) {
-            if (on_integers(result, c.integer, &result)) fail_overflow();
+        for (const cell& x : a.subspan(1)) {
+            if (on_integers(result, x.integer, &result)) fail_overflow();
         }
         return cell::of(result);
     }
-    double result = as_double(a[0]);
-    for (const cell& c : a.subspan(1)) result = on_reals(result, as_double(c));
-    return cell::of(result);
+    if (any_real(a)) {
+        double result = as_double(a[0]);
+        for (const cell& x : a.subspan(1)) result = on_reals(result, as_double(x));
+        return cell::of(result);
+    }
+    cell result = a[0];
+    for (const cell& x : a.subspan(1)) result = *calculate(exact, result, x, c.memory);
+    return result;
 }
 
-cell plus(call_context&, args a) {
+cell plus(call_context& c, args a) {
     if (a.empty()) return cell::of(std::int64_t{0});
     return fold(
+        c,
         a,
+        exact_operation::plus,
         [](auto x, auto y, auto* to) { return __builtin_add_overflow(x, y, to); },
         [](double x, double y) { return x + y; });
 }
 
-cell minus(call_context&, args a) {
-    const auto subtract = [](auto x, auto y, auto* to) { return __builtin_sub_overflow(x, y, to); };
-    const auto difference = [](double x, double y) { return x - y; };
-    if (a.size() > 1) return fold(a, subtract, difference);
+cell minus(call_context& c, args a) {
     const cell both[] = {cell::of(std::int64_t{0}), a[0]};
-    return fold(both, subtract, difference);
+    return fold(
+        c,
+        a.size() > 1 ? a : both,
+        exact_operation::minus,
+        [](auto x, auto y, auto* to) { return __builtin_sub_overflow(x, y, to); },
+        [](double x, double y) { return x - y; });
 }
 
-cell times(call_context&, args a) {
+cell times(call_context& c, args a) {
     if (a.empty()) return cell::of(std::int64_t{1});
     return fold(
+        c,
         a,
+        exact_operation::times,
         [](auto x, auto y, auto* to) { return __builtin_mul_overflow(x, y, to); },
         [](double x, double y) { return x * y; });
 }
@@ -74,10 +91,18 @@ void require_not_zero(const cell& c) {
     if (c.is(kind::integer) && c.integer == 0) fail_call("db.error/arithmetic", "division by zero");
 }
 
-/// Exact where the quotient is an integer, else a double: there are no ratios.
-cell divide_two(const cell& x, const cell& y) {
-    if (!x.is(kind::integer) || !y.is(kind::integer)) return cell::of(as_double(x) / as_double(y));
+/// Exact where the quotient of whole numbers is one, else a double: there are no ratios.
+cell divide_two(call_context& c, const cell& x, const cell& y) {
+    if (x.is(kind::real) || y.is(kind::real)) return cell::of(as_double(x) / as_double(y));
     require_not_zero(y);
+    if (!x.is(kind::integer) || !y.is(kind::integer)) {
+        if (const auto exact = calculate(exact_operation::divide, x, y, c.memory)) return *exact;
+        if (x.is(kind::decimal) || y.is(kind::decimal))
+            fail_call("db.error/arithmetic",
+                      "the decimal quotient of " + describe(x) + " and " + describe(y) +
+                          " has no end; make one of them a double");
+        return cell::of(as_double(x) / as_double(y));
+    }
     if (y.integer == -1) {
         std::int64_t negated = 0;
         if (__builtin_sub_overflow(std::int64_t{0}, x.integer, &negated)) fail_overflow();
@@ -87,35 +112,41 @@ cell divide_two(const cell& x, const cell& y) {
     return cell::of(as_double(x) / as_double(y));
 }
 
-cell divide(call_context&, args a) {
+cell divide(call_context& c, args a) {
     require_numbers(a);
-    if (a.size() == 1) return divide_two(cell::of(std::int64_t{1}), a[0]);
+    if (a.size() == 1) return divide_two(c, cell::of(std::int64_t{1}), a[0]);
     cell result = a[0];
-    for (const cell& c : a.subspan(1)) result = divide_two(result, c);
+    for (const cell& x : a.subspan(1)) result = divide_two(c, result, x);
     return result;
 }
 
-enum class rounding { quotient, remainder, modulus };
-
-cell whole_division(args a, rounding how) {
+cell whole_division(call_context& c, args a, exact_operation how) {
     require_numbers(a);
-    if (!all_integers(a)) {
+    if (any_real(a)) {
         const double x = as_double(a[0]);
         const double y = as_double(a[1]);
         if (y == 0) fail_call("db.error/arithmetic", "division by zero");
-        if (how == rounding::quotient) return cell::of(std::trunc(x / y));
+        if (how == exact_operation::quotient) return cell::of(std::trunc(x / y));
         const double rest = std::fmod(x, y);
-        return cell::of(how == rounding::modulus && rest != 0 && (rest < 0) != (y < 0) ? rest + y
-                                                                                       : rest);
+        return cell::of(how == exact_operation::modulus && rest != 0 && (rest < 0) != (y < 0)
+                            ? rest + y
+                            : rest);
     }
+    if (!all_integers(a)) return *calculate(how, a[0], a[1], c.memory);
     require_not_zero(a[1]);
     const std::int64_t x = a[0].integer;
     const std::int64_t y = a[1].integer;
-    if (how == rounding::quotient)
-        return y == -1 ? divide_two(a[0], a[1]) : cell::of(std::int64_t{x / y});
+    if (how == exact_operation::quotient)
+        return y == -1 ? divide_two(c, a[0], a[1]) : cell::of(std::int64_t{x / y});
     const std::int64_t rest = y == -1 ? 0 : x % y;
     return cell::of(std::int64_t{
-        how == rounding::modulus && rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest});
+        how == exact_operation::modulus && rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest});
+}
+
+bool is_even(const cell& c) {
+    if (c.is(kind::bigint)) return (c.view().back() - '0') % 2 == 0;
+    if (!c.is(kind::integer)) fail_call("expected an integer, found " + describe(c));
+    return c.integer % 2 == 0;
 }
 
 template <class Holds>
@@ -145,9 +176,18 @@ constexpr builtin numbers[] = {
     {"-", 1, any_number, minus},
     {"*", 0, any_number, times},
     {"/", 1, any_number, divide},
-    {"quot", 2, 2, [](call_context&, args a) { return whole_division(a, rounding::quotient); }},
-    {"rem", 2, 2, [](call_context&, args a) { return whole_division(a, rounding::remainder); }},
-    {"mod", 2, 2, [](call_context&, args a) { return whole_division(a, rounding::modulus); }},
+    {"quot",
+     2,
+     2,
+     [](call_context& c, args a) { return whole_division(c, a, exact_operation::quotient); }},
+    {"rem",
+     2,
+     2,
+     [](call_context& c, args a) { return whole_division(c, a, exact_operation::remainder); }},
+    {"mod",
+     2,
+     2,
+     [](call_context& c, args a) { return whole_division(c, a, exact_operation::modulus); }},
     {"inc",
      1,
      1,
@@ -188,14 +228,8 @@ constexpr builtin numbers[] = {
      [](call_context&, args a) {
          return test_number(a, [](auto c, bool zero) { return c < 0 && !zero; });
      }},
-    {"even?",
-     1,
-     1,
-     [](call_context&, args a) { return require_integers(a), cell::of(a[0].integer % 2 == 0); }},
-    {"odd?",
-     1,
-     1,
-     [](call_context&, args a) { return require_integers(a), cell::of(a[0].integer % 2 != 0); }},
+    {"even?", 1, 1, [](call_context&, args a) { return cell::of(is_even(a[0])); }},
+    {"odd?", 1, 1, [](call_context&, args a) { return cell::of(!is_even(a[0])); }},
     {"rand",
      0,
      1,

@@ -1,10 +1,10 @@
 // Values as parts of keys.
 
 #include "tributary/datom/encoding.hpp"
+#include "tributary/datom/exact_number.hpp"
 #include "tributary/value/hash.hpp"
 
 #include <bit>
-#include <charconv>
 
 namespace tributary::datom {
 
@@ -49,42 +49,7 @@ void append_escaped(bytes& out, bytes_view text) {
     out.append(text);
 }
 
-/// Sign, exponent and digits of a decimal, so that keys sort by amount; the text follows in the key
-/// and tells 1.0 from 1.00.
-struct decimal_parts {
-    bool negative = false;
-    std::int64_t exponent = 0;  ///< of 0.digits
-    std::string digits;         ///< without zeros at either end; empty for zero
-};
-
-decimal_parts parts_of(std::string_view text) {
-    decimal_parts p;
-    if (!text.empty() && text.front() == '-') {
-        p.negative = true;
-        text.remove_prefix(1);
-    }
-    std::int64_t exponent = 0;
-    if (const auto mark = text.find_first_of("eE"); mark != text.npos) {
-        auto tail = text.substr(mark + 1);
-        if (!tail.empty() && tail.front() == '+') tail.remove_prefix(1);
-        const auto [end, ec] = std::from_chars(tail.data(), tail.data() + tail.size(), exponent);
-        if (ec != std::errc() || end != tail.data() + tail.size() ||
-            std::abs(exponent) > 1'000'000'000)
-            throw error(errc::bad_input, "a decimal whose exponent is beyond a thousand million");
-        text = text.substr(0, mark);
-    }
-    const auto point = text.find('.');
-    p.digits.assign(text.substr(0, point));
-    std::int64_t whole = static_cast<std::int64_t>(p.digits.size());
-    if (point != text.npos) p.digits.append(text.substr(point + 1));
-    const auto first = p.digits.find_first_not_of('0');
-    if (first == std::string::npos) return {};
-    p.exponent = exponent + whole - static_cast<std::int64_t>(first);
-    p.digits.erase(0, first);
-    p.digits.erase(p.digits.find_last_not_of('0') + 1);
-    return p;
-}
-
+/// Keys sort by amount; the text follows and tells 1.0 from 1.00.
 void append_decimal(bytes& out, bytes_view text) {
     const decimal_parts p = parts_of(text);
     if (p.digits.empty()) {

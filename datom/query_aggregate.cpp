@@ -45,17 +45,40 @@ column distinct_cells(const group& g) {
     return gather(all, distinct_rows({&all}, all.size(), g.stop));
 }
 
+bool has(const group& g, kind k) {
+    for (std::size_t i = 0; i < g.size(); ++i)
+        if (g[i].is(k)) return true;
+    return false;
+}
+
+/// With a bigint or decimal and no double among them: the exact sum, as text.
+std::string exact_sum(const group& g, bool are_whole) {
+    std::string total = "0";
+    for (std::size_t i = 0; i < g.size(); ++i) {
+        if (i % 1024 == 0) g.stop();
+        total = *calculate(exact_operation::plus, total, number_text(g[i]), are_whole);
+    }
+    return total;
+}
+
 cell sum(const group& g) {
-    bool whole = true;
+    bool whole = true, fits = true;
     std::int64_t integers = 0;
     double reals = 0;
     for (std::size_t i = 0; i < g.size(); ++i) {
         reals += number_of(g[i]);
         whole = whole && g[i].is(kind::integer);
-        if (whole && __builtin_add_overflow(integers, g[i].integer, &integers))
-            fail("the sum is beyond 64 bits");
+        if (whole) fits = !__builtin_add_overflow(integers, g[i].integer, &integers) && fits;
     }
-    return whole ? cell::of(integers) : cell::of(reals);
+    if (whole && !fits)
+        throw error(errc::bad_input,
+                    "db.error/arithmetic",
+                    "the sum is beyond 64 bits; bigints have no such end");
+    if (whole) return cell::of(integers);
+    if (has(g, kind::real)) return cell::of(reals);
+    const bool are_whole = !has(g, kind::decimal);
+    return cell::of_text(are_whole ? kind::bigint : kind::decimal,
+                         g.memory.copy(exact_sum(g, are_whole)));
 }
 
 double mean(const group& g) {
@@ -83,7 +106,18 @@ std::optional<std::int64_t> whole_sum(const group& g, Function f) {
     return total;
 }
 
+/// Exact as `/` is, but a double where a decimal quotient has no end.
 cell average(const group& g) {
+    const bool are_whole = !has(g, kind::decimal);
+    if (!has(g, kind::real) && (!are_whole || has(g, kind::bigint))) {
+        for (std::size_t i = 0; i < g.size(); ++i) number_of(g[i]);
+        const auto mean_text = calculate(
+            exact_operation::divide, exact_sum(g, are_whole), std::to_string(g.size()), are_whole);
+        if (mean_text)
+            return cell::of_text(are_whole ? kind::bigint : kind::decimal,
+                                 g.memory.copy(*mean_text));
+        return cell::of(mean(g));
+    }
     const auto total = whole_sum(g, [](std::int64_t x, std::int64_t& to) {
         to = x;
         return true;

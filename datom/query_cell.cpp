@@ -47,29 +47,18 @@ std::strong_ordering compare_reals(double a, double b) {
                         : (a > b ? std::strong_ordering::greater : std::strong_ordering::equal));
 }
 
-bool is_whole(const cell& c) { return c.is(kind::integer) || c.is(kind::bigint); }
-
-/// Exact, of integers and bigints.
-std::strong_ordering compare_whole(const cell& a, const cell& b) {
-    const auto text = [](const cell& c) {
-        return c.is(kind::bigint) ? std::string(c.view()) : std::to_string(c.integer);
-    };
-    const std::string x = text(a), y = text(b);
-    const bool negative = x.front() == '-';
-    if (negative != (y.front() == '-'))
-        return negative ? std::strong_ordering::less : std::strong_ordering::greater;
-    const auto by_size = x.size() != y.size() ? x.size() <=> y.size() : order_of(x.compare(y));
-    return negative ? 0 <=> by_size : by_size;
-}
-
 std::strong_ordering compare_numbers(const cell& a, const cell& b) {
     if (a.is(kind::integer) && b.is(kind::integer)) return a.integer <=> b.integer;
     if (a.is(kind::integer) && b.is(kind::real)) return compare_mixed(a.integer, b.real);
     if (a.is(kind::real) && b.is(kind::integer)) return 0 <=> compare_mixed(b.integer, a.real);
-    if (is_whole(a) && is_whole(b)) return compare_whole(a, b);
-    const auto by_size = compare_reals(as_double(a), as_double(b));
-    if (by_size != 0 || a.type != b.type || !a.is(kind::decimal)) return by_size;
-    return order_of(a.view().compare(b.view()));
+    if (a.is(kind::real) || b.is(kind::real)) return compare_reals(as_double(a), as_double(b));
+    return compare_by_size(number_text(a), number_text(b));
+}
+
+/// Of a double and a decimal or bigint that is one as a double.
+std::strong_ordering compare_beyond(const cell& a, const cell& b) {
+    if (a.is(kind::real)) return 0 <=> compare_beyond(b, a);
+    return std::isnan(b.real) ? std::strong_ordering::equal : compare_by_size(a.view(), b.real);
 }
 
 std::strong_ordering compare_items(std::span<const cell> a, std::span<const cell> b) {
@@ -87,6 +76,10 @@ std::strong_ordering compare_names(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+std::string number_text(const cell& c) {
+    return c.is(kind::integer) ? std::to_string(c.integer) : std::string(c.view());
+}
 
 cell cell::of_text(kind k, std::string_view t) {
     cell c;
@@ -126,8 +119,11 @@ double as_double(const cell& c) {
 
 std::strong_ordering compare(const cell& a, const cell& b) {
     if (a.is_number() && b.is_number()) {
-        const auto by_size = compare_numbers(a, b);
-        return by_size != 0 ? by_size : a.type <=> b.type;
+        if (const auto by_size = compare_numbers(a, b); by_size != 0) return by_size;
+        if (a.type == b.type) return a.is_text() ? order_of(a.view().compare(b.view())) : 0 <=> 0;
+        const bool rounded = a.is(kind::real) ? b.is_text() : b.is(kind::real) && a.is_text();
+        const auto exactly = rounded ? compare_beyond(a, b) : std::strong_ordering::equal;
+        return exactly != 0 ? exactly : a.type <=> b.type;
     }
     if (a.type != b.type) return a.type <=> b.type;
     switch (a.type) {
@@ -151,6 +147,13 @@ std::strong_ordering compare(const cell& a, const cell& b) {
 bool same_number(const cell& a, const cell& b) {
     if (a.is_number() && b.is_number()) return compare_numbers(a, b) == 0;
     return equal(a, b);
+}
+
+std::optional<cell> calculate(exact_operation o, const cell& a, const cell& b, arena& memory) {
+    const bool are_whole = !a.is(kind::decimal) && !b.is(kind::decimal);
+    const auto result = datom::calculate(o, number_text(a), number_text(b), are_whole);
+    if (!result) return std::nullopt;
+    return cell::of_text(are_whole ? kind::bigint : kind::decimal, memory.copy(*result));
 }
 
 cell to_cell(const value& v, arena& memory) {

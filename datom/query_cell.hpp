@@ -7,6 +7,7 @@
 /// other types apart. Private to the room.
 #pragma once
 
+#include "tributary/datom/exact_number.hpp"
 #include "tributary/datom/query_budget.hpp"
 #include "tributary/value/value.hpp"
 
@@ -133,11 +134,16 @@ inline std::uint32_t hash(const cell& c) {
     return mix(static_cast<std::uint64_t>(c.integer) * 31 + static_cast<unsigned>(c.type));
 }
 
-/// Total. Numbers by size across types (a tie: integer, real, decimal), keywords and symbols by
-/// namespace, then name.
+/// Total. Numbers by size across types, exactly (a tie: by type, then as written), keywords and
+/// symbols by namespace, then name.
 std::strong_ordering compare(const cell& a, const cell& b);
-/// The same number, whatever its type; for anything else `equal`.
+/// The same number, whatever its type, a double and a decimal or bigint compared as doubles; for
+/// anything else `equal`.
 bool same_number(const cell& a, const cell& b);
+/// Of a number that is no double.
+std::string number_text(const cell& c);
+/// Of numbers that are no doubles (calculate of texts). Errors: those of it.
+std::optional<cell> calculate(exact_operation o, const cell& a, const cell& b, arena& memory);
 /// Of a number.
 double as_double(const cell& c);
 

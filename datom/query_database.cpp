@@ -266,6 +266,9 @@ cell database_source::literal(std::size_t place, const cell& c, const cell* attr
                 if (a->type == value_type::bigint)
                     return cell::of_text(kind::bigint, memory_.copy(std::to_string(c.integer)));
             }
+            if (a != nullptr && a->type == value_type::decimal &&
+                (c.is(kind::integer) || c.is(kind::bigint)))
+                return cell::of_text(kind::decimal, memory_.copy(number_text(c)));
             return c;
         }
         case at_tx:

@@ -14,7 +14,7 @@ namespace tributary::edn {
 
 /// Reads the one value in `text`; commas, comments (;) and #_ discards are white space. #inst and
 /// #uuid are known tags, and #db/id[partition -1]: a tempid. Whole numbers beyond 64 bits and what
-/// ends in M are decimals, in N bigints. Not supported: characters, namespaced maps, other tags.
+/// ends in N are bigints, in M decimals. Not supported: characters, namespaced maps, other tags.
 /// Errors: bad_input, message "line L, column C: expected ..., found ..." and below it the line
 /// with a caret under the place.
 value read(std::string_view text);

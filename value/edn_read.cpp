@@ -349,7 +349,7 @@ private:
         std::int64_t i = 0;
         const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), i);
         if (ec == std::errc{}) return i;
-        return decimal{std::string(text)};
+        return bigint{std::string(text)};
     }
 
     value real(std::size_t start, std::string_view text) {

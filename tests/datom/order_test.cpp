@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <random>
+#include <set>
 
 namespace tributary::datom {
 
@@ -127,16 +128,18 @@ std::vector<std::string> named_facts(const db& d) {
         return std::strtoll(line.c_str() + at, nullptr, 10);
     };
     for (int round = 0; round < 2; ++round) {
-        std::map<entity_id, std::string> next;
+        std::map<entity_id, std::multiset<std::string>> known;
         for (const std::string& line : all) {
             const entity_id e = id_at(line, 0);
             if (!is_new(e)) continue;
             const std::size_t space = line.rfind(' ');
             const entity_id target = id_at(line, space);
-            next[e] += "(" + line.substr(line.find(' ') + 1, space - line.find(' ')) +
-                       (is_new(target) ? names[target] : line.substr(space)) + ")";
+            known[e].insert("(" + line.substr(line.find(' ') + 1, space - line.find(' ')) +
+                            (is_new(target) ? names[target] : line.substr(space)) + ")");
         }
-        names = next;
+        names.clear();
+        for (const auto& [e, said] : known)
+            for (const std::string& one : said) names[e] += one;
     }
     std::vector<std::string> lines;
     for (const std::string& line : all) {

@@ -15,7 +15,7 @@ TEST_CASE("edn: reads every kind of value", "[value]") {
     CHECK(edn::read("-0") == value(0));
     CHECK(edn::read("-9223372036854775808") == value(INT64_MIN));
     CHECK(edn::read("12N") == value(bigint{"12"}));
-    CHECK(edn::read("9223372036854775808") == value(decimal{"9223372036854775808"}));
+    CHECK(edn::read("9223372036854775808") == value(bigint{"9223372036854775808"}));
     CHECK(edn::read("-9223372036854775809N") == value(bigint{"-9223372036854775809"}));
     CHECK(edn::read("1.50M") == value(decimal{"1.50"}));
     CHECK(edn::read("12M") == value(decimal{"12"}));
