@@ -184,13 +184,16 @@ private:
             return;
         }
         const entity_id target = f.targets[f.next++].as<std::int64_t>();
-        if (s.pattern) {
+        // What belongs to an entity, whole: a cycle of it ends as recursion does.
+        const bool whole = s.pattern && s.pattern->everything && s.what->component && !s.reverse;
+        if (s.pattern && !whole) {
             enter(*s.pattern, target, nullptr);
         } else if (!s.follows() || seen_.contains(target)) {
             spend(sizeof(value) * 4);
             f.values.push_back(id_map(target));
         } else if (levels_[&s] < s.levels) {
-            enter(s.recursive ? *f.pattern : everything_, target, &s);
+            const pull_pattern& next = s.recursive ? *f.pattern : everything_;
+            enter(whole ? *s.pattern : next, target, &s);
         }
     }
 

@@ -138,6 +138,18 @@ TEST_CASE("a component that contains itself is shown once on each path") {
         :room [{:db/id 11 :name "Hall" :room [{:db/id 13}]}]}]})"));
 }
 
+TEST_CASE("an entity that is part of itself is shown once more, as its id") {
+    town t;
+    t.tx(
+        "[[:db/add 1 :room 2] [:db/add 2 :room 1] [:db/retract 1 :nick] [:db/retract 1 :knows]"
+        " [:db/retract 2 :knows] [:db/retract 1 :age] [:db/retract 2 :boss]]");
+    const std::string bob =
+        R"({:db/id 2 :name "Bob" :room [{:db/id 1 :name "Ada" :room [{:db/id 2}]}]})";
+    CHECK(t.pulled("[*]", "1") == edn_of(R"({:db/id 1 :name "Ada" :room [)" + bob + "]}"));
+    CHECK(t.pulled("[:room]", "1") == edn_of("{:room [" + bob + "]}"));
+    CHECK(t.pulled("[{:room [*]}]", "1") == edn_of("{:room [" + bob + "]}"));
+}
+
 TEST_CASE("chains longer than results may be deep are refused, cycles and short ones are not") {
     scratch s;
     s.tx("[{:db/ident :next :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}]");
