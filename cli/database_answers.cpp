@@ -150,10 +150,13 @@ value question_of(const asked& a, const question& q) {
     for (const auto& [name, dir] : q.databases)
         databases.emplace_back("$" + name,
                                std::filesystem::absolute(dir).lexically_normal().string());
+    entries_t views;
+    for (const auto& [name, view] : q.views) views.emplace_back("$" + name, view);
     return request_of(a,
                       {{kw("query"), q.text.empty() ? q.query : value(q.text)},
                        {kw("args"), vector(q.args)},
-                       {kw("databases"), make_map(std::move(databases))}});
+                       {kw("databases"), make_map(std::move(databases))},
+                       {kw("views"), make_map(std::move(views))}});
 }
 
 /// One transaction of tx-range for people.
@@ -275,28 +278,30 @@ void show_entity(const asked& a, const value& entity) {
     print_tree(a.output, found);
 }
 
-void show_datoms(const asked& a, const value& index, const std::vector<value>& parts) {
+void show_datoms(const asked& a,
+                 const value& index,
+                 const std::vector<value>& parts,
+                 const value& where) {
     rows_t rows;
     const std::vector<std::string> columns = {"entity", "attribute", "value", "t", "added"};
     const auto most = static_cast<std::int64_t>(
         std::min<std::uint64_t>(a.most, std::numeric_limits<std::int64_t>::max()));
     if (a.output == format::csv) print_csv_line(std::vector<value>(columns.begin(), columns.end()));
-    ask_database(
-        a.dir,
-        "datoms/1",
-        request_of(a, {{kw("index"), index}, {kw("parts"), vector(parts)}, {kw("limit"), most}}),
-        [&](const value& part) {
-            for (std::vector<value>& row : rows_of(part)) {
-                if (a.output == format::csv)
-                    print_csv_line(row);
-                else if (a.output == format::edn)
-                    print_value(a.output, value(std::move(row)));
-                else if (a.output == format::json)
-                    print_rows(a.output, columns, {std::move(row)});
-                else
-                    rows.push_back(std::move(row));
-            }
-        });
+    entries_t request = where.as<map>().entries;
+    request.insert(request.end(),
+                   {{kw("index"), index}, {kw("parts"), vector(parts)}, {kw("limit"), most}});
+    ask_database(a.dir, "datoms/1", request_of(a, std::move(request)), [&](const value& part) {
+        for (std::vector<value>& row : rows_of(part)) {
+            if (a.output == format::csv)
+                print_csv_line(row);
+            else if (a.output == format::edn)
+                print_value(a.output, value(std::move(row)));
+            else if (a.output == format::json)
+                print_rows(a.output, columns, {std::move(row)});
+            else
+                rows.push_back(std::move(row));
+        }
+    });
     if (a.output == format::table) print_rows(a.output, columns, rows);
 }
 
@@ -364,10 +369,10 @@ void show_stats(const asked& a) {
 }
 
 void show_transact(const asked& a, const value& tx_data) {
-    if (!std::filesystem::exists(std::filesystem::path(a.dir) / "CURRENT"))
-        log_line("a new database in " + a.dir);
+    const bool is_new = !is_database(a.dir);
     const value done =
         ask_database(a.dir, "transact/1", make_map({{kw("tx-data"), tx_data}}), {}, true);
+    if (is_new) log_line("a new database in " + a.dir);
     if (a.output == format::edn || a.output == format::json) return print_value(a.output, done);
     const std::size_t datoms = in(done, "tx-data").as<vector>().size();
     std::puts(

@@ -13,7 +13,7 @@ namespace tributary::cli {
 /// Which database, as it was when, printed how.
 struct asked {
     std::string dir;
-    value view = map{};  ///< :as-of, :since, :history
+    value view = map{};  ///< :as-of, :since, :history, :with
     format output = format::table;
     std::uint64_t most = ~std::uint64_t{0};  ///< rows
     std::string svg_file;                    ///< where a chart goes instead of stdout
@@ -24,6 +24,7 @@ struct question {
     value query;
     std::vector<value> args;
     std::map<std::string, std::string> databases;  ///< directories by name, without the $
+    std::map<std::string, value> views;            ///< like asked::view, by name
     std::string text;  ///< of `query` alone as typed, which errors then point into; empty: unknown
 };
 
@@ -32,7 +33,11 @@ void show_query(const asked& a, const question& q);
 void show_explain(const asked& a, const question& q);
 void show_pull(const asked& a, const value& pattern, const std::vector<value>& entities);
 void show_entity(const asked& a, const value& entity);
-void show_datoms(const asked& a, const value& index, const std::vector<value>& parts);
+/// `where`: {:from value :to value}, or {:seek :on}, {:seek :back}
+void show_datoms(const asked& a,
+                 const value& index,
+                 const std::vector<value>& parts,
+                 const value& where = map{});
 void show_history(const asked& a, const value& entity);
 /// `where`: {:start :end} or {:from "cursor" :follow true}
 void show_tx_range(const asked& a, const value& where);

@@ -7,14 +7,17 @@
 
 namespace tributary::cli {
 
-/// --as-of, --since, --history.
+/// --as-of, --since, --history, --with.
 struct view_options {
-    std::string as_of, since;
+    std::string as_of, since, with;
     bool history = false;
     /// Errors: bad_input.
     value as_value() const;
 };
 void add_view(CLI::App* command, view_options& v);
+/// The view that "as-of:T", "since:T", "history" or "now" says, or several with commas. Errors:
+/// misuse, bad_input.
+value view_named(const std::string& text);
 
 /// DATABASE
 void add_database(CLI::App* command, std::string& dir);

@@ -1,5 +1,7 @@
 #include "datom_directory.hpp"
 
+#include "tributary/store/memory_kv.hpp"
+
 #include "command.hpp"
 #include <atomic>
 #include <chrono>
@@ -22,10 +24,6 @@ request_handler handler_of(datom::connection& connection,
     };
 }
 
-bool is_database(const std::filesystem::path& dir) {
-    return std::filesystem::exists(dir / "CURRENT");
-}
-
 void require_database(const std::filesystem::path& dir) {
     if (is_database(dir)) return;
     throw error(errc::not_found,
@@ -38,8 +36,12 @@ void make_database(const std::filesystem::path& dir) {
     if (std::filesystem::exists(dir / "identity"))
         throw error(errc::misuse,
                     dir.string() + " is a store; give the database a directory of its own");
-    std::filesystem::create_directories(dir);
-    std::filesystem::permissions(dir, std::filesystem::perms::owner_all);
+    std::error_code failed;
+    std::filesystem::create_directories(dir, failed);
+    if (!failed) std::filesystem::permissions(dir, std::filesystem::perms::owner_all, failed);
+    if (failed)
+        throw error(errc::io,
+                    "cannot make the directory " + dir.string() + ": " + failed.message());
 }
 
 using opened_or_client =
@@ -72,6 +74,10 @@ private:
 
 }  // namespace
 
+bool is_database(const std::filesystem::path& dir) {
+    return std::filesystem::exists(dir / "CURRENT");
+}
+
 datom_directory::datom_directory(const std::filesystem::path& dir, bool create, sharing allowed) {
     if (create)
         make_database(dir);
@@ -98,10 +104,14 @@ value ask_database(const std::filesystem::path& dir,
                    const value& args,
                    const std::function<void(const value&)>& part,
                    bool create) {
-    if (create && !is_database(dir))
+    if (create && !is_database(dir)) {
+        const auto memory = make_memory_kv();
+        const auto trial = datom::connection::on(*memory);
+        answer_request(*trial, dir, sharing::all, method, args, [](const value&) { return true; });
         make_database(dir);
-    else
+    } else {
         require_database(dir);
+    }
     bool has_begun = false;
     const auto take = [&](const value& p) {
         has_begun = true;

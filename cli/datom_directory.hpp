@@ -27,9 +27,12 @@ private:
     std::unique_ptr<local_server> server_;
 };
 
+bool is_database(const std::filesystem::path& dir);
+
 /// Has a request (cli/datom_service.hpp) answered by whatever process has `dir` open, or by this
-/// one. `part` gets the parts before the last. Errors: not_found (no database there and not
-/// `create`), those of the request, canceled by Ctrl-C.
+/// one. `part` gets the parts before the last. What makes a database is tried in memory first, so
+/// that a refusal leaves nothing behind. Errors: not_found (no database there and not `create`),
+/// those of the request, canceled by Ctrl-C.
 value ask_database(const std::filesystem::path& dir,
                    const std::string& method,
                    const value& args,

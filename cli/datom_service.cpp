@@ -43,13 +43,16 @@ std::optional<datom::time_point> time_point_in(const value& args, const char* na
     return time_point_of(*v);
 }
 
-datom::db seen_in(const datom::connection& connection, const value& args) {
-    datom::db d = connection.current();
-    const value* view = find_part(args, "view");
-    if (view == nullptr) return d;
-    if (const auto p = time_point_in(*view, "as-of")) d = d.as_of(*p);
-    if (const auto p = time_point_in(*view, "since")) d = d.since(*p);
-    if (find_part(*view, "history") != nullptr) d = d.history();
+std::int64_t now_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+datom::db viewed(datom::db d, const value& view) {
+    if (const auto p = time_point_in(view, "as-of")) d = d.as_of(*p);
+    if (const auto p = time_point_in(view, "since")) d = d.since(*p);
+    if (find_part(view, "history") != nullptr) d = d.history();
     return d;
 }
 
@@ -60,7 +63,17 @@ struct request {
     const value& args;
     const emit_function& emit;
 
-    datom::db seen() const { return seen_in(connection, args); }
+    /// With all that the request supposes.
+    datom::db whole() const {
+        const datom::db now = connection.current();
+        const value* view = find_part(args, "view");
+        const value* supposed = view != nullptr ? find_part(*view, "with") : nullptr;
+        return supposed != nullptr ? now.with(*supposed, now_ms()).db_after : now;
+    }
+    datom::db seen() const {
+        const value* view = find_part(args, "view");
+        return view != nullptr ? viewed(whole(), *view) : whole();
+    }
     const value& part(const char* name) const { return part_of(args, name); }
 };
 
@@ -129,26 +142,31 @@ public:
         for (const value& name : inputs_of(r.part("query"))) {
             const auto* s = name.get_if<symbol>();
             const std::string source = s != nullptr && s->text.starts_with("$") ? s->text : "";
+            const value* view = named(r, "views", source);
             if (source == "$")
                 inputs_.emplace_back(r.seen());
-            else if (const value* dir = source.empty() ? nullptr : directory_of(r, source))
-                inputs_.emplace_back(other(r, dir->as<std::string>()));
+            else if (const value* dir = named(r, "databases", source))
+                inputs_.emplace_back(
+                    viewed(other(r, dir->as<std::string>()), view ? *view : map{}));
+            else if (view != nullptr)
+                inputs_.emplace_back(viewed(r.connection.current(), *view));
             else if (next < args.size())
                 inputs_.emplace_back(args[next++]);
             else if (!source.empty())
                 throw error(errc::misuse,
                             "the query asks for " + source +
                                 "; say which database that is with --db " + source.substr(1) +
-                                "=DIR, or give its tuples as an argument");
+                                "=DIR, which view of this one with --view " + source.substr(1) +
+                                "=as-of:T, or give its tuples as an argument");
         }
         while (next < args.size()) inputs_.emplace_back(args[next++]);
     }
     const std::vector<datom::query_input>& get() const { return inputs_; }
 
 private:
-    static const value* directory_of(const request& r, const std::string& name) {
-        const value* databases = find_part(r.args, "databases");
-        return databases != nullptr ? databases->find(name) : nullptr;
+    static const value* named(const request& r, const char* what, const std::string& source) {
+        const value* all = source.empty() ? nullptr : find_part(r.args, what);
+        return all != nullptr ? all->find(source) : nullptr;
     }
     datom::db other(const request& r, const std::filesystem::path& there) {
         std::error_code ignored;
@@ -222,11 +240,28 @@ value datoms(const request& r) {
     const datom::db d = r.seen();
     attribute_names names(d);
     row_parts rows(r.emit);
+    const datom::index_order index = index_named(r.part("index"));
+    const vector& parts = r.part("parts").as<vector>();
     auto left = static_cast<std::uint64_t>(r.part("limit").as<std::int64_t>());
-    d.datoms(
-        index_named(r.part("index")), r.part("parts").as<vector>(), [&](const datom::datom& found) {
-            return left > 0 && rows.add(row_of(names, found)) && --left > 0;
-        });
+    const datom::datom_visit visit = [&](const datom::datom& found) {
+        return left > 0 && rows.add(row_of(names, found)) && --left > 0;
+    };
+    const value* from = find_part(r.args, "from");
+    const value* to = find_part(r.args, "to");
+    const value* seek = find_part(r.args, "seek");
+    if (from != nullptr || to != nullptr) {
+        if (index != datom::index_order::avet || parts.size() != 1 || seek != nullptr)
+            throw error(errc::misuse,
+                        "--from and --to are values of one attribute: datoms DATABASE avet "
+                        "ATTRIBUTE --from VALUE --to VALUE");
+        d.index_range(parts[0], from ? *from : value(), to ? *to : value(), visit);
+    } else if (seek == nullptr) {
+        d.datoms(index, parts, visit);
+    } else if (*seek == value(keyword{"back"})) {
+        d.rseek_datoms(index, parts, visit);
+    } else {
+        d.seek_datoms(index, parts, visit);
+    }
     rows.flush();
     return {};
 }
@@ -257,19 +292,34 @@ std::pair<value, value> told_of(const datom::db& history,
     return {std::move(instant), make_map(std::move(facts))};
 }
 
+/// The last that had this ident, or the value of this lookup ref.
+std::optional<datom::entity_id> once_named(const datom::db& history, const value& name) {
+    const auto* ref = name.get_if<vector>();
+    if (!name.get_if<keyword>() && (!ref || ref->size() != 2)) return std::nullopt;
+    const vector named = ref ? *ref : vector{keyword{"db/ident"}, name};
+    std::optional<datom::entity_id> last;
+    datom::entity_id at = 0;
+    history.datoms(datom::index_order::avet, named, [&](const datom::datom& d) {
+        if (d.added && d.tx >= at) last = d.e, at = d.tx;
+        return true;
+    });
+    return last;
+}
+
 value history(const request& r) {
     const datom::db d = r.seen();
     const value& name = r.part("entity");
-    const auto e = d.entid(name);
-    if (!e) throw error(errc::not_found, "there is no entity " + edn::print(name));
     const datom::db all = d.is_history() ? d : d.history();
+    auto e = d.entid(name);
+    if (!e) e = once_named(all, name);
+    if (!e) throw error(errc::not_found, "there is no entity " + edn::print(name));
     std::vector<datom::datom> facts = all.facts_of(*e);
     std::stable_sort(facts.begin(), facts.end(), [](const auto& x, const auto& y) {
         return std::tie(x.tx, x.added) < std::tie(y.tx, y.added);
     });
     // An entity that lost all it had is told of too, but one that never had anything is a slip.
     if (facts.empty()) throw error(errc::not_found, "nothing was ever said of " + edn::print(name));
-    const datom::db whole = r.connection.current().history();
+    const datom::db whole = r.whole().history();
     attribute_names names(d);
     std::map<datom::entity_id, std::pair<value, value>> transactions;
     vector rows;
@@ -354,7 +404,7 @@ value stats(const request& r) {
                                           {keyword{"max"}, a.max}}));
     }
     return make_map({{keyword{"datoms"}, all.datoms},
-                     {keyword{"t"}, r.connection.current().basis_t()},
+                     {keyword{"t"}, r.whole().basis_t()},
                      {keyword{"attributes"}, make_map(std::move(attributes))}});
 }
 
@@ -384,9 +434,7 @@ value transact(const request& r) {
                     "a realize stream has this database open and takes no other writes, so that it "
                     "can be rewound and rebuilt; keep your own facts in a second database and join "
                     "the two in a query with :in $ $own and --db own=DIR");
-    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::system_clock::now().time_since_epoch());
-    const datom::tx_report report = r.connection.transact(r.part("tx-data"), now.count());
+    const datom::tx_report report = r.connection.transact(r.part("tx-data"), now_ms());
     attribute_names names(r.connection.current());
     vector rows;
     for (const datom::datom& d : report.tx_data) rows.push_back(row_of(names, d));

@@ -1,7 +1,8 @@
 /// What a datom database answers to commands, whichever process has it open.
 ///
 /// A request is a name with its version and a map of arguments. All take `:view`, a map that says
-/// of which state is asked: `:as-of` and `:since` (a t or an instant), `:history` true.
+/// of which state is asked: `:as-of` and `:since` (a t or an instant), `:history` true; `:with`,
+/// the forms of a transaction that is supposed to have been done.
 #pragma once
 
 #include "tributary/datom/database.hpp"
@@ -29,11 +30,13 @@ using emit_function = std::function<bool(const value& part)>;
 ///
 /// A :query is a value, or its text, which errors then point into.
 ///
-///   query/1     :query :args :databases {"$name" "directory"}   [result [column ...]]
+///   query/1     :query :args :databases {"$name" "directory"} :views {"$name" view}
+///                                                               [result [column ...]]
 ///   explain/1   the same                                        a map
 ///   pull/1      :pattern :entities                              [map or nil ...]
 ///   entity/1    :entity                                         a map, nil if there is none
-///   datoms/1    :index :parts :limit      parts of [[e attribute value t added] ...]
+///   datoms/1    :index :parts :limit; :from and :to, values; or :seek, :on or :back
+///                                         parts of [[e attribute value t added] ...]
 ///   history/1   :entity                   [[t instant attribute value added tx-facts] ...]
 ///   tx-range/1  :start :end, or :from "cursor" :follow
 ///                       parts of [{:t :instant :rewind-to :data [[:db/add e a v] ...]} ...]

@@ -1,5 +1,6 @@
 #include "history_file.hpp"
 
+#include "tributary/store/memory_kv.hpp"
 #include "tributary/value/edn.hpp"
 
 #include "command.hpp"
@@ -49,12 +50,19 @@ public:
     }
 
     std::optional<value> next() {
+        if (peeked_) return *std::exchange(peeked_, std::nullopt);
         for (std::string line; std::getline(file_ == "-" ? std::cin : opened_, line);) {
             ++number_;
             bytes_read_ += line.size() + 1;
             if (line.find_first_not_of(" \t\r") != line.npos) return edn::read(line);
         }
         return std::nullopt;
+    }
+
+    /// What next() will give.
+    const std::optional<value>& peek() {
+        if (!peeked_) peeked_ = next();
+        return *peeked_;
     }
 
     /// Of the line that was read last, for an error.
@@ -65,6 +73,7 @@ public:
 private:
     std::string file_;
     std::ifstream opened_;
+    std::optional<std::optional<value>> peeked_;
     std::uint64_t number_ = 0, bytes_read_ = 0, bytes_in_all_ = 0;
 };
 
@@ -184,6 +193,16 @@ std::uint64_t export_history(const std::filesystem::path& dir, const std::string
 
 import_result import_history(const std::filesystem::path& dir, const std::string& file) {
     exported_lines lines(file);
+    if (!is_database(dir)) {
+        // A file that begins badly leaves no database behind.
+        try {
+            const auto memory = make_memory_kv();
+            const auto trial = datom::connection::on(*memory);
+            if (const auto& first = lines.peek()) importer(*trial).add(*first);
+        } catch (const error& e) {
+            throw error(e.code(), e.name(), lines.place() + e.what());
+        }
+    }
     datom_directory directory(dir, true, sharing::reads);
     datom::connection& connection = directory.connection();
     importer into(connection);

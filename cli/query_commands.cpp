@@ -10,6 +10,15 @@ namespace tributary::cli {
 
 namespace {
 
+/// NAME=REST, where NAME may have its $.
+std::pair<std::string, std::string> named(const char* option, const std::string& text) {
+    const auto at = text.find('=');
+    const std::size_t start = text.starts_with('$') ? 1 : 0;
+    if (at == text.npos || at <= start || at + 1 == text.size())
+        throw error(errc::misuse, std::string(option) + ", found " + text);
+    return {text.substr(start, at - start), text.substr(at + 1)};
+}
+
 void add_question(CLI::App& app,
                   session& s,
                   const std::string& name,
@@ -20,6 +29,7 @@ void add_question(CLI::App& app,
     auto text = std::make_shared<std::string>();
     auto view = std::make_shared<view_options>();
     auto databases = std::make_shared<std::vector<std::string>>();
+    auto views = std::make_shared<std::vector<std::string>>();
     auto a = std::make_shared<asked>();
     auto timeout = std::make_shared<double>(0);
     add_database(command, *dir);
@@ -31,6 +41,13 @@ void add_question(CLI::App& app,
         example);
     add_view(command, *view);
     command->add_option("--db", *databases, "another database, $NAME in :in: NAME=DIR")
+        ->take_all()
+        ->allow_extra_args(false);
+    command
+        ->add_option("--view",
+                     *views,
+                     "another view, $NAME in :in: NAME=as-of:T, NAME=since:T, NAME=history, "
+                     "NAME=now; of DATABASE, or of the --db of that name")
         ->take_all()
         ->allow_extra_args(false);
     command->add_option("--timeout", *timeout, "seconds after which it is given up");
@@ -45,13 +62,12 @@ void add_question(CLI::App& app,
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             const std::string typed = text_argument(*text);
-            question q{read_edn("the query", typed), edn_arguments(command), {}, typed};
-            for (const std::string& one : *databases) {
-                const auto at = one.find('=');
-                if (at == one.npos || at == 0 || at + 1 == one.size())
-                    throw error(errc::misuse, "--db is NAME=DIR, found " + one);
-                q.databases[one.substr(one.front() == '$' ? 1 : 0, at - (one.front() == '$'))] =
-                    one.substr(at + 1);
+            question q{read_edn("the query", typed), edn_arguments(command), {}, {}, typed};
+            for (const std::string& one : *databases)
+                q.databases.insert(named("--db is NAME=DIR", one));
+            for (const std::string& one : *views) {
+                const auto [called, how] = named("--view is NAME=VIEW", one);
+                q.views[called] = view_named(how);
             }
             asked wanted = *a;
             wanted.dir = *dir;
@@ -72,7 +88,28 @@ struct reading {
     const char* arguments;  ///< what stands after DATABASE, for --help; may be empty
     std::size_t least, most;
     std::vector<std::string> formats;
-    void (*show)(const asked& a, const std::vector<value>& args);
+    void (*show)(const asked& a, const std::vector<value>& args, const value& where);
+};
+
+/// --from, --to, --seek, --rseek of `datoms`.
+struct range_options {
+    std::string from, to;
+    bool seek = false, rseek = false;
+
+    void add_to(CLI::App* command) {
+        command->add_option("--from", from, "of avet ATTRIBUTE: values from this one (EDN) on");
+        command->add_option("--to", to, "of avet ATTRIBUTE: values before this one (EDN)");
+        command->add_flag("--seek", seek, "from the parts on, to the end of the index");
+        command->add_flag("--rseek", rseek, "from the parts back, to the beginning of the index");
+    }
+    value as_value() const {
+        if (seek && rseek) throw error(errc::misuse, "give --seek or --rseek, not both");
+        std::vector<std::pair<value, value>> where;
+        if (!from.empty()) where.emplace_back(keyword{"from"}, read_edn("--from", from));
+        if (!to.empty()) where.emplace_back(keyword{"to"}, read_edn("--to", to));
+        if (seek || rseek) where.emplace_back(keyword{"seek"}, keyword{seek ? "on" : "back"});
+        return make_map(std::move(where));
+    }
 };
 
 void add_reading(CLI::App& app, session& s, const reading& r) {
@@ -88,7 +125,11 @@ void add_reading(CLI::App& app, session& s, const reading& r) {
                         r.example);
     }
     add_view(command, *view);
-    if (std::string(r.name) == "datoms") command->add_option("--limit", *limit, "at most so many");
+    auto range = std::make_shared<range_options>();
+    if (std::string(r.name) == "datoms") {
+        command->add_option("--limit", *limit, "at most so many");
+        range->add_to(command);
+    }
     add_format(command, s, r.formats);
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
@@ -97,7 +138,7 @@ void add_reading(CLI::App& app, session& s, const reading& r) {
             if (args.size() < r.least || args.size() > r.most)
                 throw error(errc::misuse,
                             std::string("expected: trib ") + r.name + " DATABASE " + r.arguments);
-            r.show({*dir, view->as_value(), s.output, *limit, {}, {}}, args);
+            r.show({*dir, view->as_value(), s.output, *limit, {}, {}}, args, range->as_value());
             return ok;
         };
     });
@@ -169,22 +210,27 @@ void add_query_commands(CLI::App& app, session& s) {
                  1,
                  1,
                  trees,
-                 [](const asked& a, const std::vector<value>& args) { show_entity(a, args[0]); }});
-    add_reading(app,
-                s,
-                {"datoms",
-                 "The facts of an index (eavt, aevt, avet or vaet), from its leading parts on",
-                 "trib datoms people.datom aevt :person/name --limit 20",
-                 "INDEX [PART...]",
-                 1,
-                 5,
-                 rows,
-                 [](const asked& a, const std::vector<value>& args) {
-                     const auto* name = args[0].get_if<symbol>();
-                     show_datoms(a,
-                                 name ? value(keyword{name->text}) : args[0],
-                                 {args.begin() + 1, args.end()});
+                 [](const asked& a, const std::vector<value>& args, const value&) {
+                     show_entity(a, args[0]);
                  }});
+    add_reading(
+        app,
+        s,
+        {"datoms",
+         "The facts of an index (eavt, aevt, avet or vaet) that begin with the parts",
+         "trib datoms people.datom aevt :person/name --limit 20\n  trib datoms people.datom "
+         "avet :person/age --from 30 --to 40",
+         "INDEX [PART...]",
+         1,
+         5,
+         rows,
+         [](const asked& a, const std::vector<value>& args, const value& where) {
+             const auto* name = args[0].get_if<symbol>();
+             show_datoms(a,
+                         name ? value(keyword{name->text}) : args[0],
+                         {args.begin() + 1, args.end()},
+                         where);
+         }});
     add_reading(app,
                 s,
                 {"history",
@@ -194,7 +240,9 @@ void add_query_commands(CLI::App& app, session& s) {
                  1,
                  1,
                  rows,
-                 [](const asked& a, const std::vector<value>& args) { show_history(a, args[0]); }});
+                 [](const asked& a, const std::vector<value>& args, const value&) {
+                     show_history(a, args[0]);
+                 }});
     add_tx_range(app, s);
     add_reading(app,
                 s,
@@ -205,7 +253,7 @@ void add_query_commands(CLI::App& app, session& s) {
                  0,
                  0,
                  rows,
-                 [](const asked& a, const std::vector<value>&) { show_schema(a); }});
+                 [](const asked& a, const std::vector<value>&, const value&) { show_schema(a); }});
     add_reading(app,
                 s,
                 {"stats",
@@ -215,7 +263,7 @@ void add_query_commands(CLI::App& app, session& s) {
                  0,
                  0,
                  rows,
-                 [](const asked& a, const std::vector<value>&) { show_stats(a); }});
+                 [](const asked& a, const std::vector<value>&, const value&) { show_stats(a); }});
 }
 
 }  // namespace tributary::cli

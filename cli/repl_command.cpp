@@ -144,7 +144,8 @@ private:
             if (name != nullptr)
                 command(name->text, rest);
             else if (is_query(forms.front()))
-                show_query(asked_, {forms.front(), rest, {}, rest.empty() ? text : std::string()});
+                show_query(asked_,
+                           {forms.front(), rest, {}, {}, rest.empty() ? text : std::string()});
             else
                 for (const value& form : forms) transact(form);
         } catch (const error& e) {
@@ -219,7 +220,7 @@ private:
                         {args.begin() + 1, args.end()});
         } else if (name == "explain") {
             need(1, SIZE_MAX);
-            show_explain(asked_, {args[0], {args.begin() + 1, args.end()}, {}, {}});
+            show_explain(asked_, {args[0], {args.begin() + 1, args.end()}, {}, {}, {}});
         } else if (name == "tx-range") {
             need(0, 2);
             std::vector<std::pair<value, value>> where;

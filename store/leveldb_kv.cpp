@@ -43,6 +43,12 @@ bool is_full(std::string_view text) {
            text.find("Disk quota exceeded") != text.npos;
 }
 
+bool is_forbidden(std::string_view text) {
+    return text.find("Permission denied") != text.npos ||
+           text.find("Operation not permitted") != text.npos ||
+           text.find("Read-only file system") != text.npos;
+}
+
 /// The beginning of a key, for people.
 std::string shown(bytes_view key) {
     constexpr std::size_t shown_max = 24;
@@ -64,6 +70,10 @@ std::string shown(bytes_view key) {
     const std::string where = std::string("cannot ") + doing + " the database " + dir.string();
     if (is_full(text))
         throw error(errc::no_space, where + ": the disk is full; free some space and try again");
+    if (is_forbidden(text))
+        throw error(errc::io,
+                    where + ": it is not allowed to write there, which is needed even to read (" +
+                        text + "); ask as its owner, or copy the directory and ask the copy");
     if (status.IsIOError() && text.find("/LOCK: ") != text.npos)
         throw error(errc::locked, where + ": another process has it open");
     if (status.IsCorruption() || status.IsInvalidArgument()) {

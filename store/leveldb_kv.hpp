@@ -15,8 +15,8 @@ struct leveldb_options {
 };
 
 /// Opens, O(1) in what is stored but for an unflushed log of at most write_buffer_bytes. Errors:
-/// locked (another process has it), not_found (no database and not `create`), io, no_space,
-/// bad_input (no tributary database or damaged).
+/// locked (another process has it), not_found (no database and not `create`), io (also: not allowed
+/// to write there), no_space, bad_input (no tributary database or damaged).
 std::unique_ptr<kv> open_leveldb(const std::filesystem::path& dir,
                                  const leveldb_options& options = {});
 

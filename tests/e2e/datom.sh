@@ -15,6 +15,19 @@ expect 'history' '3' "$("$trib" query p.datom '[:find (count ?a) . :where [_ :ag
 expect 'pull' '{:friend [{:name "Ann"}], :name "Bob"}' "$("$trib" pull p.datom '[:name {:friend [:name]}]' '[:name "Bob"]' --format edn)"
 expect 'changes of an entity' '4' "$("$trib" history p.datom '[:name "Ann"]' --format csv | tail -n +2 | wc -l)"
 expect 'datoms' '2' "$("$trib" datoms p.datom avet :age --format csv | tail -n +2 | wc -l)"
+expect 'a range of values' '[31 41]' "$("$trib" datoms p.datom avet :age --from -5 --to 42 --format edn | awk '{print $3}' | tr '\n' ' ' | sed 's/ $/]/; s/^/[/')"
+expect 'its end is not included' '1' "$("$trib" datoms p.datom avet :age --from 31 --to 41 --format csv | tail -n +2 | wc -l)"
+expect 'an index from there on' '41' "$("$trib" datoms p.datom avet :age 32 --seek --limit 1 --format edn | awk '{print $3}')"
+expect 'and back' '31' "$("$trib" datoms p.datom avet :age 32 --rseek --limit 1 --format edn | awk '{print $3}')"
+expect_error 1 'values of one attribute' "$trib" datoms p.datom aevt :age --from 1
+expect 'supposed' $'?n,?a\nAnn,31\nBob,42\nDee,7' "$("$trib" query p.datom "$ages" --with '[[:db/add [:name "Bob"] :age 42] {:name "Dee" :age 7}]' --format csv | tr -d "\r")"
+expect 'and not done' $'?n,?a\nAnn,31\nBob,41' "$("$trib" query p.datom "$ages" --format csv | tr -d "\r")"
+expect_error 1 'db.error/wrong-type' "$trib" query p.datom "$ages" --with '[{:name "Dee" :age "x"}]'
+changed='[:find ?n ?was ?is :in $ $old :where [?e :name ?n] [?e :age ?is] [$old ?e :age ?was] [(not= ?was ?is)]]'
+expect 'two states' $'?n,?was,?is\nAnn,30,31' "$("$trib" query p.datom "$changed" --view old=as-of:2 --format csv | tr -d "\r")"
+expect 'a view of another database' $'?n,?was,?is\nAnn,30,31' "$("$trib" query p.datom "$changed" --db old=p.datom --view '$old=as-of:2,now' --format csv | tr -d "\r")"
+expect_error 1 '--view is NAME=VIEW' "$trib" query p.datom "$changed" --view old
+expect_error 1 'a view is as-of:T' "$trib" query p.datom "$changed" --view old=then
 expect 'transactions' '3' "$("$trib" tx-range p.datom --format edn | grep -c ':t ')"
 "$trib" schema p.datom | grep -q ':db.unique/identity' || fail schema
 "$trib" stats p.datom | grep -q ':age' || fail stats
@@ -30,6 +43,17 @@ expect 'typed at the shell' '2' "$(echo '[:find (count ?e) . :where [?e :name]]'
 "$trib" export q.datom q.edn >/dev/null
 cmp p.edn q.edn || fail 'the history is another after export and import'
 "$trib" verify q.datom >/dev/null || fail verify
+
+# What is refused makes no database
+expect_error 1 'db.error/not-an-entity' "$trib" transact none.datom '[{:no/such 1}]'
+echo '{:t garbage' >none.edn
+expect_error 1 'none.edn: line 1' "$trib" import none.datom none.edn
+[ ! -e none.datom ] || fail 'a database is left behind'
+
+# What is gone is known by its key
+"$trib" transact q.datom '[[:db/retractEntity [:name "Bob"]]]' >/dev/null
+expect 'changes of what is gone' '6' "$("$trib" history q.datom '[:name "Bob"]' --format csv | tail -n +2 | wc -l)"
+expect_error 1 'not-found: there is no entity' "$trib" history q.datom '[:name "Nobody"]'
 
 # Every type, names that change hands, past facts, and what transactions say of themselves
 "$trib" transact all.datom '[{:db/ident :id :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}
