@@ -1,5 +1,7 @@
 #include "tributary/datom/column_cache.hpp"
 
+#include "tributary/datom/query_budget.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <unordered_map>
@@ -14,6 +16,8 @@ constexpr std::size_t entries_max = 1024;
 constexpr std::size_t row_bytes = sizeof(entity_id) + sizeof(std::int64_t) + sizeof(std::uint32_t);
 constexpr std::size_t value_bytes = sizeof(std::int64_t) + sizeof(std::uint32_t);
 constexpr std::size_t text_bytes = 2 * sizeof(std::string);
+/// While a column is made, it takes so many times what it will.
+constexpr std::size_t making_factor = 3;
 
 enum class slot_kind { none, integer, real, text };
 
@@ -45,6 +49,7 @@ slot_kind slots_for(value_type t) {
 
 std::shared_ptr<const attribute_column> attribute_column::make(
     value_type type,
+    std::size_t size,
     std::size_t bytes_max,
     const std::function<void(const std::function<bool(entity_id, const value_view&)>&)>& read) {
     const slot_kind kind = slots_for(type);
@@ -52,6 +57,8 @@ std::shared_ptr<const attribute_column> attribute_column::make(
     auto made = std::make_shared<attribute_column>();
     attribute_column& c = *made;
     c.type_ = type;
+    c.entities_.reserve(size);
+    c.slots_.reserve(size);
     std::unordered_map<std::string, std::int64_t> numbers;
     std::string text;
     bool fits = true;
@@ -190,11 +197,15 @@ std::shared_ptr<const attribute_column> column_cache::get(
         if (e.column || e.refused) return e.column;
         if (wanted.reads == 0 || e.reads <= wanted.size) return nullptr;
     }
-    auto made = attribute_column::make(wanted.of->type, bytes_max_, read);
+    const std::size_t bytes =
+        std::min(bytes_max_, datalog::memory_budget::left() / making_factor);
+    if (wanted.size > bytes / row_bytes) return nullptr;
+    auto made = attribute_column::make(wanted.of->type, wanted.size, bytes, read);
     const std::lock_guard lock(mutex_);
     entry& e = touch(wanted);
     if (e.column) return e.column;  // another thread was faster
-    e.refused = made == nullptr;
+    e.refused = made == nullptr && bytes == bytes_max_;
+    e.reads = 0;
     if (made) bytes_ += made->bytes();
     e.column = made;
     evict();

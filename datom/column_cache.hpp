@@ -33,10 +33,11 @@ public:
         row end = 0;
     };
 
-    /// `read` visits (entity, value) in entity order. Nothing if it would take more than
-    /// `bytes_max` or the type has no slots.
+    /// `read` visits about `size` (entity, value) in entity order. Nothing if it would take more
+    /// than `bytes_max` or the type has no slots.
     static std::shared_ptr<const attribute_column> make(
         value_type type,
+        std::size_t size,
         std::size_t bytes_max,
         const std::function<void(const std::function<bool(entity_id, const value_view&)>&)>& read);
 
@@ -95,7 +96,8 @@ public:
         std::size_t reads = 0;  ///< facts the caller would read without a column, about
     };
     /// The column, or null if reading it whole does not pay yet: it does once callers have read
-    /// more facts than it has, so that no more than half of the work can be in vain.
+    /// more facts than it has, so that no more than half of the work can be in vain. Nor if
+    /// making it would go beyond the memory of the query that asks.
     std::shared_ptr<const attribute_column> get(
         const request& wanted,
         const std::function<void(const std::function<bool(entity_id, const value_view&)>&)>& read);

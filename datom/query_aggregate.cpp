@@ -298,8 +298,8 @@ cell call_with(const query_function& f,
 
 /// Rows of each group side by side: group g has order[begins[g]] .. order[begins[g + 1] - 1].
 struct grouping {
-    std::vector<row_id> order;
-    std::vector<std::size_t> begins;
+    row_ids order;
+    counted_vector<std::size_t> begins;
 
     std::size_t size() const { return begins.size() - 1; }
     std::span<const row_id> operator[](std::size_t g) const {
@@ -307,12 +307,12 @@ struct grouping {
     }
 };
 
-grouping sort_by_group(const std::vector<row_id>& group_of, std::size_t groups) {
+grouping sort_by_group(const row_ids& group_of, std::size_t groups) {
     grouping g;
     g.begins.assign(groups + 1, 0);
     for (const row_id group : group_of) ++g.begins[group + 1];
     std::partial_sum(g.begins.begin(), g.begins.end(), g.begins.begin());
-    std::vector<std::size_t> next(g.begins.begin(), g.begins.end() - (groups > 0 ? 1 : 0));
+    counted_vector<std::size_t> next(g.begins.begin(), g.begins.end() - (groups > 0 ? 1 : 0));
     g.order.resize(group_of.size());
     for (row_id row = 0; row < group_of.size(); ++row) g.order[next[group_of[row]]++] = row;
     return g;
@@ -371,7 +371,7 @@ std::vector<column> aggregate(const find_spec& find,
         if (e.aggregate.empty()) keys.push_back(&rows.of(e.var()));
     }
     std::size_t count = 0;
-    const std::vector<row_id> group_of = group_rows(keys, rows.rows, count, context.stop);
+    const row_ids group_of = group_rows(keys, rows.rows, count, context.stop);
     const grouping groups = sort_by_group(group_of, count);
     std::vector<column> columns;
     for (const find_element& e : find.elements) {
@@ -379,7 +379,7 @@ std::vector<column> aggregate(const find_spec& find,
             columns.push_back(aggregate(e, rows, groups, context));
             continue;
         }
-        std::vector<row_id> firsts;
+        row_ids firsts;
         for (std::size_t g = 0; g < groups.size(); ++g) firsts.push_back(groups[g].front());
         columns.push_back(gather(rows.of(e.var()), firsts));
     }

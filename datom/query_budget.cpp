@@ -25,7 +25,7 @@ memory_budget::memory_budget(std::size_t bytes) : outer_(most) {
 memory_budget::~memory_budget() { most = outer_; }
 
 void memory_budget::take(std::size_t bytes) {
-    if (bytes > most - std::min(used, most)) {
+    if (bytes > left()) {
         throw error(errc::limit,
                     "db.error/memory-limit",
                     "query: it needs more memory than it may have; make it select less (a missing "
@@ -35,19 +35,31 @@ void memory_budget::take(std::size_t bytes) {
     used += bytes;
 }
 
+std::size_t memory_budget::left() { return most - std::min(used, most); }
+
 void memory_budget::give_back(std::size_t bytes) noexcept { used -= bytes; }
 
 namespace {
 
 constexpr std::size_t large_block = 1 << 20;
 
-}  // namespace
-
-void* take_block(std::size_t bytes) {
+void* new_block(std::size_t bytes) {
     if (bytes < large_block) return ::operator new(bytes);
     void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) throw std::bad_alloc();
     return at;
+}
+
+}  // namespace
+
+void* take_block(std::size_t bytes) {
+    memory_budget::take(bytes);
+    try {
+        return new_block(bytes);
+    } catch (...) {
+        memory_budget::give_back(bytes);
+        throw;
+    }
 }
 
 void give_back_block(void* at, std::size_t bytes) noexcept {
@@ -55,11 +67,17 @@ void give_back_block(void* at, std::size_t bytes) noexcept {
         ::operator delete(at);
     else
         ::munmap(at, bytes);
+    memory_budget::give_back(bytes);
 }
 
 void* counted_resource::do_allocate(std::size_t bytes, std::size_t alignment) {
     memory_budget::take(bytes);
-    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+    try {
+        return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+    } catch (...) {
+        memory_budget::give_back(bytes);
+        throw;
+    }
 }
 
 void counted_resource::do_deallocate(void* at, std::size_t bytes, std::size_t alignment) {

@@ -1,9 +1,10 @@
-/// What a query may use of memory: its columns and its arena are counted, and beyond the budget it
-/// ends with an error. Private to the room.
+/// What a query may use of memory: what grows with its rows and its arena are counted, and beyond
+/// the budget it ends with an error. Private to the room.
 #pragma once
 
 #include <cstddef>
 #include <memory_resource>
+#include <vector>
 
 namespace tributary::datom::datalog {
 
@@ -19,33 +20,32 @@ public:
     /// Errors: limit, beyond the budget; nothing is counted then.
     static void take(std::size_t bytes);
     static void give_back(std::size_t bytes) noexcept;
+    /// What could still be taken.
+    static std::size_t left();
 
 private:
     std::size_t outer_;
 };
 
-/// Memory of one column. Large blocks come from the system and go back to it at once, where malloc
+/// Memory that counts. Large blocks come from the system and go back to it at once, where malloc
 /// would keep them for later.
 void* take_block(std::size_t bytes);
 void give_back_block(void* at, std::size_t bytes) noexcept;
 
-/// Of columns.
 template <class T>
 struct counted_allocator {
     using value_type = T;
     counted_allocator() = default;
     template <class U>
     counted_allocator(const counted_allocator<U>&) {}
-    T* allocate(std::size_t n) {
-        memory_budget::take(n * sizeof(T));
-        return static_cast<T*>(take_block(n * sizeof(T)));
-    }
-    void deallocate(T* at, std::size_t n) noexcept {
-        give_back_block(at, n * sizeof(T));
-        memory_budget::give_back(n * sizeof(T));
-    }
+    T* allocate(std::size_t n) { return static_cast<T*>(take_block(n * sizeof(T))); }
+    void deallocate(T* at, std::size_t n) noexcept { give_back_block(at, n * sizeof(T)); }
     bool operator==(const counted_allocator&) const = default;
 };
+
+/// What grows with the rows of a query.
+template <class T>
+using counted_vector = std::vector<T, counted_allocator<T>>;
 
 /// Of arenas.
 class counted_resource : public std::pmr::memory_resource {

@@ -8,7 +8,7 @@ namespace tributary::datom::datalog {
 namespace {
 
 using row = attribute_column::row;
-using rows = std::vector<row>;
+using rows = counted_vector<row>;
 
 constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t greatest = std::numeric_limits<std::int64_t>::max();
@@ -210,7 +210,7 @@ private:
     /// For each row of the base the rows that belong to it.
     relation joined() {
         relation& base = *request_.base;
-        std::vector<row_id> left;
+        row_ids left;
         left.reserve(base.rows);
         right_.reserve(only_exists_ ? 0 : base.rows);
         row near = 0;

@@ -334,7 +334,7 @@ void evaluator::run(const clause& c, const call& f, environment& env, const sour
     }
     const bool scalar =
         f.result && f.result->shape == binding::form::variable && !base.has(f.result->var);
-    std::vector<row_id> rows;
+    row_ids rows;
     column results;
     relation bound;  // of a binding that is more than one variable
     if (f.result) collect_variables(*f.result, bound.vars);
@@ -372,7 +372,7 @@ void evaluator::run(const clause& c, const call& f, environment& env, const sour
     if (scalar) {
         base.add_column(f.result->var, std::move(results));
     } else if (f.result) {
-        std::vector<row_id> same(rows.size());
+        row_ids same(rows.size());
         for (row_id row = 0; row < same.size(); ++row) same[row] = row;
         for (std::size_t i = 0; i < bound.vars.size(); ++i) {
             if (!base.has(bound.vars[i])) {

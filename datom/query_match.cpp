@@ -206,7 +206,7 @@ private:
     bool only_exists_ = false;  ///< nothing of the datom is kept, only that there is one
     bool found_ = false;
     std::vector<bool> matched_;
-    std::vector<row_id> left_;
+    row_ids left_;
 };
 
 }  // namespace

@@ -59,7 +59,7 @@ public:
     std::size_t count() const { return count_; }
 
 private:
-    std::vector<std::uint64_t> keys_;
+    counted_vector<std::uint64_t> keys_;
     std::size_t count_ = 0;
 };
 
@@ -69,10 +69,10 @@ struct keyed_row {
 };
 
 /// By key, rows of one key as they were: byte by byte, the lowest first.
-void sort_by_key(std::vector<keyed_row>& rows) {
+void sort_by_key(counted_vector<keyed_row>& rows) {
     std::uint64_t used = 0;
     for (const keyed_row& r : rows) used |= r.key;
-    std::vector<keyed_row> sorted(rows.size());
+    counted_vector<keyed_row> sorted(rows.size());
     for (int shift = 0; shift < 64 && (used >> shift) != 0; shift += 8) {
         std::array<std::size_t, 257> begin{};
         for (const keyed_row& r : rows) ++begin[((r.key >> shift) & 0xff) + 1];
@@ -84,7 +84,7 @@ void sort_by_key(std::vector<keyed_row>& rows) {
 
 }  // namespace
 
-std::vector<row_id> canonical_order(const std::vector<column>& columns, stop_check& stop) {
+row_ids canonical_order(const std::vector<column>& columns, stop_check& stop) {
     const std::size_t rows = columns.front().size();
     const packed_columns packed(columns, rows);
     const auto order = [&](row_id a, row_id b) {
@@ -94,7 +94,7 @@ std::vector<row_id> canonical_order(const std::vector<column>& columns, stop_che
         }
         return std::strong_ordering::equal;
     };
-    std::vector<keyed_row> items(rows);
+    counted_vector<keyed_row> items(rows);
     for (row_id row = 0; row < rows; ++row) items[row] = {packed[row], row};
     const auto by_key = [](const keyed_row& a, const keyed_row& b) { return a.key < b.key; };
     stop.look();
@@ -107,7 +107,7 @@ std::vector<row_id> canonical_order(const std::vector<column>& columns, stop_che
         });
         at = end;
     }
-    std::vector<row_id> sorted;
+    row_ids sorted;
     sorted.reserve(rows);
     const keyed_row* last = nullptr;
     for (const keyed_row& one : items) {

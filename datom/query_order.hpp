@@ -7,6 +7,6 @@ namespace tributary::datom::datalog {
 
 /// The distinct rows of these columns in the order their vectors have as values (that of canonical
 /// bytes), as in sets.
-std::vector<row_id> canonical_order(const std::vector<column>& columns, stop_check& stop);
+row_ids canonical_order(const std::vector<column>& columns, stop_check& stop);
 
 }  // namespace tributary::datom::datalog

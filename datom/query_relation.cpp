@@ -53,12 +53,12 @@ void visit_equal_rows(const std::vector<const column*>& keys,
         row_id row = no_row;
     };
     // Grown with the number of distinct rows, so that few groups stay in the processor's cache.
-    std::vector<slot> slots(table_size(std::min<std::size_t>(rows, 512)));
+    counted_vector<slot> slots(table_size(std::min<std::size_t>(rows, 512)));
     std::size_t used = 0;
     for (row_id row = 0; row < rows; ++row) {
         stop();
         if (used * 2 >= slots.size()) {
-            std::vector<slot> larger(slots.size() * 4);
+            counted_vector<slot> larger(slots.size() * 4);
             for (const slot& s : slots) {
                 if (s.row == no_row) continue;
                 std::size_t at = s.hash & (larger.size() - 1);
@@ -99,7 +99,7 @@ std::vector<var_id> common_variables(const relation& a, const relation& b) {
 
 /// Rows that belong together, side by side.
 struct pairs {
-    std::vector<row_id> left, right;
+    row_ids left, right;
     void add(row_id l, row_id r) {
         left.push_back(l);
         right.push_back(r);
@@ -264,7 +264,7 @@ bool growing_relation::add(const cell* row) {
 }
 
 void growing_relation::grow() {
-    std::vector<slot> larger(std::max<std::size_t>(16, slots_.size() * 4));
+    counted_vector<slot> larger(std::max<std::size_t>(16, slots_.size() * 4));
     for (const slot& s : slots_) {
         if (s.row == no_row) continue;
         std::size_t at = s.hash & (larger.size() - 1);
@@ -284,10 +284,10 @@ relation growing_relation::from(std::size_t first) const {
     return r;
 }
 
-std::vector<row_id> distinct_rows(const std::vector<const column*>& columns,
+row_ids distinct_rows(const std::vector<const column*>& columns,
                                   std::size_t rows,
                                   stop_check& stop) {
-    std::vector<row_id> first;
+    row_ids first;
     if (columns.empty()) {
         if (rows > 0) first.push_back(0);
         return first;
@@ -297,11 +297,11 @@ std::vector<row_id> distinct_rows(const std::vector<const column*>& columns,
     return first;
 }
 
-std::vector<row_id> group_rows(const std::vector<const column*>& columns,
+row_ids group_rows(const std::vector<const column*>& columns,
                                std::size_t rows,
                                std::size_t& groups,
                                stop_check& stop) {
-    std::vector<row_id> group(rows, 0);
+    row_ids group(rows, 0);
     groups = 0;
     if (columns.empty()) {
         groups = rows > 0 ? 1 : 0;
@@ -316,14 +316,14 @@ std::vector<row_id> group_rows(const std::vector<const column*>& columns,
     return group;
 }
 
-column gather(const column& from, const std::vector<row_id>& rows) {
+column gather(const column& from, const row_ids& rows) {
     column to;
     to.reserve(rows.size());
     for (const row_id row : rows) to.push_back(from[row]);
     return to;
 }
 
-column take_rows(column& from, const std::vector<row_id>& rows) {
+column take_rows(column& from, const row_ids& rows) {
     bool all = rows.size() == from.size();
     for (std::size_t i = 0; all && i < rows.size(); ++i) all = rows[i] == i;
     column taken = all ? std::move(from) : gather(from, rows);
@@ -331,7 +331,7 @@ column take_rows(column& from, const std::vector<row_id>& rows) {
     return taken;
 }
 
-void select(relation& r, const std::vector<row_id>& rows) {
+void select(relation& r, const row_ids& rows) {
     for (column& c : r.columns) c = take_rows(c, rows);
     r.rows = rows.size();
 }
@@ -346,7 +346,7 @@ relation project(const relation& r, const std::vector<var_id>& vars, stop_check&
     for (const var_id v : vars) {
         if (r.has(v)) p.vars.push_back(v);
     }
-    const std::vector<row_id> rows = distinct_rows(columns_of(r, p.vars), r.rows, stop);
+    const row_ids rows = distinct_rows(columns_of(r, p.vars), r.rows, stop);
     for (const var_id v : p.vars) p.columns.push_back(gather(r.of(v), rows));
     p.rows = rows.size();
     p.distinct = true;
@@ -377,7 +377,7 @@ relation join(const relation& a, const relation& b, stop_check& stop) {
 
 void filter_by(relation& a, const relation& b, bool keep, stop_check& stop) {
     const std::vector<var_id> on = common_variables(a, b);
-    std::vector<row_id> kept;
+    row_ids kept;
     if (on.empty()) {
         if ((b.rows > 0) == keep) return;
         select(a, kept);

@@ -30,7 +30,7 @@ private:
     unsigned ticks_ = 0;
 };
 
-using column = std::vector<cell, counted_allocator<cell>>;
+using column = counted_vector<cell>;
 
 /// Rows over variables. With no variables: one row means true, none false.
 struct relation {
@@ -53,6 +53,7 @@ struct relation {
 };
 
 using row_id = std::uint32_t;
+using row_ids = counted_vector<row_id>;
 inline constexpr row_id no_row = UINT32_MAX;
 
 /// A step of a query may have so many rows: a gigabyte a column. A product by mistake should end as
@@ -93,8 +94,8 @@ private:
     std::size_t rows_;
     bool ascending_ = false;
     mutable std::size_t near_ = 0;  ///< where the last search ended
-    std::vector<slot> slots_;
-    std::vector<row_id> next_;
+    counted_vector<slot> slots_;
+    row_ids next_;
     std::uint32_t mask_ = 0;
 };
 
@@ -122,28 +123,28 @@ private:
         row_id row = no_row;
     };
     relation all_;
-    std::vector<slot> slots_;
+    counted_vector<slot> slots_;
 };
 
 /// Of `rows` rows, the first of each that are equal in `columns`, in order. With no columns: the
 /// first row, if there is one.
-std::vector<row_id> distinct_rows(const std::vector<const column*>& columns,
+row_ids distinct_rows(const std::vector<const column*>& columns,
                                   std::size_t rows,
                                   stop_check& stop);
 
 /// For each row the number of its group (rows equal in `columns`); groups are numbered from 0 by
 /// first appearance.
-std::vector<row_id> group_rows(const std::vector<const column*>& columns,
+row_ids group_rows(const std::vector<const column*>& columns,
                                std::size_t rows,
                                std::size_t& groups,
                                stop_check& stop);
 
-column gather(const column& from, const std::vector<row_id>& rows);
+column gather(const column& from, const row_ids& rows);
 /// The same of a column nobody needs afterwards: if these are all its rows, in order, it is not
 /// copied, and its memory is free before the next one is made.
-column take_rows(column& from, const std::vector<row_id>& rows);
+column take_rows(column& from, const row_ids& rows);
 /// Only the given rows, in that order.
-void select(relation& r, const std::vector<row_id>& rows);
+void select(relation& r, const row_ids& rows);
 /// Only these variables (those of them it has), each row once.
 relation project(const relation& r, const std::vector<var_id>& vars, stop_check& stop);
 void make_distinct(relation& r, stop_check& stop);

@@ -172,7 +172,7 @@ private:
     const result_context& context_;
     counted_result counted_;
     bool has_pull_ = false;
-    std::vector<row_id> rows_;  ///< those returned, in their order
+    row_ids rows_;  ///< those returned, in their order
     std::vector<vector> pulled_;
 };
 

@@ -52,7 +52,7 @@ relation renamed(relation r, std::vector<var_id> vars) {
 relation seen_by_caller(const relation& answers,
                         std::size_t first_row,
                         const std::vector<term>& args) {
-    std::vector<row_id> rows(answers.rows - first_row);
+    row_ids rows(answers.rows - first_row);
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<row_id>(first_row + i);
     relation seen;
     std::vector<const column*> from;

@@ -292,6 +292,7 @@ TEST_CASE("query: a timeout and a cancel end it", "[datom][query]") {
         "[:find (count ?p) . :in [?v ...] :where [(range 3000) [?a ...]] [(range 3000) [?b ...]] "
         "[(range 3000) [?c ...]] [(vector ?a ?b ?c ?v) ?p]]";
     query_options options;
+    options.memory_bytes = std::size_t{16} << 30;
     options.timeout = std::chrono::milliseconds(20);
     try {
         query(edn::read(q), inputs, options);
@@ -300,7 +301,7 @@ TEST_CASE("query: a timeout and a cancel end it", "[datom][query]") {
         CHECK(e.code() == errc::canceled);
     }
     std::atomic<bool> cancel = true;
-    options = {};
+    options.timeout.reset();
     options.cancel = &cancel;
     CHECK_THROWS_AS(query(edn::read(q), inputs, options), error);
 }
