@@ -328,18 +328,20 @@ private:
         failed_ = false;
     }
 
-    /// LevelDB writes when it opens. On a disk that is still full the open handle is kept, so that
-    /// reads go on.
+    /// LevelDB writes when it opens: what is in its log becomes a table. On a disk that is still
+    /// full the open handle is kept, so that reads go on.
     void check_room() const {
         std::error_code ec;
+        std::uintmax_t needed = room_to_open_bytes;
+        for (fs::directory_iterator file(dir_, ec), end; !ec && file != end; file.increment(ec))
+            if (file->path().extension() == ".log") needed += file->file_size(ec);
         const fs::space_info space = fs::space(dir_, ec);
-        if (!ec && space.available < options_.write_buffer_bytes + room_to_open_bytes) {
-            throw error(
-                errc::no_space,
-                "cannot write to the database " + dir_.string() +
-                    ": an earlier write failed and the disk is still full; free " +
-                    std::to_string((options_.write_buffer_bytes + room_to_open_bytes) >> 20) +
-                    " MiB and try again");
+        if (!ec && space.available < needed) {
+            throw error(errc::no_space,
+                        "cannot write to the database " + dir_.string() +
+                            ": an earlier write failed and the disk is still full; once " +
+                            std::to_string((needed + (1u << 20) - 1) >> 20) +
+                            " MiB are free, try again");
         }
     }
 
