@@ -5,6 +5,7 @@
 #include "command.hpp"
 #include <atomic>
 #include <chrono>
+#include <set>
 #include <thread>
 
 namespace tributary::cli {
@@ -32,10 +33,15 @@ void require_database(const std::filesystem::path& dir) {
                     dir.string());
 }
 
+/// What LevelDB makes before a directory has a database: a process that was killed then left it.
+bool is_half_made(const std::string& file) {
+    static const std::set<std::string> files = {
+        "LOCK", "LOG", "LOG.old", "MANIFEST-000001", "000001.dbtmp"};
+    return files.contains(file);
+}
+
 void make_database(const std::filesystem::path& dir) {
-    if (std::filesystem::exists(dir / "identity"))
-        throw error(errc::misuse,
-                    dir.string() + " is a store; give the database a directory of its own");
+    require_room_for_database(dir);
     std::error_code failed;
     std::filesystem::create_directories(dir, failed);
     if (!failed) std::filesystem::permissions(dir, std::filesystem::perms::owner_all, failed);
@@ -76,6 +82,23 @@ private:
 
 bool is_database(const std::filesystem::path& dir) {
     return std::filesystem::exists(dir / "CURRENT");
+}
+
+void require_room_for_database(const std::filesystem::path& dir) {
+    namespace fs = std::filesystem;
+    if (is_database(dir) || !fs::exists(fs::symlink_status(dir))) return;
+    const std::string needs = "; a new database needs a directory of its own, absent or empty";
+    if (!fs::is_directory(dir))
+        throw error(errc::misuse, dir.string() + " is no directory" + needs);
+    if (fs::exists(dir / "identity"))
+        throw error(errc::misuse, dir.string() + " is a store" + needs);
+    for (const fs::directory_entry& found : fs::directory_iterator(dir)) {
+        const std::string file = found.path().filename().string();
+        if (is_half_made(file)) continue;
+        throw error(errc::misuse,
+                    dir.string() + " is no datom database and has other files in it, such as " +
+                        file + needs);
+    }
 }
 
 datom_directory::datom_directory(const std::filesystem::path& dir, bool create, sharing allowed) {

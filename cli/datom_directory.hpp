@@ -14,8 +14,8 @@ namespace tributary::cli {
 class datom_directory {
 public:
     /// Opens (or makes) `dir` in this process and serves it. Waits for a short-lived owner, such as
-    /// a query. Errors: locked, naming who has it; not_found without `create`; misuse if it is a
-    /// store.
+    /// a query. Errors: locked, naming who has it; not_found without `create`; those of
+    /// require_room_for_database.
     datom_directory(const std::filesystem::path& dir, bool create, sharing allowed);
     /// Stops serving.
     ~datom_directory();
@@ -28,6 +28,10 @@ private:
 };
 
 bool is_database(const std::filesystem::path& dir);
+
+/// Whether a datom database may be in `dir`: there is one already, or no such directory, or nothing
+/// in it. Errors: misuse, saying what is there instead.
+void require_room_for_database(const std::filesystem::path& dir);
 
 /// Has a request (cli/datom_service.hpp) answered by whatever process has `dir` open, or by this
 /// one. `part` gets the parts before the last. What makes a database is tried in memory first, so

@@ -19,7 +19,18 @@ namespace tributary::cli {
 
 namespace {
 
+namespace fs = std::filesystem;
 using namespace std::chrono_literals;
+
+/// A database that is of no use once its making has ended: the new one if that failed, else the
+/// old one, exchanged for it.
+struct removed_at_end {
+    fs::path dir;
+    ~removed_at_end() {
+        std::error_code ignored;
+        fs::remove_all(dir, ignored);
+    }
+};
 
 struct realize_options {
     std::string crdt, map_file, into, log = "main";
@@ -48,7 +59,7 @@ private:
         }
     }
 
-    int realize(const std::filesystem::path& into, bool follow) {
+    int realize(const fs::path& into, bool follow) {
         datom_directory directory(into, true, sharing::realized);
         datom_target target(directory.connection(), options_.log, dispatch_);
         stage_source source(*replica_, options_.crdt);
@@ -116,8 +127,7 @@ private:
         try {
             const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
                 std::chrono::system_clock::now().time_since_epoch());
-            const std::string where =
-                std::filesystem::absolute(options_.into).lexically_normal().string();
+            const std::string where = fs::absolute(options_.into).lexically_normal().string();
             replica_->put_marks(options_.crdt,
                                 {{"status/realize into " + where,
                                   format_instant(inst{now.count()}) + ": " + text}});
@@ -128,22 +138,44 @@ private:
 
     /// Builds a new database beside the old one, and swaps them once it has caught up.
     int rebuild() {
-        const std::filesystem::path fresh = options_.into + ".rebuild";
-        std::filesystem::remove_all(fresh);
+        // A link stays one: what it leads to is replaced.
+        const fs::path into = fs::weakly_canonical(options_.into);
+        const fs::path fresh = into.string() + ".rebuild";
+        for (const fs::path& replaced : {into, fresh}) require_nothing_lost(replaced);
+        const removed_at_end unfinished{fresh};
+        fs::remove_all(fresh);
         const int result = realize(fresh, false);
         if (result != ok || !keep_going()) {
-            std::cerr << options_.into << " is as it was; the unfinished new database is in "
-                      << fresh.string() << '\n';
+            std::cerr << options_.into << " is as it was\n";
             return result != ok ? result : static_cast<int>(interrupted);
         }
-        swap_in(fresh);
+        swap_in(fresh, into);
         return options_.follow ? realize(options_.into, true) : ok;
     }
 
-    void swap_in(const std::filesystem::path& fresh) {
-        const std::filesystem::path into = options_.into;
-        if (!std::filesystem::exists(into)) {
-            std::filesystem::rename(fresh, into);
+    /// Of what a rebuild puts another database in the place of. Errors: misuse if that has anything
+    /// that this stream does not make again.
+    void require_nothing_lost(const fs::path& dir) {
+        require_room_for_database(dir);
+        if (!is_database(dir)) return;
+        datom_directory directory(dir, false, sharing::realized);
+        const datom::connection& database = directory.connection();
+        const auto refuse = [&](const std::string& what) {
+            throw error(errc::misuse,
+                        dir.string() + " has " + what +
+                            ", which --rebuild would lose; realize into another directory");
+        };
+        if (has_facts_of_its_own(database)) refuse("facts that came from no stream");
+        for (const std::string& stream : database.streams()) {
+            if (stream != options_.log) refuse("the stream \"" + stream + "\" (--log) too");
+            if (!database.cursor(stream)->dispatch.ends_with(crdt_.view()))
+                refuse("what was realized from another CRDT");
+        }
+    }
+
+    void swap_in(const fs::path& fresh, const fs::path& into) {
+        if (!fs::exists(into)) {
+            fs::rename(fresh, into);
             return;
         }
         const datom_directory old(into, true, sharing::realized);  // nobody else may be writing it
@@ -152,7 +184,6 @@ private:
                         "cannot exchange " + fresh.string() + " and " + into.string() + ": " +
                             std::strerror(errno));
         }
-        std::filesystem::remove_all(fresh);
     }
 
     const session& session_;

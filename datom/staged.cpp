@@ -71,6 +71,12 @@ staged::staged(kv& store, std::shared_ptr<const schema> attributes)
 }
 
 void staged::create() {
+    const auto there = store_.cursor();
+    there->seek({});
+    if (there->valid())
+        throw error(errc::bad_input,
+                    "what is stored here is no datom database, or one that lost its state record: "
+                    "nothing was changed. Give a new database a directory of its own");
     auto initial = std::make_shared<schema>(bootstrap_schema());
     attributes_ = initial;
     state_.next_system = system_partition + first_user_attribute;

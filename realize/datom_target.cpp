@@ -2,6 +2,7 @@
 
 #include "tributary/value/edn.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 namespace tributary {
@@ -53,6 +54,23 @@ value commit_map(const op_context& context) {
 
 }  // namespace
 
+bool has_facts_of_its_own(const datom::connection& database) {
+    const datom::db now = database.current();
+    if (now.basis_t() == 0) return false;
+    if (database.streams().empty()) return true;
+    // A database with a stream takes no other writes. So others would come before the first
+    // stream's own, which begin with the attributes of commits.
+    bool began_with_stream = false;
+    now.tx_range(std::int64_t{1}, std::int64_t{2}, [&](const datom::log_tx& first) {
+        began_with_stream =
+            std::any_of(first.data.begin(), first.data.end(), [](const datom::datom& d) {
+                return d.v == value(keyword{"commit/id"});
+            });
+        return false;
+    });
+    return !began_with_stream;
+}
+
 datom_target::datom_target(datom::connection& database,
                            std::string stream,
                            const dispatch_map& dispatch)
@@ -67,6 +85,11 @@ std::optional<linear_mark> datom_target::applied_at(std::uint64_t position) cons
 
 void datom_target::begin(const stream_cursor& from) {
     const std::optional<stream_cursor> before = cursor();
+    if (!before && database_.streams().empty() && has_facts_of_its_own(database_))
+        throw error(errc::misuse,
+                    "the database has facts of its own, and with a realize stream it would take no "
+                    "others; realize into a database of its own and join the two in a query with "
+                    ":in $ $own");
     try {
         if (!before || before->dispatch != from.dispatch) {
             database_.stage(edn::read(commit_schema), now_ms());

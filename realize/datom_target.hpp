@@ -19,6 +19,8 @@ public:
 
     std::optional<stream_cursor> cursor() const override;
     std::optional<linear_mark> applied_at(std::uint64_t position) const override;
+    /// Errors: misuse if the database has facts of its own and no stream, for with one it would
+    /// take no other writes.
     void begin(const stream_cursor& from) override;
     void apply(const op& o, const op_context& context) override;
     void record_failure(const op_context& context,
@@ -39,5 +41,8 @@ private:
     const dispatch_map& dispatch_;
     std::optional<datom::entity_id> commit_entity_;  ///< of the commit whose ops are being staged
 };
+
+/// Whether `database` has transactions that no stream made, so that no stream can make them again.
+bool has_facts_of_its_own(const datom::connection& database);
 
 }  // namespace tributary
