@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <set>
 
 namespace tributary::edn {
 namespace {
@@ -114,6 +115,13 @@ private:
         fail(expected, what);
     }
 
+    /// What another program's reader would make of its own accord.
+    [[noreturn]] void fail_code(std::size_t at, const std::string& what) const {
+        throw error(errc::bad_input,
+                    "db.error/not-serializable",
+                    pointed_at(text_, at, "expected plain data, found " + what));
+    }
+
     void skip_space() {
         while (!at_end()) {
             const char c = peek();
@@ -216,8 +224,20 @@ private:
         try {
             return make_map(std::move(entries));
         } catch (const error& e) {
-            fail_at(open, "a map of distinct keys", e.what());
+            at_ = open + 1;
+            fail_at(find_repeated('}', true), "a map of distinct keys", e.what());
         }
+    }
+
+    /// The second of two equal keys or elements from here on.
+    std::size_t find_repeated(char close, bool with_values) {
+        std::set<value> seen;
+        for (skip_space(); peek() != close; skip_space()) {
+            const std::size_t start = at_;
+            if (!seen.insert(read_value("a value")).second) return start;
+            if (with_values) read_value("a value");
+        }
+        return at_;
     }
 
     value read_set() {
@@ -226,7 +246,8 @@ private:
         try {
             return make_set(std::move(items));
         } catch (const error& e) {
-            fail_at(open, "a set of distinct elements", e.what());
+            at_ = open + 1;
+            fail_at(find_repeated('}', false), "a set of distinct elements", e.what());
         }
     }
 
@@ -371,9 +392,13 @@ private:
             case ':':
                 fail_at(start, "a map with whole keys", "a namespaced map");
             case '"':
-                fail_at(start, "a string", "a regular expression");
+                fail_code(start,
+                          "a regular expression; it is written as a string, as in (re-find "
+                          "\"a.*\" ?x)");
             case '(':
-                fail_at(start, "a list", "a function literal");
+                fail_code(start,
+                          "a function; register it from C++ (query_options::functions) and call "
+                          "it by its name");
             default:
                 break;
         }
@@ -414,7 +439,11 @@ private:
         if (tag == "db/id") return read_entity_id();
         const bool known = tag == "inst" || tag == "uuid" || tag == bytes_tag ||
                            tag == keyword_tag || tag == symbol_tag;
-        if (!known) fail_at(start, "the tag #inst or #uuid", "#" + std::string(tag));
+        if (!known)
+            fail_code(start,
+                      "the tag #" + std::string(tag) +
+                          "; there are #inst, #uuid, #db/id, #trib/bytes \"00ff\", #trib/keyword "
+                          "and #trib/symbol");
         skip_space();
         const std::size_t at = at_;
         if (peek() != '"') fail("a string after #" + std::string(tag));

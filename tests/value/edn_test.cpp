@@ -51,7 +51,7 @@ TEST_CASE("edn: errors say where, what was expected and what was found", "[value
         {"1 2", "line 1, column 3: expected the end of the text after the value, found 2"},
         {"{:a 1\n :b}", "line 2, column 4: expected a value for the key :b, found }"},
         {"{:a 1 :a 2}",
-         "line 1, column 1: expected a map of distinct keys, found the key :a twice in a map"},
+         "line 1, column 7: expected a map of distinct keys, found the key :a twice in a map"},
         {"é \"", "line 1, column 3: expected the end of the text after the value, found \""},
         {"\"é\\q\"",
          "line 1, column 3: expected an escape: \\\" \\\\ \\n \\t \\r \\b \\f \\uXXXX, found \\q"},
@@ -61,7 +61,15 @@ TEST_CASE("edn: errors say where, what was expected and what was found", "[value
         {"12ab", "line 1, column 1: expected a number, found 12ab"},
         {"1/2", "line 1, column 1: expected a number, found 1/2"},
         {":", "line 1, column 1: expected a keyword, found :"},
-        {"#foo 1", "line 1, column 1: expected the tag #inst or #uuid, found #foo"},
+        {"#foo 1",
+         "line 1, column 1: expected plain data, found the tag #foo; there are #inst, #uuid, "
+         "#db/id, #trib/bytes \"00ff\", #trib/keyword and #trib/symbol"},
+        {"[#{1 2 1}]",
+         "line 1, column 8: expected a set of distinct elements, found the element 1 twice in a "
+         "set"},
+        {"[#\"a+\"]",
+         "line 1, column 2: expected plain data, found a regular expression; it is written as a "
+         "string, as in (re-find \"a.*\" ?x)"},
         {"#inst 5", "line 1, column 7: expected a string after #inst, found 5"},
         {"#:a{:b 1}", "line 1, column 1: expected a map with whole keys, found a namespaced map"},
         {"[\\a]",
