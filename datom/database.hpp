@@ -229,7 +229,9 @@ struct query_options {
     std::optional<std::size_t> memory_bytes;
     /// By the name that stands in the query: predicates, functions, aggregates and :xform of pull.
     std::map<std::string, query_function> functions;
-    bool lenient = false;  ///< an attribute nobody defined has no facts, instead of being an error
+    /// An attribute nobody defined has no facts, and none has a value of another type than its
+    /// attribute's, instead of both being errors.
+    bool lenient = false;
 };
 
 /// An input of a query: a database for $-variables, a function for a plain symbol, else a value.
@@ -251,5 +253,8 @@ value explain(const value& q,
 
 /// The names of the columns of `q`, for tables: "?u", "(count ?t)", ...
 std::vector<std::string> column_names(const value& q);
+/// What `q` takes, in order, as :in has it: "$", "?x", "[?y ...]", "%"; without :in "$", if a
+/// clause asks a database.
+std::vector<std::string> input_names(const value& q);
 
 }  // namespace tributary::datom

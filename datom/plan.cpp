@@ -1,5 +1,7 @@
 #include "tributary/datom/plan.hpp"
 
+#include "tributary/datom/query_push.hpp"
+
 #include <algorithm>
 #include <limits>
 
@@ -13,6 +15,12 @@ constexpr double stored_seek_rows = 20;
 constexpr double rule_rows = 1000;
 
 bool is_bound(const bound_rows& bound, var_id v) { return bound.contains(v); }
+
+std::vector<std::string_view> names_of(const rule_set& rules) {
+    std::vector<std::string_view> names;
+    for (const auto& [name, r] : rules) names.emplace_back(name);
+    return names;
+}
 
 /// The rows of the product of the relations that hold these variables; a relation's rows count
 /// once.
@@ -61,6 +69,7 @@ resolved_pattern& planner::resolve(const pattern& p,
     if (!fresh) return r;
     r.on = found->second;
     r.terms = p.terms;
+    std::size_t at_fault = 0;
     try {
         const cell* attribute = nullptr;
         // The attribute first: what a literal value means depends on it.
@@ -71,6 +80,7 @@ resolved_pattern& planner::resolve(const pattern& p,
                                         std::size_t{at_added},
                                         std::size_t{database_width}}) {
             if (place >= r.terms.size()) continue;
+            at_fault = place;
             if (cell* literal = std::get_if<cell>(&r.terms[place])) {
                 *literal = r.on->literal(place, *literal, attribute);
                 if (place == at_a && r.on->is_database()) attribute = literal;
@@ -80,7 +90,8 @@ resolved_pattern& planner::resolve(const pattern& p,
         }
     } catch (const error& e) {
         resolved_.erase(at);
-        fail_clause(text, e);
+        const cell* literal = std::get_if<cell>(&p.terms[at_fault]);
+        fail_clause(literal ? place(text).at(shown(to_value(*literal))) : place(text), e);
     }
     return r;
 }
@@ -195,14 +206,16 @@ std::optional<double> planner::cost(const rule_call& r,
     if (found == rules_.end())
         fail_clause("db.error/unknown-rule",
                     c.text,
-                    "there is no rule named " + r.name + "; rules are given as the input %");
+                    "there is no rule named " + r.name +
+                        (rules_.empty() ? "; rules are given as the input %"
+                                        : did_you_mean(r.name, names_of(rules_))));
     // Rules need no database: a body that asks one says so itself.
     if (r.source.text != "$" && !sources.contains(r.source.text))
         fail_unknown_source(c.text, r.source.text);
     if (r.args.size() != found->second.arity) {
         fail_clause("db.error/arity",
                     c.text,
-                    "the rule takes " + std::to_string(found->second.arity) + " arguments, not " +
+                    "the rule takes " + counted(found->second.arity, "argument") + ", not " +
                         std::to_string(r.args.size()));
     }
     double rows = 1;
@@ -250,16 +263,31 @@ void planner::check_runnable(const clauses& body, var_set bound, const var_names
     std::set<std::string> visiting;
     const clause* stuck = first_stuck(body, bound, visiting);
     if (stuck == nullptr) return;
+    if (const rule_call* r = std::get_if<rule_call>(&stuck->what)) {
+        const std::size_t required = rules_.find(r->name)->second.required;
+        for (std::size_t i = 0; i < required; ++i) {
+            const var_id* v = std::get_if<var_id>(&r->args[i]);
+            if (std::holds_alternative<cell>(r->args[i]) || (v != nullptr && bound.contains(*v)))
+                continue;
+            fail_clause("db.error/unbound-variable",
+                        stuck->text,
+                        "the rule needs a value for its argument " + std::to_string(i + 1));
+        }
+    }
+    const call* f = std::get_if<call>(&stuck->what);
+    std::string first;
     std::string missing;
-    for (const var_id v : variables_of(*stuck)) {
-        if (!bound.contains(v)) missing += (missing.empty() ? "" : ", ") + names[v];
+    for (const var_id v : f != nullptr ? argument_variables(f->args) : variables_of(*stuck)) {
+        if (bound.contains(v)) continue;
+        if (first.empty()) first = names[v];
+        missing += (missing.empty() ? "" : ", ") + names[v];
     }
     if (missing.empty())
         fail_clause("db.error/unbound-variable",
                     stuck->text,
                     "a clause inside needs a variable that nothing gives a value");
     fail_clause("db.error/unbound-variable",
-                stuck->text,
+                place(stuck->text).at(first),
                 "no value for " + missing + ": no pattern, function or input binds it");
 }
 

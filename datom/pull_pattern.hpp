@@ -38,7 +38,9 @@ struct pull_pattern {
     bool names(entity_id attribute) const;
 };
 
-/// Points into `schema` and `options`. Errors: bad_input db.error/invalid-pull, naming the part.
+/// Points into `schema` and `options`. `pattern` may be text. Errors: bad_input
+/// db.error/invalid-pull, db.error/unknown-attribute (unless options.lenient) and
+/// db.error/unknown-function, naming the part and pointing at it in a text.
 pull_pattern parse_pull(const value& pattern,
                         const schema& attributes,
                         const query_options& options);

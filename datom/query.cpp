@@ -1,3 +1,4 @@
+#include "tributary/datom/pull_pattern.hpp"
 #include "tributary/datom/query_aggregate.hpp"
 #include "tributary/datom/query_exec.hpp"
 #include "tributary/datom/query_inputs.hpp"
@@ -62,7 +63,9 @@ bool has_aggregate(const find_spec& find) {
     });
 }
 
-std::optional<pull_source> pull_source_of(const find_element& e, const query_inputs& given) {
+std::optional<pull_source> pull_source_of(const find_element& e,
+                                          const query_inputs& given,
+                                          const query_options& options) {
     if (!e.pull) return std::nullopt;
     const auto found = given.sources().find(e.pull->source.text);
     if (found == given.sources().end()) fail_unknown_source(e.text, e.pull->source.text);
@@ -74,12 +77,19 @@ std::optional<pull_source> pull_source_of(const find_element& e, const query_inp
     if (database->is_history()) {
         throw clause_error(errc::misuse,
                            "db.error/history",
-                           e.text,
+                           place(e.text),
                            "query: in " + e.text +
                                ": pull works on a state, not on a history; give the query an as-of "
                                "or current database for it, as another source");
     }
-    return pull_source{*database, given.pull_pattern(*e.pull, e.text)};
+    pull_source from{*database, given.pull_pattern(*e.pull, e.text)};
+    try {
+        parse_pull(
+            from.pattern, database->get().attributes(), options);  // before the rows are found
+    } catch (const error& problem) {
+        fail_clause(e.text, problem);
+    }
+    return from;
 }
 
 std::optional<std::chrono::milliseconds> shorter(
@@ -110,7 +120,7 @@ value run(const value& q,
     query_inputs given(parsed, inputs, functions, options.lenient, names, memory, stop);
     given.name_sources(parsed.where, names);
     functions.bind(parsed.where);
-    given.resolve_references(parsed.where, names);
+    given.fit_to_places(parsed.where, names);
     const std::vector<var_id> wanted = wanted_variables(parsed);
     const std::vector<var_id> known = given.variables();
     evaluator evaluate(given.rules(), names, memory, stop);
@@ -118,7 +128,8 @@ value run(const value& q,
     check_find(parsed, wanted, given, functions, names);
     evaluate.check(parsed.where, {known.begin(), known.end()}, given.sources());
     std::vector<std::optional<pull_source>> pulls;
-    for (const find_element& e : parsed.find.elements) pulls.push_back(pull_source_of(e, given));
+    for (const find_element& e : parsed.find.elements)
+        pulls.push_back(pull_source_of(e, given, options));
     const relation rows = evaluate.evaluate(parsed.where, given.start(), given.sources(), wanted);
     std::vector<column> columns;
     const bool folded = has_aggregate(parsed.find);
@@ -131,12 +142,28 @@ value run(const value& q,
     return result_of(parsed.find, std::move(columns), bag, {pulls, options, stop});
 }
 
+/// Faults point into the text of the query or, where they are not in it, into that of its rules.
+value run_placed(const value& q,
+                 const std::vector<query_input>& inputs,
+                 const query_options& options,
+                 query_trace* trace = nullptr) {
+    try {
+        return with_places(
+            q, "", [&](const value& read) { return run(read, inputs, options, trace); });
+    } catch (const clause_error& e) {
+        for (const query_input& input : inputs) {
+            const value* plain = std::get_if<value>(&input);
+            const std::string* text = plain ? plain->get_if<std::string>() : nullptr;
+            if (text) point_at(*text, rules_text, e);
+        }
+        throw;
+    }
+}
+
 }  // namespace
 
 value query(const value& q, const std::vector<query_input>& inputs, const query_options& options) {
-    const std::string* text = q.get_if<std::string>();
-    if (text == nullptr) return run(q, inputs, options);
-    return with_places(*text, [&](const value& read) { return run(read, inputs, options); });
+    return run_placed(q, inputs, options);
 }
 
 namespace {
@@ -186,11 +213,7 @@ value explain(const value& q,
               const query_options& options) {
     query_trace trace;
     const auto from = std::chrono::steady_clock::now();
-    const std::string* text = q.get_if<std::string>();
-    if (text == nullptr)
-        run(q, inputs, options, &trace);
-    else
-        with_places(*text, [&](const value& read) { return run(read, inputs, options, &trace); });
+    run_placed(q, inputs, options, &trace);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - from;
     vector steps;
     for (const traced_step& s : trace.steps()) steps.push_back(shown(s));
@@ -198,5 +221,6 @@ value explain(const value& q,
 }
 
 std::vector<std::string> column_names(const value& q) { return parse_columns(q); }
+std::vector<std::string> input_names(const value& q) { return parse_inputs(q); }
 
 }  // namespace tributary::datom

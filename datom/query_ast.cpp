@@ -64,30 +64,4 @@ std::vector<var_id> variables_of(const clauses& all) {
     return vars;
 }
 
-std::string shown(const value& v) {
-    std::string text = edn::print(v);
-    if (text.size() > 200) text = text.substr(0, 197) + "...";
-    return text;
-}
-
-void fail_clause(const char* name, const std::string& clause, const std::string& problem) {
-    throw clause_error(errc::bad_input, name, clause, "query: in " + clause + ": " + problem);
-}
-
-void fail_clause(const std::string& clause, const std::string& problem) {
-    fail_clause("db.error/invalid-query", clause, problem);
-}
-
-void fail_clause(const std::string& clause, const error& problem) {
-    if (problem.code() != errc::bad_input) throw problem;
-    fail_clause(problem.name(), clause, problem.what());
-}
-
-void rethrow_with_place(const std::string& text, const clause_error& e) {
-    const std::optional<std::size_t> at =
-        edn::find_in(text, [&](const value& v) { return shown(v) == e.clause(); });
-    if (!at) throw e;
-    throw error(e.code(), e.name(), edn::pointed_at(text, *at, e.what()));
-}
-
 }  // namespace tributary::datom::datalog

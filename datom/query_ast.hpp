@@ -1,8 +1,8 @@
 /// A Datalog query, parsed. Private to the room.
 #pragma once
 
+#include "tributary/datom/fault.hpp"
 #include "tributary/datom/query_cell.hpp"
-#include "tributary/value/edn.hpp"
 
 #include <boost/container/flat_map.hpp>
 #include <boost/container/flat_set.hpp>
@@ -159,6 +159,8 @@ struct find_spec {
 struct input {
     std::variant<source_name, input_symbol, binding> what;
     std::string text;
+
+    place where() const { return {":in " + text, {":in", text}}; }
 };
 
 struct parsed_query {
@@ -172,9 +174,15 @@ struct parsed_query {
 
 /// Errors: bad_input, naming the part and what was expected.
 parsed_query parse_query(const value& q, var_names& names, arena& memory);
+/// `rules` may be text; then a fault in them points into it.
 rule_set parse_rules(const value& rules, var_names& names, arena& memory);
-/// Only the find elements' texts.
+/// What messages call the text of rules.
+inline constexpr const char* rules_text = "the rules: ";
+/// Only the find elements' texts; only the inputs'.
 std::vector<std::string> parse_columns(const value& q);
+std::vector<std::string> parse_inputs(const value& q);
+/// Those of :in; without it the database, if a clause asks one.
+std::vector<input> expected_inputs(const parsed_query& q);
 
 /// Each variable `c` mentions that the clauses around it can see, in order of appearance, each
 /// once.
@@ -183,41 +191,5 @@ std::vector<var_id> variables_of(const clauses& all);
 /// `a` and then what else is in `b`.
 std::vector<var_id> united(std::vector<var_id> a, const std::vector<var_id>& b);
 void collect_variables(const binding& b, std::vector<var_id>& into);
-
-/// A value as EDN, shortened, for messages.
-std::string shown(const value& v);
-
-/// What is wrong with a query, and which part of it (as `shown`), so that a query given as text can
-/// point at it.
-class clause_error : public error {
-public:
-    clause_error(errc code, const char* name, const std::string& clause, const std::string& problem)
-        : error(code, name, problem), clause_(clause) {}
-    const std::string& clause() const { return clause_; }
-
-private:
-    std::string clause_;
-};
-
-/// "query: in `clause`: `problem`" as an error of bad_input. Without a name it is one of syntax.
-[[noreturn]] void fail_clause(const std::string& clause, const std::string& problem);
-[[noreturn]] void fail_clause(const char* name,
-                              const std::string& clause,
-                              const std::string& problem);
-/// The same for a problem below, whose name is kept; rethrows what is not of bad_input.
-[[noreturn]] void fail_clause(const std::string& clause, const error& problem);
-
-[[noreturn]] void rethrow_with_place(const std::string& text, const clause_error& e);
-
-/// Runs `f`; where a clause is at fault, the error points at it in `text`, which the clauses were
-/// read from.
-template <class Function>
-auto with_places(const std::string& text, Function f) {
-    try {
-        return f(edn::read(text));
-    } catch (const clause_error& e) {
-        rethrow_with_place(text, e);
-    }
-}
 
 }  // namespace tributary::datom::datalog

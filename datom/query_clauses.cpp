@@ -4,7 +4,7 @@
 
 namespace tributary::datom::datalog {
 
-binding query_parser::parse_binding(const value& v, const std::string& text) {
+binding query_parser::parse_binding(const value& v, const place& where) {
     binding b;
     if (is_symbol(v, "_")) return b;
     if (is_variable(v)) {
@@ -14,28 +14,29 @@ binding query_parser::parse_binding(const value& v, const std::string& text) {
     }
     const vector* items = v.get_if<vector>();
     if (items == nullptr || items->empty()) {
-        fail_clause(text,
+        fail_clause(where.at(shown(v)),
                     "expected a binding: ?x, _, [?x ?y], [?x ...] or [[?x ?y]]; found " + shown(v));
     }
     if (items->size() == 2 && is_symbol(items->back(), "...")) {
         b.shape = binding::form::collection;
-        b.parts.push_back(parse_binding(items->front(), text));
+        b.parts.push_back(parse_binding(items->front(), where));
     } else if (items->size() == 1 && items->front().get_if<vector>() != nullptr) {
         b.shape = binding::form::relation;
-        b.parts.push_back(parse_binding(items->front(), text));
+        b.parts.push_back(parse_binding(items->front(), where));
     } else {
         b.shape = binding::form::tuple;
-        for (const value& part : *items) b.parts.push_back(parse_binding(part, text));
+        for (const value& part : *items) b.parts.push_back(parse_binding(part, where));
     }
     return b;
 }
 
-var_id query_parser::variable(const value& v, const std::string& where) {
-    if (!is_variable(v)) fail_clause(shown(v), where + " expected a variable like ?x");
+var_id query_parser::variable(const value& v, const place& where) {
+    if (!is_variable(v))
+        fail_clause(where.at(shown(v)), "expected a variable like ?x, found " + shown(v));
     return names_.of(*symbol_text(v));
 }
 
-std::vector<var_id> query_parser::variables(std::span<const value> from, const std::string& where) {
+std::vector<var_id> query_parser::variables(std::span<const value> from, const place& where) {
     std::vector<var_id> all;
     for (const value& v : from) {
         const var_id var = variable(v, where);
@@ -119,7 +120,7 @@ call query_parser::parse_call(const std::vector<value>& items, const std::string
     for (const value& arg : std::span(form).subspan(1)) c.args.push_back(parse_term(arg));
     for (const term& arg : c.args) {
         if (std::holds_alternative<blank>(arg))
-            fail_clause(text, "_ is no argument; give a variable or a constant");
+            fail_clause(place(text).at("_"), "_ is no argument; give a variable or a constant");
     }
     if (items.size() == 2) c.result = parse_binding(items[1], text);
     return c;
@@ -132,12 +133,13 @@ void query_parser::parse_called(const value& function, const std::string& text, 
     if (into.by_value) {
         into.args.push_back(parse_term(function));
     } else if (symbol_text(function) == nullptr || is_source(function)) {
-        fail_clause(text, "expected the name of a function first, found " + into.function);
+        fail_clause(place(text).at(into.function),
+                    "expected the name of a function first, found " + into.function);
     }
     if (computed != nullptr && !computed->items.empty() &&
         (is_symbol(computed->items[0], "fn") || is_symbol(computed->items[0], "fn*"))) {
         fail_clause("db.error/not-serializable",
-                    text,
+                    place(text).at(into.function),
                     "a function cannot be written in a query; register it in "
                     "query_options::functions and call it by its name");
     }
@@ -154,7 +156,7 @@ negation query_parser::parse_not(std::span<const value> rest,
         const vector* vars = rest.empty() ? nullptr : rest.front().get_if<vector>();
         if (vars == nullptr || vars->empty())
             fail_clause(text, "not-join needs its variables first: (not-join [?x] clauses...)");
-        n.join = variables(*vars, "in " + text);
+        n.join = variables(*vars, text);
         rest = rest.subspan(1);
     }
     n.body = clauses_of(rest, source);
@@ -175,11 +177,11 @@ disjunction query_parser::parse_or(std::span<const value> rest,
             fail_clause(text, "or-join needs its variables first: (or-join [?x] branches...)");
         std::span<const value> names(*vars);
         if (const vector* required = names.front().get_if<vector>()) {
-            d.required = variables(*required, "in " + text);
+            d.required = variables(*required, text);
             names = names.subspan(1);
         }
         d.join = d.required;
-        for (const var_id v : variables(names, "in " + text)) {
+        for (const var_id v : variables(names, text)) {
             if (std::find(d.join.begin(), d.join.end(), v) == d.join.end()) d.join.push_back(v);
         }
         rest = rest.subspan(1);
@@ -211,13 +213,10 @@ void query_parser::check_or(disjunction& d, const std::string& text) {
 // -- Rules --
 
 rule_set query_parser::rules(const value& v) {
-    if (const std::string* text = v.get_if<std::string>())
-        return with_places(*text, [&](const value& read) { return rules(read); });
     const std::vector<value>* items = sequence(v);
     if (items == nullptr)
-        fail_clause(
-            ":in %",
-            "rules must be a vector of rules [(name ?x ...) clauses...], found " + shown(v));
+        fail_clause({":in %", {shown(v)}},
+                    "expected a vector of rules [(name ?x ...) clauses...], found " + shown(v));
     rule_set all;
     for (const value& one : *items) parse_rule(one, all);
     return all;
@@ -227,32 +226,34 @@ void query_parser::parse_rule(const value& v, rule_set& into) {
     const std::string text = shown(v);
     const std::vector<value>* items = sequence(v);
     if (items == nullptr || items->size() < 2)
-        fail_clause(text, "a rule is [(name ?x ...) clauses...]");
+        fail_clause(text, "expected a rule, [(name ?x ...) clauses...]");
     const std::vector<value>* head = sequence(items->front());
     if (head == nullptr || head->size() < 2 || symbol_text(head->front()) == nullptr) {
-        fail_clause(text, "a rule begins with its head: (name ?x ...)");
+        fail_clause(place(text).at(shown(items->front())),
+                    "a rule begins with its head (name ?x ...), found " + shown(items->front()));
     }
     rule_branch branch;
     branch.text = text;
     std::span<const value> params = std::span(*head).subspan(1);
     std::size_t required = 0;
     if (const vector* first = params.front().get_if<vector>()) {
-        branch.params = variables(*first, "in the head of the rule " + text);
+        branch.params = variables(*first, text);
         required = branch.params.size();
         params = params.subspan(1);
     }
-    for (const value& p : params)
-        branch.params.push_back(variable(p, "in the head of the rule " + text));
+    for (const value& p : params) branch.params.push_back(variable(p, text));
     if (var_set(branch.params.begin(), branch.params.end()).size() != branch.params.size()) {
-        fail_clause(text, "the variables in a rule's head must differ");
+        fail_clause(place(text).at(shown(items->front())),
+                    "the variables in a rule's head must differ");
     }
     branch.body = clauses_of(std::span(*items).subspan(1), source_name{"$"});
     rule& r = into[*symbol_text(head->front())];
     if (!r.branches.empty() && (r.arity != branch.params.size() || r.required != required)) {
         fail_clause("db.error/arity",
-                    text,
+                    place(text).at(shown(items->front())),
                     "the rules named " + *symbol_text(head->front()) +
-                        " must all take the same number of arguments");
+                        " must all take the same number of arguments, here " +
+                        std::to_string(r.arity));
     }
     r.arity = branch.params.size();
     r.required = required;

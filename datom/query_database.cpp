@@ -7,7 +7,6 @@
 #include <array>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 namespace tributary::datom::datalog {
 
@@ -98,36 +97,38 @@ cell cell_of(const value_view& v, arena& memory) {
     return {};
 }
 
-/// Levenshtein's.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
-        }
+/// How people write a value; null where the error says it.
+const char* example_of(value_type t) {
+    switch (t) {
+        case value_type::boolean:
+            return "true";
+        case value_type::integer:
+            return "42";
+        case value_type::bigint:
+            return "42N";
+        case value_type::real:
+        case value_type::floating:
+            return "1.5";
+        case value_type::decimal:
+            return "1.5M";
+        case value_type::instant:
+            return "#inst \"2024-05-01T10:00:00Z\"";
+        case value_type::string:
+            return "\"text\"";
+        case value_type::keyword:
+            return ":word";
+        case value_type::symbol:
+            return "word";
+        case value_type::uuid:
+            return "#uuid \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"";
+        case value_type::bytes:
+            return "#trib/bytes \"00ff\"";
+        case value_type::ref:
+        case value_type::uri:
+        case value_type::tuple:
+            return nullptr;
     }
-    return row.back();
-}
-
-/// "; did you mean :tweet/text?" or nothing.
-std::string suggestion(const schema& known, std::string_view ident) {
-    const attribute* best = nullptr;
-    std::size_t best_distance = std::max<std::size_t>(2, ident.size() / 3) + 1;
-    if (ident.size() > 256) return {};
-    for (const attribute* a : known.all()) {
-        if (a->ident.text.size() > 256) continue;
-        const std::size_t distance = edit_distance(ident, a->ident.text);
-        if (distance < best_distance) {
-            best = a;
-            best_distance = distance;
-        }
-    }
-    return best == nullptr ? std::string() : "; did you mean :" + best->ident.text + "?";
+    return nullptr;
 }
 
 /// The part of an attribute's value index that can hold values within the bounds; nothing if there
@@ -162,9 +163,16 @@ public:
         const std::optional<keyword> found = reader_.ident(e.integer);
         return found ? cell::of_text(kind::keyword, memory_.copy(found->text)) : cell();
     }
-    bool is_ref(const cell& a) const override {
+    std::optional<value_type> type_of(const cell& a) const override {
         const attribute* found = find(a);
-        return found != nullptr && found->is_ref();
+        return found == nullptr ? std::nullopt : std::optional(found->type);
+    }
+    std::optional<cell> stored(const cell& a, const cell& c) const override {
+        try {
+            return stored(*find(a), c);
+        } catch (const error&) {
+            return std::nullopt;
+        }
     }
     bool is_many(const cell& a, bool reverse) const override {
         const attribute* found = find(a);
@@ -187,6 +195,8 @@ private:
         return a.is(kind::integer) ? reader_.find_attribute(entity_id{a.integer}) : nullptr;
     }
     cell entity_or_fail(const cell& c) const;
+    cell stored(const attribute& a, const cell& c) const;
+    cell stored_or_fail(const attribute& a, const cell& c) const;
     void scan_attribute(const attribute& a,
                         std::span<const cell* const> fixed,
                         unsigned wanted,
@@ -222,7 +232,7 @@ cell database_source::entity_or_fail(const cell& c) const {
     if (found) return *found;
     if (c.is(kind::keyword)) {
         fail(unknown_entity,
-             "no entity is named " + describe(c) + suggestion(reader_.attributes(), c.view()));
+             "no entity is named " + describe(c) + nearest_name(reader_.attributes(), c.view()));
     }
     fail("db.error/type-mismatch",
          "expected an entity (an id, an ident or a lookup ref [attribute value]), found " +
@@ -233,15 +243,36 @@ std::optional<cell> database_source::entity(const cell& c) const {
     if (c.is(kind::integer)) return c;
     const bool reference = c.is(kind::vector) && c.size == 2 && c.items[0].is(kind::keyword);
     if (!c.is(kind::keyword) && !reference) return std::nullopt;
-    if (reference && reader_.find_attribute(c.items[0].view()) == nullptr) {
-        fail(unknown_attribute,
-             "no attribute is named " + describe(c.items[0]) +
-                 suggestion(reader_.attributes(), c.items[0].view()));
-    }
     const std::optional<entity_id> e = reader_.entid(to_value(c));
-    if (!e && reference) fail(unknown_entity, "nothing found for the lookup ref " + describe(c));
+    if (!e && reference) {
+        fail(unknown_entity,
+             "nothing found for the lookup ref " + describe(c) + "; a clause like [?e " +
+                 describe(c.items[0]) + " " + describe(c.items[1]) + "] may find nothing");
+    }
     if (!e) return std::nullopt;
     return cell::of(std::int64_t{*e});
+}
+
+/// Errors: bad_input db.error/wrong-type.
+cell database_source::stored(const attribute& a, const cell& c) const {
+    const value v = to_value(c);
+    const bytes raw = encode_raw(a.is_tuple() ? reader_.named_parts(a, v) : v, a);
+    return persist(cell_of(view_of_raw(raw), memory_), memory_);
+}
+
+cell database_source::stored_or_fail(const attribute& a, const cell& c) const {
+    try {
+        return stored(a, c);
+    } catch (const error& e) {
+        if (lenient_ || e.code() != errc::bad_input) return c;  // and matches nothing
+        std::string hint;
+        if (c.is_nil()) {
+            hint = "; (missing? $ ?e :" + a.ident.text + ") is true of entities without one";
+        } else if (const char* example = example_of(a.type)) {
+            hint = std::string("; write it like ") + example;
+        }
+        fail(e.name(), describe(c) + " is no value of :" + a.ident.text + ": " + e.what() + hint);
+    }
 }
 
 cell database_source::literal(std::size_t place, const cell& c, const cell* attribute_id) const {
@@ -253,25 +284,22 @@ cell database_source::literal(std::size_t place, const cell& c, const cell* attr
                 if (lenient_) return {};
                 fail(unknown_attribute,
                      "no attribute is named " + describe(c) +
-                         suggestion(reader_.attributes(), c.view()));
+                         nearest_name(reader_.attributes(), c.view()));
             }
             if (c.is(kind::keyword))
                 return cell::of(std::int64_t{reader_.find_attribute(c.view())->id});
             return entity_or_fail(c);
         case at_v: {
             const attribute* a = attribute_id == nullptr ? nullptr : find(*attribute_id);
-            if (a != nullptr && a->is_ref()) return entity_or_fail(c);
-            if (a != nullptr && c.is(kind::integer)) {
-                if (kind_of(a->type) == kind::real) return cell::of(as_double(c));
-                if (a->type == value_type::bigint)
-                    return cell::of_text(kind::bigint, memory_.copy(std::to_string(c.integer)));
-            }
-            if (a != nullptr && a->type == value_type::decimal &&
-                (c.is(kind::integer) || c.is(kind::bigint)))
-                return cell::of_text(kind::decimal, memory_.copy(number_text(c)));
-            return c;
+            if (a == nullptr) return c;
+            return a->is_ref() ? entity_or_fail(c) : stored_or_fail(*a, c);
         }
         case at_tx:
+            if (!c.is(kind::integer) && !lenient_) {
+                fail("db.error/wrong-type",
+                     "the fourth place of a pattern is a transaction, by its id, found " +
+                         describe(c));
+            }
             return c;
         case at_added:
             if (c.is(kind::boolean)) return c;

@@ -18,7 +18,7 @@ relation truth() {
 /// One way to give the binding's variables values, or several.
 struct binder {
     relation& into;
-    const std::string& text;
+    const place& where;
     stop_check& stop;
     std::vector<std::optional<cell>> row;
 
@@ -56,12 +56,12 @@ struct binder {
     void bind_tuple(const binding& b, const cell& c, std::size_t from, const then& done) {
         if (from == 0 && !(c.is(kind::vector) || c.is(kind::list))) {
             fail_clause("db.error/type-mismatch",
-                        text,
+                        where,
                         "expected a vector to bind to a tuple, found " + describe(c));
         }
         if (from == 0 && c.size < b.parts.size()) {
             fail_clause("db.error/type-mismatch",
-                        text,
+                        where,
                         "expected " + std::to_string(b.parts.size()) +
                             " elements to bind to a tuple, found " + describe(c));
         }
@@ -84,7 +84,7 @@ struct binder {
             const char* what =
                 b.shape == binding::form::relation ? "a collection of tuples" : "a collection";
             fail_clause("db.error/type-mismatch",
-                        text,
+                        where,
                         std::string("expected ") + what + " to bind, found " + describe(c));
         }
         for (const cell& item : c.span()) {
@@ -96,11 +96,11 @@ struct binder {
 
 }  // namespace
 
-relation bind_cells(const binding& b, const cell& c, const std::string& text, stop_check& stop) {
+relation bind_cells(const binding& b, const cell& c, const place& where, stop_check& stop) {
     relation r;
     collect_variables(b, r.vars);
     r.columns.resize(r.vars.size());
-    binder all{r, text, stop, std::vector<std::optional<cell>>(r.vars.size())};
+    binder all{r, where, stop, std::vector<std::optional<cell>>(r.vars.size())};
     all.bind(b, c, [&] {
         for (std::size_t i = 0; i < r.vars.size(); ++i) r.columns[i].push_back(*all.row[i]);
         ++r.rows;

@@ -51,7 +51,9 @@ void check_call(const call& f, const std::string& text, const source_map& source
             expected += " to " + std::to_string(b.args_max);
         fail_clause("db.error/arity",
                     text,
-                    f.function + " takes " + expected + " arguments, not " + std::to_string(args));
+                    f.function + " takes " + expected +
+                        (expected == "1" ? " argument, not " : " arguments, not ") +
+                        std::to_string(args));
     }
 }
 
@@ -334,6 +336,7 @@ void evaluator::run(const clause& c, const call& f, environment& env, const sour
     }
     const bool scalar =
         f.result && f.result->shape == binding::form::variable && !base.has(f.result->var);
+    const place where(c.text);
     row_ids rows;
     column results;
     relation bound;  // of a binding that is more than one variable
@@ -358,7 +361,7 @@ void evaluator::run(const clause& c, const call& f, environment& env, const sour
             rows.push_back(row);
             results.push_back(result);
         } else {
-            const relation some = bind_cells(*f.result, result, c.text, stop_);
+            const relation some = bind_cells(*f.result, result, where, stop_);
             check_rows(rows.size() + some.rows);
             rows.insert(rows.end(), some.rows, row);
             for (std::size_t i = 0; i < some.columns.size(); ++i) {

@@ -38,9 +38,9 @@ private:
     bool failed_ = false;
 };
 
-/// The rows over the variables of `b` that `c` stands for. Errors: bad_input naming `text` if it
-/// has not the binding's shape.
-relation bind_cells(const binding& b, const cell& c, const std::string& text, stop_check& stop);
+/// The rows over the variables of `b` that `c` stands for. Errors: bad_input naming `where` if
+/// it has not the binding's shape.
+relation bind_cells(const binding& b, const cell& c, const place& where, stop_check& stop);
 
 class evaluator {
 public:

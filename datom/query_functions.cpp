@@ -1,5 +1,6 @@
 #include "tributary/datom/query_functions.hpp"
 
+#include "tributary/datom/builtin_names.hpp"
 #include "tributary/datom/query_source.hpp"
 
 namespace tributary::datom::datalog {
@@ -101,9 +102,9 @@ cell function_table::call_value(call_context& c, std::span<const cell> args) con
     if (target->needs_source && c.database == nullptr)
         fail_call(std::string(called.view()) + " takes a database; call it by its name");
     if (args.size() < target->args_min || args.size() > target->args_max) {
-        fail_call("db.error/arity",
-                  std::string(called.view()) + " does not take " + std::to_string(args.size()) +
-                      " arguments");
+        fail_call(
+            "db.error/arity",
+            std::string(called.view()) + " does not take " + counted(args.size(), "argument"));
     }
     const cell result = target->run(c, args);
     return negated ? cell::of(!result.is_true()) : result;
@@ -122,11 +123,13 @@ void function_table::bind(clause& c) const {
     if (f == nullptr) return;
     f->target = f->by_value ? &by_value_ : find(f->function);
     if (f->target == nullptr) {
+        std::vector<std::string_view> known = builtin_names();
+        for (const auto& [name, given] : given_) known.emplace_back(name);
         fail_clause("db.error/unknown-function",
-                    c.text,
-                    "there is no function named " + f->function +
-                        "; docs/queries.md lists those there are, query_options::functions takes "
-                        "your own");
+                    place(c.text).at(f->function),
+                    "there is no function named " + f->function + did_you_mean(f->function, known) +
+                        "; docs/queries.md lists those there are, and C++ registers others in "
+                        "query_options::functions");
     }
 }
 

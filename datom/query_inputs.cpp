@@ -36,12 +36,18 @@ bool uses_source(const parsed_query& q, std::string_view name) {
 }
 
 [[noreturn]] void fail_input(const input& in, const std::string& problem) {
-    fail_clause("db.error/inputs", ":in " + in.text, problem);
+    fail_clause("db.error/inputs", in.where(), problem);
 }
 
 bool is_reference(const cell& c) { return c.is(kind::keyword) || c.is(kind::vector); }
 
 }  // namespace
+
+std::vector<input> expected_inputs(const parsed_query& q) {
+    std::vector<input> expected = q.inputs;
+    if (!q.inputs_given && uses_source(q, "$")) expected.push_back({source_name{"$"}, "$"});
+    return expected;
+}
 
 query_inputs::query_inputs(const parsed_query& q,
                            const std::vector<query_input>& given,
@@ -51,16 +57,17 @@ query_inputs::query_inputs(const parsed_query& q,
                            arena& memory,
                            stop_check& stop)
     : functions_(functions), lenient_(lenient), memory_(memory), stop_(stop) {
-    std::vector<input> expected = q.inputs;
-    if (!q.inputs_given && uses_source(q, "$")) expected.push_back({source_name{"$"}, "$"});
+    const std::vector<input> expected = expected_inputs(q);
     if (expected.size() != given.size()) {
         std::string list;
         for (const input& in : expected) list += (list.empty() ? "" : " ") + in.text;
-        throw error(errc::bad_input,
-                    "db.error/inputs",
-                    "query: its inputs are [" + list + "], " + std::to_string(expected.size()) +
-                        " in number, but " + std::to_string(given.size()) +
-                        " were given; :in names what is given, in order");
+        throw clause_error(errc::bad_input,
+                           "db.error/inputs",
+                           ":in",
+                           "query: it takes " + counted(expected.size(), "input") + " [" + list +
+                               "], but " + std::to_string(given.size()) +
+                               (given.size() == 1 ? " was" : " were") +
+                               " given; :in names what is given, in order");
     }
     for (std::size_t i = 0; i < given.size(); ++i) take(expected[i], given[i], names);
     for (auto& [name, r] : rules_) {
@@ -99,7 +106,7 @@ void query_inputs::add_source(const input& in, const std::string& name, const qu
         owned_.push_back(plain == nullptr ? make_source(std::get<db>(given), memory_, lenient_)
                                           : make_source(*plain, memory_));
     } catch (const error& e) {
-        fail_clause(":in " + in.text, e);
+        fail_clause(in.where(), e);
     }
     sources_[name] = owned_.back().get();
 }
@@ -121,7 +128,7 @@ void query_inputs::take(const input& in,
                         const query_input& given,
                         var_names& names) {
     if (const value* plain = std::get_if<value>(&given)) {
-        values_.push_back(bind_cells(b, to_cell(*plain, memory_), ":in " + in.text, stop_));
+        values_.push_back(bind_cells(b, to_cell(*plain, memory_), in.where(), stop_));
         return;
     }
     if (b.shape != binding::form::variable) {
@@ -137,7 +144,7 @@ void query_inputs::take(const input& in,
     }
     special_.insert(b.var);
     const value name = symbol{names[b.var]};
-    values_.push_back(bind_cells(b, to_cell(name, memory_), ":in " + in.text, stop_));
+    values_.push_back(bind_cells(b, to_cell(name, memory_), in.where(), stop_));
 }
 
 void query_inputs::name_sources(clauses& body, const var_names& names) const {
@@ -185,32 +192,54 @@ environment query_inputs::start() {
     return env;
 }
 
-void query_inputs::resolve_references(clauses& body, var_names& names) {
+void query_inputs::fit_to_places(clauses& body, var_names& names) {
     for (clause& c : body) rewrite(c, names);
 }
 
-bool query_inputs::holds_references(var_id v) const {
+bool query_inputs::any_is(var_id v, const std::function<bool(const cell&)>& test) const {
     return std::any_of(values_.begin(), values_.end(), [&](const relation& r) {
-        return r.has(v) && std::any_of(r.of(v).begin(), r.of(v).end(), is_reference);
+        return r.has(v) && std::any_of(r.of(v).begin(), r.of(v).end(), test);
     });
 }
 
-var_id query_inputs::resolved(var_id v, const source& on, var_names& names) {
-    const auto [at, fresh] = resolved_.try_emplace({v, &on}, v);
+var_id query_inputs::converted(
+    var_id v, const source& on, value_type to, const conversion& convert, var_names& names) {
+    const auto [at, fresh] = converted_.try_emplace({v, &on, to}, v);
     if (!fresh) return at->second;
     at->second = names.fresh(names[v]);
     stands_for_.emplace_back(v, at->second);
     for (relation& r : values_) {
         if (!r.has(v)) continue;
-        column ids;
+        column made;
         for (const cell& c : r.of(v)) {
             stop_();
-            // What names no entity here stays as it is and matches nothing: ids are integers.
-            ids.push_back(is_reference(c) ? on.entity(c).value_or(cell()) : c);
+            made.push_back(convert(c));
         }
-        r.add_column(at->second, std::move(ids));
+        r.add_column(at->second, std::move(made));
     }
     return at->second;
+}
+
+var_id query_inputs::resolved(var_id v, const source& on, var_names& names) {
+    if (!any_is(v, is_reference)) return v;
+    // What names no entity here matches nothing: ids are integers.
+    const conversion entity = [&](const cell& c) {
+        return is_reference(c) ? on.entity(c).value_or(cell()) : c;
+    };
+    return converted(v, on, value_type::ref, entity, names);
+}
+
+var_id query_inputs::fitted(var_id v, const source& on, const cell& attribute, var_names& names) {
+    const value_type type = *on.type_of(attribute);
+    const auto differs = [&](const cell& c) {
+        return c.type != kind_of(type) || type == value_type::floating;
+    };
+    if (!any_is(v, differs)) return v;
+    // What the attribute cannot have stays as it is and matches nothing.
+    const conversion stored = [&](const cell& c) {
+        return differs(c) ? on.stored(attribute, c).value_or(c) : c;
+    };
+    return converted(v, on, type, stored, names);
 }
 
 void query_inputs::rewrite(clause& c, var_names& names) {
@@ -238,18 +267,21 @@ void query_inputs::rewrite(pattern& p, const std::string& text, var_names& names
     const auto found = sources_.find(p.source.text);
     if (found == sources_.end() || !found->second->is_database()) return;
     const source& on = *found->second;
+    const cell* given = p.terms.size() > at_a ? std::get_if<cell>(&p.terms[at_a]) : nullptr;
+    place at_fault = given != nullptr ? place(text).at(shown(to_value(*given))) : place(text);
     try {
-        bool ref = false;
-        if (const cell* a = p.terms.size() > at_a ? std::get_if<cell>(&p.terms[at_a]) : nullptr) {
-            ref = on.is_ref(on.literal(at_a, *a, nullptr));
-        }
-        for (const unsigned place : {at_e, at_a, at_v}) {
-            if (place >= p.terms.size() || (place == at_v && !ref)) continue;
-            var_id* v = std::get_if<var_id>(&p.terms[place]);
-            if (v != nullptr && holds_references(*v)) *v = resolved(*v, on, names);
+        const cell attribute = given != nullptr ? on.literal(at_a, *given, nullptr) : cell();
+        const std::optional<value_type> type = on.type_of(attribute);
+        for (const unsigned place_of : {at_e, at_a, at_v}) {
+            var_id* v =
+                place_of < p.terms.size() ? std::get_if<var_id>(&p.terms[place_of]) : nullptr;
+            if (v == nullptr || (place_of == at_v && !type)) continue;
+            at_fault = place(text).at(names[*v]);
+            *v = place_of == at_v && type != value_type::ref ? fitted(*v, on, attribute, names)
+                                                             : resolved(*v, on, names);
         }
     } catch (const error& e) {
-        fail_clause(text, e);
+        fail_clause(at_fault, e);
     }
 }
 

@@ -18,11 +18,11 @@ public:
                  arena& memory,
                  stop_check& stop);
 
-    /// An input may name an entity by ident or lookup ref. Where clauses use such a variable as an
-    /// entity, an attribute or the value of a reference, they get a variable of their own with the
-    /// entity's id; so the query's other uses of it still see what was given, and each source
-    /// resolves it for itself.
-    void resolve_references(clauses& body, var_names& names);
+    /// An input may name an entity by ident or lookup ref, or be an integer where an attribute has
+    /// doubles, as literals may. Where clauses use such a variable in a place of a pattern, they
+    /// get a variable of their own with what that place can hold; so the query's other uses of it
+    /// still see what was given, and each source resolves it for itself.
+    void fit_to_places(clauses& body, var_names& names);
 
     const source_map& sources() const { return sources_; }
     const rule_set& rules() const { return rules_; }
@@ -42,9 +42,14 @@ private:
     void take(const input& in, const input_symbol& symbol, const query_input& given);
     void take(const input& in, const binding& b, const query_input& given, var_names& names);
     void add_source(const input& in, const std::string& name, const query_input& given);
-    /// The variable that stands for `v` on this source.
+    /// The variable that stands for `v` as an entity of this source.
     var_id resolved(var_id v, const source& on, var_names& names);
-    bool holds_references(var_id v) const;
+    /// The one that stands for `v` as values of the (resolved) attribute: `v` if they are already.
+    var_id fitted(var_id v, const source& on, const cell& attribute, var_names& names);
+    using conversion = std::function<cell(const cell&)>;
+    var_id converted(
+        var_id v, const source& on, value_type to, const conversion& convert, var_names& names);
+    bool any_is(var_id v, const std::function<bool(const cell&)>& test) const;
     void rewrite(clause& c, var_names& names);
     void rewrite(pattern& p, const std::string& text, var_names& names);
 
@@ -58,7 +63,7 @@ private:
     std::vector<relation> values_;
     std::map<std::string, value, std::less<>> symbols_;
     var_set special_;
-    std::map<std::pair<var_id, const source*>, var_id> resolved_;
+    std::map<std::tuple<var_id, const source*, value_type>, var_id> converted_;
     std::vector<std::pair<var_id, var_id>> stands_for_;  ///< (given, made of it)
 };
 

@@ -6,17 +6,20 @@ namespace tributary::datom::datalog {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& problem) {
-    throw error(errc::bad_input, "db.error/invalid-query", "query: " + problem);
-}
+/// A part of the query by its name, and what is at fault in it.
+place in_part(const std::string& part, const value& v) { return place(part).at(shown(v)); }
 
 std::size_t whole_number(const std::vector<value>& from, const std::string& part) {
     const std::int64_t* n = from.size() == 1 ? from[0].get_if<std::int64_t>() : nullptr;
     if (n == nullptr || *n < 0) {
-        fail_clause(from.empty() ? part : shown(from[0]),
-                    part + " takes one whole number that is not negative, as in " + part + " 10");
+        fail_clause(from.empty() ? place(part) : in_part(part, from.back()),
+                    "expected one whole number that is not negative, as in " + part + " 10");
     }
     return static_cast<std::size_t>(*n);
+}
+
+std::vector<std::string_view> names_of(const std::set<std::string>& all) {
+    return {all.begin(), all.end()};
 }
 
 }  // namespace
@@ -42,13 +45,18 @@ query_parser::sections query_parser::split(const value& q) {
     sections parts;
     const auto open = [&](const value& key) -> std::vector<value>& {
         const keyword* k = key.get_if<keyword>();
+        if (k != nullptr && parts.contains("order-by") && (k->text == "asc" || k->text == "desc"))
+            fail_clause(in_part(":order-by", key),
+                        "what to order by and which way stands in a vector: [?x :desc]");
         if (k == nullptr || !known.contains(k->text)) {
             fail_clause(shown(key),
                         "expected :find, :keys, :strs, :syms, :with, :in, :where, :order-by, "
-                        ":limit, :offset or :timeout");
+                        ":limit, :offset or :timeout" +
+                            (k ? did_you_mean(k->text, names_of(known), ":") : std::string()));
         }
         if (parts.contains(k->text))
-            fail_clause(shown(key), "a second part of this name; put everything into one");
+            fail_clause({shown(key), {shown(key), shown(key)}},
+                        "a second part of this name; put everything into one");
         return parts[k->text];
     };
     if (const map* m = q.get_if<map>()) {
@@ -59,7 +67,7 @@ query_parser::sections query_parser::split(const value& q) {
             const bool single = ordering || key == value(keyword{"limit"}) ||
                                 key == value(keyword{"offset"}) || key == value(keyword{"timeout"});
             if (items == nullptr && !single)
-                fail_clause(shown(v), "in the map form " + shown(key) + " needs a vector");
+                fail_clause(in_part(shown(key), v), "in the map form it needs a vector");
             part = single ? std::vector<value>{v} : *items;
         }
         return parts;
@@ -83,10 +91,11 @@ query_parser::sections query_parser::split(const value& q) {
 parsed_query query_parser::query(const value& q) {
     sections parts = split(q);
     parsed_query parsed;
-    if (parts["find"].empty())
-        fail(
-            ":find is missing or empty; it says what to return, as in [:find ?e :where [?e "
-            ":name]]");
+    if (!parts.contains("find"))
+        fail_clause(shown(q),
+                    "it has no :find, which says what to return, as in [:find ?e :where [?e "
+                    ":name]]");
+    if (parts["find"].empty()) fail_clause(":find", "it names nothing to return");
     parsed.find = find(parts["find"]);
     result_keys(parts, parsed.find);
     if (parts.contains("order-by")) result_order(parts["order-by"], parsed.find);
@@ -96,7 +105,7 @@ parsed_query query_parser::query(const value& q) {
         const std::size_t ms = whole_number(parts["timeout"], ":timeout");
         parsed.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(ms));
     }
-    for (const value& v : parts["with"]) parsed.with.push_back(variable(v, "in :with"));
+    for (const value& v : parts["with"]) parsed.with.push_back(variable(v, in_part(":with", v)));
     parsed.inputs_given = parts.contains("in");
     for (const value& v : parts["in"]) parsed.inputs.push_back(one_input(v));
     parsed.where = clauses_of(parts["where"], source_name{"$"});
@@ -113,7 +122,7 @@ find_spec query_parser::find(const std::vector<value>& from) {
         spec.shape = find_spec::form::collection;
         add(std::span(*only).first(1));
     } else if (only != nullptr) {
-        if (only->empty()) fail_clause("[]", "in :find it names nothing to return");
+        if (only->empty()) fail_clause(in_part(":find", from[0]), "[] names nothing to return");
         spec.shape = find_spec::form::tuple;
         add(*only);
     } else if (from.size() == 2 && is_symbol(from[1], ".")) {
@@ -129,14 +138,15 @@ find_element query_parser::element(const value& v) {
     find_element e;
     e.text = shown(v);
     if (is_variable(v)) {
-        e.args.push_back(variable(v, "in :find"));
+        e.args.push_back(variable(v, e.text));
         return e;
     }
     const list* l = v.get_if<list>();
     if (l == nullptr || l->items.empty() || symbol_text(l->items[0]) == nullptr) {
-        fail_clause(e.text,
-                    "in :find expected a variable like ?x, an aggregate like (count ?x) or (pull "
-                    "?e [:name])");
+        fail_clause(in_part(":find", v),
+                    "expected a variable like ?x, an aggregate like (count ?x) or (pull ?e "
+                    "[:name]), found " +
+                        e.text);
     }
     if (is_symbol(l->items[0], "pull")) return pull_element(l->items, std::move(e));
     aggregate_element(l->items, e);
@@ -153,9 +163,9 @@ find_element query_parser::pull_element(const std::vector<value>& items, find_el
     if (rest.size() != 2 || !is_variable(rest[0])) {
         fail_clause(e.text, "expected (pull ?e pattern) or (pull $source ?e pattern)");
     }
-    e.args.push_back(variable(rest[0], "in :find"));
+    e.args.push_back(variable(rest[0], e.text));
     if (is_variable(rest[1])) {
-        form.pattern = variable(rest[1], "in :find");
+        form.pattern = variable(rest[1], e.text);
     } else if (const std::string* name = symbol_text(rest[1])) {
         form.pattern = input_symbol{*name};
     } else {
@@ -178,7 +188,7 @@ void query_parser::aggregate_element(const std::vector<value>& items, find_eleme
         e.args.push_back(parse_term(arg));
         if (std::holds_alternative<blank>(e.args.back()) ||
             std::holds_alternative<source_name>(e.args.back())) {
-            fail_clause(e.text,
+            fail_clause(place(e.text).at(shown(arg)),
                         "expected variables and constants as arguments, found " + shown(arg));
         }
     }
@@ -196,12 +206,13 @@ void query_parser::result_keys(const sections& parts, find_spec& spec) {
         }
         if (part->second.size() != spec.elements.size()) {
             fail_clause(where,
-                        std::to_string(part->second.size()) + " names for " +
-                            std::to_string(spec.elements.size()) + " elements of :find");
+                        counted(part->second.size(), "name") + " for " +
+                            counted(spec.elements.size(), "element") + " of :find");
         }
         for (const value& v : part->second) {
             const std::string* text = symbol_text(v);
-            if (text == nullptr) fail_clause(where, "expected symbols, found " + shown(v));
+            if (text == nullptr)
+                fail_clause(in_part(where, v), "expected symbols, found " + shown(v));
             spec.keys.push_back(where == ":keys" ? value(keyword{*text})
                                                  : (where == ":strs" ? value(*text) : v));
         }
@@ -215,7 +226,8 @@ void query_parser::result_order(const std::vector<value>& from, find_spec& spec)
         if (way == nullptr) {
             spec.order.push_back({ordered_column(v, spec), false});
         } else if (spec.order.empty() || (way->text != "asc" && way->text != "desc")) {
-            fail_clause(":order-by", "expected [?x :desc ?y :asc ...], found " + shown(v));
+            fail_clause(in_part(":order-by", v),
+                        "expected [?x :desc ?y :asc ...], found " + shown(v));
         } else {
             spec.order.back().descending = way->text == "desc";
         }
@@ -232,7 +244,7 @@ std::size_t query_parser::ordered_column(const value& v, const find_spec& spec) 
         const find_element& e = spec.elements[i];
         if (e.text == text || (e.pull && names_[e.var()] == text)) return i;
     }
-    fail_clause(":order-by",
+    fail_clause(in_part(":order-by", v),
                 "expected a variable or aggregate of :find or its number from 0, found " + text);
 }
 
@@ -247,7 +259,7 @@ input query_parser::one_input(const value& v) {
         in.what = input_symbol{*symbol_text(v)};
         return in;
     }
-    in.what = parse_binding(v, ":in " + in.text);
+    in.what = parse_binding(v, in.where());
     std::vector<var_id> vars;
     collect_variables(std::get<binding>(in.what), vars);
     input_variables_.insert(vars.begin(), vars.end());
@@ -259,20 +271,31 @@ parsed_query parse_query(const value& q, var_names& names, arena& memory) {
 }
 
 rule_set parse_rules(const value& rules, var_names& names, arena& memory) {
-    return query_parser(names, memory).rules(rules);
+    query_parser parser(names, memory);
+    return with_places(rules, rules_text, [&](const value& read) { return parser.rules(read); });
 }
 
 std::vector<std::string> parse_columns(const value& q) {
     var_names names;
     arena memory;
-    const std::string* text = q.get_if<std::string>();
-    const parsed_query parsed = parse_query(text == nullptr ? q : edn::read(*text), names, memory);
+    const parsed_query parsed =
+        with_places(q, "", [&](const value& read) { return parse_query(read, names, memory); });
     std::vector<std::string> columns;
     for (std::size_t i = 0; i < parsed.find.elements.size(); ++i) {
         columns.push_back(parsed.find.keys.empty() ? parsed.find.elements[i].text
                                                    : shown(parsed.find.keys[i]));
     }
     return columns;
+}
+
+std::vector<std::string> parse_inputs(const value& q) {
+    var_names names;
+    arena memory;
+    const parsed_query parsed =
+        with_places(q, "", [&](const value& read) { return parse_query(read, names, memory); });
+    std::vector<std::string> inputs;
+    for (const input& in : expected_inputs(parsed)) inputs.push_back(in.text);
+    return inputs;
 }
 
 }  // namespace tributary::datom::datalog

@@ -66,9 +66,9 @@ private:
     void check_or(disjunction& d, const std::string& text);
     void parse_rule(const value& v, rule_set& into);
 
-    binding parse_binding(const value& v, const std::string& text);
-    var_id variable(const value& v, const std::string& where);
-    std::vector<var_id> variables(std::span<const value> from, const std::string& where);
+    binding parse_binding(const value& v, const place& where);
+    var_id variable(const value& v, const place& where);
+    std::vector<var_id> variables(std::span<const value> from, const place& where);
     term parse_term(const value& v);
 
     var_names& names_;

@@ -17,7 +17,8 @@ public:
     cell literal(std::size_t, const cell& c, const cell*) const override { return c; }
     std::optional<cell> entity(const cell&) const override { refuse(); }
     cell ident(const cell&) const override { refuse(); }
-    bool is_ref(const cell&) const override { return false; }
+    std::optional<value_type> type_of(const cell&) const override { return std::nullopt; }
+    std::optional<cell> stored(const cell&, const cell& c) const override { return c; }
     void scan(std::span<const cell* const> fixed,
               unsigned,
               const value_bounds&,

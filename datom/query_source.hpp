@@ -44,16 +44,19 @@ public:
     virtual query_input as_input() const = 0;
     /// A literal as it is stored: idents and lookup refs become entity ids, integers widen for an
     /// attribute of doubles. `attribute` is the (resolved) literal of the attribute position, if it
-    /// has one. Errors: an unknown attribute or ident, a lookup ref to nothing, more places than
-    /// there are.
+    /// has one. Errors: an unknown attribute or ident, a lookup ref to nothing, a value the
+    /// attribute cannot have, more places than there are.
     virtual cell literal(std::size_t place, const cell& c, const cell* attribute) const = 0;
     /// An entity given as id, ident or lookup ref; nothing if it is none. Errors: a lookup ref to
     /// nothing.
     virtual std::optional<cell> entity(const cell& c) const = 0;
     /// An entity's ident as a keyword, or nil.
     virtual cell ident(const cell& e) const = 0;
-    /// True if the (resolved) attribute refers to entities.
-    virtual bool is_ref(const cell& attribute) const = 0;
+    /// Of a (resolved) attribute; nothing if it is none.
+    virtual std::optional<value_type> type_of(const cell& attribute) const = 0;
+    bool is_ref(const cell& attribute) const { return type_of(attribute) == value_type::ref; }
+    /// A value as the (resolved) attribute stores it: integers widen. Nothing if it cannot.
+    virtual std::optional<cell> stored(const cell& attribute, const cell& c) const = 0;
     /// True if an entity may have several values of the (resolved) attribute, or be that of several
     /// others if looked at in `reverse`.
     virtual bool is_many(const cell& /*attribute*/, bool /*reverse*/) const { return false; }
@@ -90,8 +93,8 @@ kind kind_of(value_type t);
 /// The sources clauses see: `$`, `$name`. Inside a rule `$` is the source it was called on.
 using source_map = std::map<std::string, const source*, std::less<>>;
 
-/// `memory` must outlive the source. `lenient`: an attribute nobody defined has no facts, instead
-/// of being an error.
+/// `memory` must outlive the source. `lenient`: an attribute nobody defined has no facts, and a
+/// value of another type than the attribute's none either, instead of being errors.
 std::unique_ptr<source> make_source(const db& database, arena& memory, bool lenient);
 /// Errors: bad_input unless it is a collection of tuples.
 std::unique_ptr<source> make_source(const value& tuples, arena& memory);

@@ -1,6 +1,8 @@
 #include "tributary/datom/reader.hpp"
 
 #include "tributary/datom/bootstrap.hpp"
+#include "tributary/datom/fault.hpp"
+#include "tributary/value/edn.hpp"
 
 namespace tributary::datom {
 
@@ -38,18 +40,27 @@ std::optional<entity_id> reader::entid(const value& ident) const {
     }
     if (const auto* pair = ident.get_if<vector>(); pair && pair->size() == 2) {
         const attribute* a = find_attribute((*pair)[0]);
+        const auto* name = (*pair)[0].get_if<keyword>();
+        if (!a && name)
+            throw error(errc::bad_input,
+                        "db.error/unknown-attribute",
+                        "in the lookup ref " + edn::print(ident) + ": no attribute is named :" +
+                            name->text + nearest_name(attributes(), name->text));
         if (!a || !a->is_unique())
             throw error(errc::bad_input,
-                        "a lookup ref needs a :db/unique attribute; its first element names none");
+                        "db.error/not-an-entity",
+                        "the lookup ref " + edn::print(ident) +
+                            " needs a :db/unique attribute first, [attribute value]");
         if (a->is_tuple()) return lookup_unique(*a, named_parts(*a, (*pair)[1]));
         if (!a->is_ref() || (*pair)[1].get_if<std::int64_t>()) return lookup_unique(*a, (*pair)[1]);
         const auto target = entid((*pair)[1]);
         return target ? lookup_unique(*a, value(*target)) : std::nullopt;
     }
     throw error(errc::bad_input,
-                std::string("an entity is named by an integer, an ident keyword or a lookup ref "
-                            "[attribute value], not by a ") +
-                    tributary::name_of(ident.type()));
+                "db.error/not-an-entity",
+                "an entity is named by an integer, an ident keyword or a lookup ref [attribute "
+                "value], found the " +
+                    (tributary::name_of(ident.type()) + (" " + datalog::shown(ident))));
 }
 
 std::optional<keyword> reader::ident(entity_id e) const {

@@ -2,6 +2,7 @@
 
 #include "tributary/datom/bootstrap.hpp"
 #include "tributary/datom/encoding.hpp"
+#include "tributary/datom/fault.hpp"
 
 namespace tributary::datom {
 
@@ -30,6 +31,12 @@ constexpr type_name type_names[] = {
 };
 
 }  // namespace
+
+std::string nearest_name(const schema& known, std::string_view ident) {
+    std::vector<std::string_view> names;
+    for (const attribute* a : known.all()) names.emplace_back(a->ident.text);
+    return datalog::did_you_mean(ident, names, ":");
+}
 
 std::optional<value_type> type_named(std::string_view ident) {
     for (const auto& n : type_names)

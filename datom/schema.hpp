@@ -109,6 +109,9 @@ private:
     bool identity_composites_ = false;
 };
 
+/// "; did you mean :tweet/text?" of the attribute nearest to `ident`, or nothing; for messages.
+std::string nearest_name(const schema& known, std::string_view ident);
+
 /// ":db.type/string" and so on, both ways. Nothing for an unknown name.
 std::optional<value_type> type_named(std::string_view ident);
 const char* name_of(value_type t);

@@ -142,7 +142,7 @@ until_prints 4 grep -c '^t ' followed
 kill "$follower"; wait "$follower" || true
 
 expect_error 1 'expected \]' "$trib" query p.datom '[:find ?n :where [?e :name ?n]'
-expect_error 1 'db.error/unknown-attribute: line 1, column 18: .*did you mean :name' "$trib" query p.datom '[:find ?n :where [?e :nam ?n]]'
+expect_error 1 'db.error/unknown-attribute: line 1, column 22: .*did you mean :name' "$trib" query p.datom '[:find ?n :where [?e :nam ?n]]'
 expect_error 1 'db.error/wrong-type' "$trib" transact p.datom '[{:name "Dee" :age "old"}]'
 expect_error 1 'db.error/datoms-conflict' "$trib" transact p.datom '[[:db/add 5 :age 1] [:db/add 5 :age 2]]'
 expect_error 1 'history' "$trib" pull p.datom '[*]' '[:name "Ann"]' --history
