@@ -153,8 +153,9 @@ value question_of(const asked& a, const question& q) {
     entries_t views;
     for (const auto& [name, view] : q.views) views.emplace_back("$" + name, view);
     return request_of(a,
-                      {{kw("query"), q.text.empty() ? q.query : value(q.text)},
+                      {{kw("query"), q.text},
                        {kw("args"), vector(q.args)},
+                       {kw("arg-texts"), vector(q.arg_texts.begin(), q.arg_texts.end())},
                        {kw("databases"), make_map(std::move(databases))},
                        {kw("views"), make_map(std::move(views))}});
 }

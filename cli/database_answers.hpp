@@ -25,12 +25,15 @@ struct question {
     std::vector<value> args;
     std::map<std::string, std::string> databases;  ///< directories by name, without the $
     std::map<std::string, value> views;            ///< like asked::view, by name
-    std::string text;  ///< of `query` alone as typed, which errors then point into; empty: unknown
+    /// Of the query alone and of each of `args` as typed, which errors then point into.
+    std::string text;
+    std::vector<std::string> arg_texts;
 };
 
 // Errors of all: those of ask_database; misuse if the answer does not fit the format.
 void show_query(const asked& a, const question& q);
 void show_explain(const asked& a, const question& q);
+/// `pattern` may be text.
 void show_pull(const asked& a, const value& pattern, const std::vector<value>& entities);
 void show_entity(const asked& a, const value& entity);
 /// `where`: {:from value :to value}, or {:seek :on}, {:seek :back}

@@ -12,7 +12,7 @@ value view_options::as_value() const {
     if (!since.empty()) entries.emplace_back(keyword{"since"}, point_in_time(since));
     if (history) entries.emplace_back(keyword{"history"}, true);
     if (!with.empty())
-        entries.emplace_back(keyword{"with"}, read_edn("the transaction", text_argument(with)));
+        entries.emplace_back(keyword{"with"}, edn_argument("the transaction", with).read);
     return make_map(std::move(entries));
 }
 
@@ -50,21 +50,45 @@ void add_database(CLI::App* command, std::string& dir) {
 
 void take_edn_arguments(CLI::App* command) { command->allow_extras()->fallthrough(false); }
 
-std::vector<value> edn_arguments(const CLI::App* command) {
-    std::vector<value> out;
+namespace {
+
+std::string text_of(const std::string& argument) {
+    if (argument == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+    return argument.starts_with('@') ? read_file(argument.substr(1)) : argument;
+}
+
+/// People forget the @ of a file.
+[[noreturn]] void fail_file(const std::string& what, const std::string& name) {
+    throw error(errc::misuse,
+                what + ": expected EDN, found the name " + name +
+                    "; what is in a file is given as @" + name);
+}
+
+}  // namespace
+
+typed_values edn_arguments(const CLI::App* command) {
+    typed_values all;
     for (const std::string& arg : command->remaining()) {
         if (arg.starts_with("--"))
             throw error(
                 errc::misuse,
                 "there is no option " + arg + "; see: trib " + command->get_name() + " --help");
-        out.push_back(read_edn("the argument " + arg, arg));
+        const std::string what = "the argument " + arg;
+        if (arg.ends_with(".edn") && !arg.starts_with('@')) fail_file(what, arg);
+        all.texts.push_back(arg == "-" ? arg : text_of(arg));
+        all.values.push_back(read_edn(what, all.texts.back()));
     }
-    return out;
+    return all;
 }
 
-std::string text_argument(const std::string& text) {
-    if (text == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-    return text.starts_with('@') ? read_file(text.substr(1)) : text;
+typed_value edn_argument(const std::string& what, const std::string& argument) {
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(argument, ignored)) fail_file(what, argument);
+    typed_value typed;
+    typed.text = text_of(argument);
+    typed.read = read_edn(what, typed.text);
+    if (typed.text == argument && typed.read.get_if<symbol>() != nullptr) fail_file(what, argument);
+    return typed;
 }
 
 }  // namespace tributary::cli

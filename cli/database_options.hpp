@@ -25,10 +25,19 @@ void add_database(CLI::App* command, std::string& dir);
 /// Lets EDN follow the other arguments: its brackets and commas are not to be taken for CLI11's
 /// own lists, so it is what is left over.
 void take_edn_arguments(CLI::App* command);
-/// Errors: bad_input; misuse for an option that there is not.
-std::vector<value> edn_arguments(const CLI::App* command);
+struct typed_values {
+    std::vector<value> values;
+    std::vector<std::string> texts;  ///< as typed
+};
+/// EDN or @FILE each. Errors: bad_input; misuse for an option that there is not.
+typed_values edn_arguments(const CLI::App* command);
 
-/// The argument itself, what is in the file of @FILE, or stdin for "-".
-std::string text_argument(const std::string& text);
+struct typed_value {
+    value read;
+    std::string text;
+};
+/// An argument that is EDN, @FILE, or "-" for stdin; `what` names it in errors. Errors: bad_input;
+/// misuse for the name of a file alone.
+typed_value edn_argument(const std::string& what, const std::string& argument);
 
 }  // namespace tributary::cli

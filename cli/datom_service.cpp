@@ -116,32 +116,17 @@ value cancelable(const request& r, const Work& work) {
 // -- Questions
 // --------------------------------------------------------------------------------------------------------------------------------
 
-/// What stands after :in, of all forms of a query; [$] if nothing does.
-vector inputs_of(const value& query) {
-    if (const auto* text = query.get_if<std::string>()) {
-        const value read = edn::read(*text);
-        // A text in a text is for the query itself to refuse.
-        return inputs_of(read.get_if<std::string>() == nullptr ? read : value());
-    }
-    vector names;
-    if (const value* in_map = query.find(value(keyword{"in"}))) names = in_map->as<vector>();
-    if (const auto* parts = query.get_if<vector>()) {
-        auto at = std::find(parts->begin(), parts->end(), value(keyword{"in"}));
-        while (at != parts->end() && ++at != parts->end() && at->get_if<keyword>() == nullptr)
-            names.push_back(*at);
-    }
-    return names.empty() ? vector{value(symbol{"$"})} : names;
-}
-
-/// The databases and values a query is asked of, in the order of its :in.
+/// The databases and values a query is asked of, in the order of its :in. Rules and pull patterns
+/// are given as texts, which errors point into.
 class query_inputs {
 public:
     explicit query_inputs(const request& r) {
         const vector& args = r.part("args").as<vector>();
+        const vector& texts = r.part("arg-texts").as<vector>();
         std::size_t next = 0;
-        for (const value& name : inputs_of(r.part("query"))) {
-            const auto* s = name.get_if<symbol>();
-            const std::string source = s != nullptr && s->text.starts_with("$") ? s->text : "";
+        for (const std::string& name : datom::input_names(r.part("query"))) {
+            const std::string source = name.starts_with("$") ? name : "";
+            const bool is_text = std::string_view("$?[_").find(name[0]) == std::string_view::npos;
             const value* view = named(r, "views", source);
             if (source == "$")
                 inputs_.emplace_back(r.seen());
@@ -151,7 +136,7 @@ public:
             else if (view != nullptr)
                 inputs_.emplace_back(viewed(r.connection.current(), *view));
             else if (next < args.size())
-                inputs_.emplace_back(args[next++]);
+                inputs_.emplace_back(is_text ? texts[next] : args[next]), ++next;
             else if (!source.empty())
                 throw error(errc::misuse,
                             "the query asks for " + source +

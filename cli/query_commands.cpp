@@ -36,7 +36,7 @@ void add_question(CLI::App& app,
     command->add_option("QUERY", *text, "as EDN, @FILE, or - for stdin")->required();
     take_edn_arguments(command);
     command->footer(
-        "Inputs of :in after $ follow the query as EDN; text needs its quotes: '\"Rome\"', "
+        "Inputs of :in but $ follow the query as EDN or @FILE; text needs its quotes: '\"Rome\"', "
         "'[\"Rome\" \"Oslo\"]'\n\nExample:\n  " +
         example);
     add_view(command, *view);
@@ -61,8 +61,14 @@ void add_question(CLI::App& app,
     }
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
-            const std::string typed = text_argument(*text);
-            question q{read_edn("the query", typed), edn_arguments(command), {}, {}, typed};
+            typed_value query = edn_argument("the query", *text);
+            typed_values args = edn_arguments(command);
+            question q{std::move(query.read),
+                       std::move(args.values),
+                       {},
+                       {},
+                       std::move(query.text),
+                       std::move(args.texts)};
             for (const std::string& one : *databases)
                 q.databases.insert(named("--db is NAME=DIR", one));
             for (const std::string& one : *views) {
@@ -134,7 +140,7 @@ void add_reading(CLI::App& app, session& s, const reading& r) {
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             const std::vector<value> args =
-                r.most > 0 ? edn_arguments(command) : std::vector<value>();
+                r.most > 0 ? edn_arguments(command).values : std::vector<value>();
             if (args.size() < r.least || args.size() > r.most)
                 throw error(errc::misuse,
                             std::string("expected: trib ") + r.name + " DATABASE " + r.arguments);

@@ -144,8 +144,7 @@ private:
             if (name != nullptr)
                 command(name->text, rest);
             else if (is_query(forms.front()))
-                show_query(asked_,
-                           {forms.front(), rest, {}, {}, rest.empty() ? text : std::string()});
+                show_query(asked_, asking(forms.front(), rest, rest.empty() ? text : ""));
             else
                 for (const value& form : forms) transact(form);
         } catch (const error& e) {
@@ -171,6 +170,12 @@ private:
                     value(time.substr(0, end == time.npos ? 0 : end + 1))};
         }
         return edn::read_all(text);
+    }
+
+    static question asking(const value& query, std::vector<value> args, const std::string& text) {
+        question q{query, std::move(args), {}, {}, text.empty() ? edn::print(query) : text, {}};
+        for (const value& arg : q.args) q.arg_texts.push_back(edn::print(arg));
+        return q;
     }
 
     void transact(const value& form) {
@@ -208,7 +213,7 @@ private:
             show_entity(asked_, args[0]);
         } else if (name == "pull") {
             need(2, SIZE_MAX);
-            show_pull(asked_, args[0], {args.begin() + 1, args.end()});
+            show_pull(asked_, edn::print(args[0]), {args.begin() + 1, args.end()});
         } else if (name == "history") {
             need(1, 1);
             show_history(asked_, args[0]);
@@ -220,7 +225,7 @@ private:
                         {args.begin() + 1, args.end()});
         } else if (name == "explain") {
             need(1, SIZE_MAX);
-            show_explain(asked_, {args[0], {args.begin() + 1, args.end()}, {}, {}, {}});
+            show_explain(asked_, asking(args[0], {args.begin() + 1, args.end()}, {}));
         } else if (name == "tx-range") {
             need(0, 2);
             std::vector<std::pair<value, value>> where;

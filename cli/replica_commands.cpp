@@ -116,9 +116,10 @@ void add_pull(CLI::App& app, session& s) {
     add_format(command, s, {"table", "edn", "json"});
     command->callback([=, &s] {
         s.action = [=, &s] {
-            if (const std::vector<value> entities = edn_arguments(command); !entities.empty()) {
+            if (const std::vector<value> entities = edn_arguments(command).values;
+                !entities.empty()) {
                 show_pull({*name, view->as_value(), s.output, 0, {}, {}},
-                          read_edn("the pattern", text_argument(*from)),
+                          edn_argument("the pattern", *from).text,
                           entities);
                 return ok;
             }

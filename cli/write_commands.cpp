@@ -25,7 +25,7 @@ void add_transact(CLI::App& app, session& s) {
     add_format(command, s, {"table", "edn", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
-            const value tx_data = read_edn("the transaction", text_argument(*text));
+            const value tx_data = edn_argument("the transaction", *text).read;
             show_transact({*dir, map{}, s.output, 0, {}, {}}, tx_data);
             return ok;
         };

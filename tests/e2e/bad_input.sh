@@ -59,6 +59,15 @@ expect_error 1 'line 1, column [0-9]+: expected' ask tweets.datom '[:find ?x :wh
 expect_error 1 ':tweet/txt.*did you mean :tweet/text' ask tweets.datom '[:find ?x :where [?x :tweet/txt ?y]]'
 expect_error 1 'in \?z: no clause' ask tweets.datom '[:find ?z :where [?x :tweet/id ?y]]'
 expect_error 1 'no function named frob' ask tweets.datom '[:find ?x :where [?x :tweet/id ?y] [(frob ?y)]]'
+expect_error 1 'db.error/wrong-type: .*write it like "text"' ask tweets.datom '[:find ?x :where [?x :tweet/text 3]]'
+echo '[[(said ?x) [?x :tweet/txt]]]' >rules.edn
+expect_error 1 'the rules: line 1, column 17: .*did you mean :tweet/text' ask tweets.datom '[:find ?x :in $ % :where (said ?x)]' @rules.edn
+expect_error 1 'the rules: line 1, column 6: .*expected a variable' ask tweets.datom '[:find ?x :in $ % :where (r ?x)]' '[[(r x) [x :tweet/id]]]'
+expect_error 1 'the pattern: line 1, column 2: .*did you mean :tweet/id' "$trib" pull tweets.datom '[:tweet/idd]' 1
+expect_error 1 'given as @rules.edn' ask tweets.datom '[:find ?x :in $ % :where (said ?x)]' rules.edn
+expect_error 1 'given as @rules.edn' "$trib" transact new.datom rules.edn
+[ ! -e new.datom ] || fail "a slip made a database"
+expect "a query that takes no database" 4 "$(ask tweets.datom '[:find ?x . :in ?x :where [(even? ?x)]]' 4)"
 expect_error 1 'no datom database' ask nowhere.datom '[:find ?x :where [?x :tweet/id]]'
 expect_error 1 'at:N' at me tail tweets --from yesterday
 
