@@ -20,6 +20,8 @@ constexpr std::size_t bar_columns_max = 60;
 double number_of(const value& v) {
     if (const auto* i = v.get_if<std::int64_t>()) return static_cast<double>(*i);
     if (const auto* d = v.get_if<double>(); d && std::isfinite(*d)) return *d;
+    if (const auto* n = v.get_if<bigint>()) return std::strtod(n->text.c_str(), nullptr);
+    if (const auto* n = v.get_if<decimal>()) return std::strtod(n->text.c_str(), nullptr);
     throw error(errc::misuse, "a chart needs a number in its last column, found " + edn::print(v));
 }
 

@@ -23,7 +23,8 @@ using rows_t = std::vector<std::vector<value>>;
 void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 bool is_number(const value& v) {
-    return v.get_if<std::int64_t>() != nullptr || v.get_if<double>() != nullptr;
+    return v.get_if<std::int64_t>() != nullptr || v.get_if<double>() != nullptr ||
+           v.get_if<bigint>() != nullptr || v.get_if<decimal>() != nullptr;
 }
 
 std::string padded(const std::string& text, std::size_t width, bool to_the_right) {
@@ -66,7 +67,7 @@ void print_table(const std::vector<std::string>& columns, const rows_t& rows) {
 }
 
 std::string csv_cell(const value& v) {
-    const std::string text = cell_text(v);
+    const std::string text = v.is_nil() ? "" : cell_text(v);
     if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
     std::string quoted = "\"";
     for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
@@ -117,6 +118,10 @@ std::string cell_text(const value& v) {
     if (const auto* s = v.get_if<std::string>()) return *s;
     if (const auto* b = v.get_if<blob>()) return to_hex(b->data);
     if (const auto* t = v.get_if<inst>()) return format_instant(*t);
+    if (const auto* n = v.get_if<bigint>()) return n->text;
+    if (const auto* n = v.get_if<decimal>()) return n->text;
+    if (v.get_if<uuid>() != nullptr)
+        return edn::print(v).substr(std::string("#uuid \"").size(), 36);
     return edn::print(v);
 }
 
@@ -137,10 +142,15 @@ void print_rows(format f,
             return;
         case format::json:
             for (const auto& row : rows) {
-                std::vector<std::pair<value, value>> object;
-                for (std::size_t i = 0; i < row.size(); ++i)
-                    object.emplace_back(columns[i], row[i]);
-                put(json::print(make_map(std::move(object))) + "\n");
+                // In the order of the columns; of two with one name the first.
+                std::string object;
+                for (std::size_t i = 0; i < row.size(); ++i) {
+                    const auto at = columns.begin() + static_cast<std::ptrdiff_t>(i);
+                    if (std::find(columns.begin(), at, *at) != at) continue;
+                    object +=
+                        (object.empty() ? "{" : ",") + json::print(*at) + ":" + json::print(row[i]);
+                }
+                put(object + "}\n");
             }
             return;
     }

@@ -9,7 +9,8 @@
 
 namespace tributary::cli {
 
-/// As text in a cell: strings and instants bare, bytes in hexadecimal, everything else as EDN.
+/// As text in a cell: strings, numbers, instants and uuids bare, bytes in hexadecimal, everything
+/// else as EDN.
 std::string cell_text(const value& v);
 
 /// Prints rows under column names on stdout. A chart takes rows of a label and a number. Errors:

@@ -91,6 +91,12 @@ for tx in '[{:id "x" :long [1 -5 9223372036854775807] :big 123456789012345678901
   '[[:db/retractEntity [:id "x"]]]' '[[:db/retract :both :db/unique :db.unique/identity]]'; do
   "$trib" transact all.datom "$tx" >/dev/null || fail "not written: $tx"
 done
+every='[:find ?when ?big ?dec ?dec ?uuid :where [?e :big ?big] [?e :dec ?dec] [?e :uuid ?uuid] [?e :when ?when]]'
+expect 'cells are bare' '1969-01-01T00:00:00.000Z,123456789012345678901234567890,1.50,1.50,19c10d87-e5ec-4f3b-8f3c-000000000001' \
+  "$("$trib" query all.datom "$every" --as-of 2 --format csv | tail -n 1 | tr -d "\r")"
+expect 'JSON in the order of the columns' \
+  '{"?when":"1969-01-01T00:00:00.000Z","?big":123456789012345678901234567890,"?dec":1.50,"?uuid":"19c10d87-e5ec-4f3b-8f3c-000000000001"}' \
+  "$("$trib" query all.datom "$every" --as-of 2 --format json)"
 "$trib" export all.datom all.edn >/dev/null
 "$trib" import again.datom all.edn >/dev/null
 "$trib" export again.datom again.edn >/dev/null
