@@ -104,20 +104,28 @@ void write_svg(const std::string& file, const chart& c) {
     log_line("the chart is in " + file);
 }
 
+/// The first rows of a relation or collection, in the order in which the query gives them.
+void cut(value& result, std::uint64_t most) {
+    const auto shorten = [&](auto* rows) {
+        if (rows != nullptr && rows->size() > most) rows->resize(most);
+    };
+    shorten(result.get_if<vector>());
+    if (auto* rows = result.get_if<set>()) shorten(&rows->items);
+}
+
 void print_answer(const asked& a,
                   const question& q,
-                  const value& result,
+                  value result,
                   std::vector<std::string> columns) {
     const find_kind kind = kind_of(q.query);
+    if (kind == find_kind::relation || kind == find_kind::collection) cut(result, a.most);
     const bool is_data = a.output == format::edn || a.output == format::json;
     if (kind == find_kind::scalar && a.svg_file.empty()) return print_value(a.output, result);
     const vector names = given_names(q.query);
     if (is_data && a.svg_file.empty()) {
         if (kind != find_kind::relation) return print_value(a.output, result);
         if (!names.empty()) {
-            std::uint64_t left = a.most;
-            for (const value& row : items_of(result))
-                if (left > 0) print_value(a.output, row), --left;
+            for (const value& row : items_of(result)) print_value(a.output, row);
             return;
         }
     }
@@ -140,7 +148,6 @@ void print_answer(const asked& a,
             return !x.empty() && !y.empty() && y.back() < x.back();
         });
     }
-    if (rows.size() > a.most) rows.resize(a.most);
     if (!a.svg_file.empty()) return write_svg(a.svg_file, chart_of(columns, rows));
     print_rows(a.output, columns, rows);
 }

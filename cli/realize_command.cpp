@@ -142,15 +142,20 @@ private:
         const fs::path into = fs::weakly_canonical(options_.into);
         const fs::path fresh = into.string() + ".rebuild";
         for (const fs::path& replaced : {into, fresh}) require_nothing_lost(replaced);
-        const removed_at_end unfinished{fresh};
         fs::remove_all(fresh);
+        const int result = replace(into, fresh);
+        return result == ok && options_.follow ? realize(into, true) : result;
+    }
+
+    int replace(const fs::path& into, const fs::path& fresh) {
+        const removed_at_end unfinished{fresh};
         const int result = realize(fresh, false);
-        if (result != ok || !keep_going()) {
-            std::cerr << options_.into << " is as it was\n";
-            return result != ok ? result : static_cast<int>(interrupted);
+        if (result == ok && keep_going()) {
+            swap_in(fresh, into);
+            return ok;
         }
-        swap_in(fresh, into);
-        return options_.follow ? realize(options_.into, true) : ok;
+        std::cerr << options_.into << " is as it was\n";
+        return result != ok ? result : static_cast<int>(interrupted);
     }
 
     /// Of what a rebuild puts another database in the place of. Errors: misuse if that has anything

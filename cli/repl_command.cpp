@@ -179,6 +179,10 @@ private:
     }
 
     void transact(const value& form) {
+        if (asked_.view != value(map{}))
+            throw error(errc::misuse,
+                        "what is looked at is not the present, of which a transaction is; type "
+                        ":now first");
         const auto* parts = form.get_if<vector>();
         const bool is_one_form =
             form.get_if<map>() != nullptr ||

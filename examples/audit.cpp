@@ -66,7 +66,8 @@ void ask_who(const datom::db& db) {
         [:find ?author ?op (count ?tx)
          :where [?tx :tx/commit ?c]
                 [?tx :commit/op ?op]
-                [?c :commit/author-name ?author]])"),
+                [?c :commit/author ?key]
+                [(get-else $ ?c :commit/author-name ?key) ?author]])"),
                                        {db});
     for (const value& row : changes.as<set>().items) std::cout << edn::print(row) << '\n';
     const value failed = datom::query(
@@ -77,18 +78,20 @@ void ask_who(const datom::db& db) {
 }
 
 /// Every assertion and retraction there ever was about one entity, each with the op that made it.
+/// What a rewind has undone is in the history too, but its transactions are not in the present.
 void tell_history(const datom::db& db, const value& attribute, const value& name) {
     const value changes = datom::query(edn::read(R"(
         [:find ?tx ?added ?changed ?v ?op ?time ?author
-         :in $ ?attribute ?name
-         :where [?e ?attribute ?name]
-                [?e ?a ?v ?tx ?added]
+         :in $ $history ?attribute ?name
+         :where [$history ?e ?attribute ?name]
+                [$history ?e ?a ?v ?tx ?added]
                 [?a :db/ident ?changed]
                 [?tx :commit/op ?op]
                 [?tx :tx/commit ?c]
                 [?c :commit/time ?time]
-                [?c :commit/author-name ?author]])"),
-                                       {db.history(), attribute, name});
+                [?c :commit/author ?key]
+                [(get-else $ ?c :commit/author-name ?key) ?author]])"),
+                                       {db, db.history(), attribute, name});
     for (const value& row : changes.as<set>().items) {  // in the order of ?tx
         const vector& at = row.as<vector>();
         std::cout << format_instant(at[5].as<inst>()) << "  " << at[6].as<std::string>() << "  "

@@ -13,6 +13,7 @@
 #include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
 
+#include <filesystem>
 #include <iostream>
 
 using namespace tributary;
@@ -147,17 +148,18 @@ void tell_of_anna() {
                                  {db.history(), db, anna})));
 }
 
-/// The same of what came from a peer: the commit that a transaction applied says who and when.
+/// The same of what came from a peer: the commit that a transaction applied says who and when. A
+/// transaction that a rewind has undone applies none in the present.
 void tell_of(const datom::db& db, const value& attribute, const value& name) {
     print("What changed, before and after",
           event_log(db,
                     datom::query(edn::read(R"(
-              [:find ?tx ?e ?time (pull $now ?commit [[:commit/author-name :as :author]])
+              [:find ?tx ?e ?time (pull $now ?commit [[:commit/author-name :as :author] [:commit/author :as :key]])
                :in $ $now ?attribute ?name
                :where [?e ?attribute ?name]
                       [?e _ _ ?tx]
-                      [?tx :tx/commit ?commit]
-                      [?commit :commit/time ?time]
+                      [$now ?tx :tx/commit ?commit]
+                      [$now ?commit :commit/time ?time]
                :order-by [?tx]])"),
                                  {db.history(), db, attribute, name})));
 }
@@ -173,6 +175,8 @@ int main(int argc, char** argv) {
         if (argc == 1) {
             tell_of_anna();
         } else {
+            if (!std::filesystem::exists(argv[1]))
+                throw error(errc::not_found, std::string("there is no database ") + argv[1]);
             const auto conn = datom::connection::open(argv[1]);
             tell_of(conn->current(), edn::read(argv[2]), edn::read(argv[3]));
         }

@@ -38,6 +38,11 @@ expect 'transactions' '3' "$("$trib" tx-range p.datom --format edn | grep -c ':t
 grep -q '</svg>' ages.svg || fail svg
 expect 'typed at the shell' '2' "$(echo '[:find (count ?e) . :where [?e :name]]' | "$trib" repl p.datom)"
 
+expect 'the last rows are cut, whatever the format' 'Ann 31' "$("$trib" query p.datom "$ages" --format chart --limit 1 | awk '{print $1, $2}')"
+expect 'of a collection, too' '["Ann"]' "$("$trib" query p.datom '[:find [?n ...] :where [_ :name ?n]]' --format json --limit 1)"
+echo '[{:name "Late"}]' >late.edn
+expect_error 1 'not the present, .*type :now first' "$trib" repl p.datom --as-of 2 <late.edn
+
 "$trib" export p.datom p.edn >/dev/null
 "$trib" import q.datom p.edn >/dev/null
 "$trib" export q.datom q.edn >/dev/null

@@ -79,6 +79,17 @@ grep -q '1 commits undone' realized || fail "no rewind reported: $(cat realized)
 expect "after a rewind: the facts of every op once" $((before + 37)) "$(ask tweets.datom "$distinct_ids")"
 expect "after a rewind: every op once" $((before + 37)) "$(ask tweets.datom "$applied" add-tweet)"
 
+who_changed='[:find ?time ?author ?v ?added :in $ $h ?id
+  :where [$h ?e :tweet/id ?id] [$h ?e :tweet/text ?v ?tx ?added] [?tx :tx/commit ?c] [?c :commit/time ?time]
+         [?c :commit/author ?key] [(get-else $ ?c :commit/author-name ?key) ?author]]'
+asked_who() { ask "$1" "$who_changed" 4600000000000003001 --view h=history --format csv | tr -d '\r' | tail -n +2 | cut -d, -f2-; }
+expect "who changed what, without what was undone" "ann,tweet 3001 über nodes,true" "$(asked_who tweets.datom)"
+
+# A fork has no grants of the original's, so its authors have no names there
+at laptop fork tweets mine >/dev/null
+at laptop realize mine --with "$examples/tweets.edn" --into "$work/mine.datom" >/dev/null
+expect "who changed what in a fork" "$(at laptop id),tweet 3001 über nodes,true" "$(asked_who mine.datom)"
+
 expect "verify finds no fault" 0 "$(at laptop verify >/dev/null; echo $?)"
 expect "nor in the database, which has a rewind" 0 "$("$trib" verify "$work/tweets.datom" >/dev/null; echo $?)"
 cp -r other.datom damaged.datom
