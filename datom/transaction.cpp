@@ -165,7 +165,9 @@ void transaction::resolve_upserts() {
                 if (!c.holder) c.holder = base_.holder(*c.a, c.raw);
                 identity += c.raw;
             }
-            if (find(c.e) >= 0) continue;
+            // A lookup ref that says its own value again is not who has it.
+            const auto& own = tempids_[-c.e - 1].lookup;
+            if (find(c.e) >= 0 || (own && own->a->id == c.a->id && own->raw == c.raw)) continue;
             if (c.holder && *c.holder) {
                 changed |= bind(c.e, **c.holder);
             } else if (const auto [it, is_new] =
@@ -393,6 +395,9 @@ void transaction::check_unique(const std::vector<effect>& all) const {
                                });
         return is_upsert ? tx_error::conflicting_upsert : tx_error::unique_conflict;
     };
+    // Of several conflicts (enough of them), the one whose name comes first.
+    std::optional<error> found;
+    int conflicts = 0;
     std::unordered_map<bytes, entity_id> taken;
     std::unordered_set<bytes> freed;
     for (const effect& f : all)
@@ -404,13 +409,19 @@ void transaction::check_unique(const std::vector<effect>& all) const {
         const bool is_freed = freed.contains(claimed);
         const auto [it, is_first] = taken.try_emplace(std::move(claimed), f.fact.e);
         if (is_first && (!holder || *holder == f.fact.e || is_freed)) continue;
-        refuse(errc::conflict,
-               conflict_name(f),
-               f.form,
-               name_of(*f.a) + " " + shown(f.fact.raw) + " is unique and belongs to entity " +
-                   std::to_string(is_first ? *holder : it->second) + "; entity " +
-                   std::to_string(f.fact.e) + " cannot have it too");
+        if (++conflicts > 100) break;
+        const char* name = conflict_name(f);
+        if (!found || std::string_view(name) < found->name())
+            found =
+                error(errc::conflict,
+                      name,
+                      refusal(f.form,
+                              name_of(*f.a) + " " + shown(f.fact.raw) +
+                                  " is unique and belongs to entity " +
+                                  std::to_string(is_first ? *holder : it->second) + "; entity " +
+                                  std::to_string(f.fact.e) + " cannot have it too"));
     }
+    if (found) throw *found;
 }
 
 // -- The end
