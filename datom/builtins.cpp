@@ -192,16 +192,43 @@ cell complement(call_context& c, args a) {
     return cell::of_items(kind::list, items);
 }
 
+/// A text is neither before nor after a number; and a call inside of a call is only a list.
+void check_order(const cell& a, const cell& b) {
+    if (a.type == b.type || (a.is_number() && b.is_number()) || a.is_nil() || b.is_nil()) return;
+    fail_call("it compares numbers, or two values of one type, found " + describe(a) + " and " +
+              describe(b) +
+              (a.is(kind::list) || b.is(kind::list)
+                   ? "; a call inside of a call is not made: give it a variable first, "
+                     "[(f ?x) ?y]"
+                   : ""));
+}
+
 /// Numbers of one size are neither less nor greater, whatever their types.
-template <class Holds>
-cell chain(args a, Holds holds) {
+template <bool across_types, auto holds>
+cell ordered(call_context&, args a) {
     for (std::size_t i = 1; i < a.size(); ++i) {
+        if (!across_types) check_order(a[i - 1], a[i]);
         const auto order =
             same_number(a[i - 1], a[i]) ? std::strong_ordering::equal : compare(a[i - 1], a[i]);
         if (!holds(order)) return cell::of(false);
     }
     return cell::of(true);
 }
+
+constexpr auto is_less = [](std::strong_ordering c) { return c < 0; };
+constexpr auto is_at_most = [](std::strong_ordering c) { return c <= 0; };
+constexpr auto is_greater = [](std::strong_ordering c) { return c > 0; };
+constexpr auto is_at_least = [](std::strong_ordering c) { return c >= 0; };
+
+template <bool across_types>
+constexpr builtin orders[] = {
+    {"<", 1, any_number, ordered<across_types, is_less>},
+    {"<=", 1, any_number, ordered<across_types, is_at_most>},
+    {">", 1, any_number, ordered<across_types, is_greater>},
+    {">=", 1, any_number, ordered<across_types, is_at_least>},
+    {"before?", 2, 2, ordered<across_types, is_less>},
+    {"after?", 2, 2, ordered<across_types, is_greater>},
+};
 
 constexpr builtin values[] = {
     {"=", 1, any_number, [](call_context&, args a) { return cell::of(all_equal(a)); }},
@@ -210,24 +237,6 @@ constexpr builtin values[] = {
     {"identical?", 2, 2, [](call_context&, args a) { return cell::of(all_equal(a)); }},
     {"-differ?", 1, any_number, differ},
     {"complement", 1, 1, complement},
-    {"<",
-     1,
-     any_number,
-     [](call_context&, args a) { return chain(a, [](auto c) { return c < 0; }); }},
-    {"<=",
-     1,
-     any_number,
-     [](call_context&, args a) { return chain(a, [](auto c) { return c <= 0; }); }},
-    {">",
-     1,
-     any_number,
-     [](call_context&, args a) { return chain(a, [](auto c) { return c > 0; }); }},
-    {">=",
-     1,
-     any_number,
-     [](call_context&, args a) { return chain(a, [](auto c) { return c >= 0; }); }},
-    {"before?", 2, 2, [](call_context&, args a) { return chain(a, [](auto c) { return c < 0; }); }},
-    {"after?", 2, 2, [](call_context&, args a) { return chain(a, [](auto c) { return c > 0; }); }},
     {"compare",
      2,
      2,
@@ -321,6 +330,7 @@ const std::unordered_map<std::string_view, const builtin*>& by_name() {
         std::unordered_map<std::string_view, const builtin*> names;
         for (const auto some : {number_builtins(),
                                 value_builtins(),
+                                order_builtins(),
                                 text_builtins(),
                                 string_builtins(),
                                 database_builtins()}) {
@@ -334,6 +344,15 @@ const std::unordered_map<std::string_view, const builtin*>& by_name() {
 }  // namespace
 
 std::span<const builtin> value_builtins() { return values; }
+std::span<const builtin> order_builtins() { return orders<false>; }
+
+const builtin* comparing_all_types(const builtin* b) {
+    const auto all = std::span<const builtin>(orders<true>);
+    const auto twin = std::find_if(all.begin(), all.end(), [&](const builtin& other) {
+        return b != nullptr && b->name == other.name;
+    });
+    return twin != all.end() ? &*twin : b;
+}
 
 const builtin* find_builtin(std::string_view name) {
     const auto found = by_name().find(name);

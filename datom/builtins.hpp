@@ -46,9 +46,13 @@ inline constexpr std::size_t any_number = SIZE_MAX;
 
 /// Null if there is none. `clojure.string/x` and `str/x` name the same.
 const builtin* find_builtin(std::string_view name);
+/// Of a comparison the one that takes values of any types, in the order across them that
+/// collections of the data model have; others as they are.
+const builtin* comparing_all_types(const builtin* b);
 
 std::span<const builtin> number_builtins();
 std::span<const builtin> value_builtins();
+std::span<const builtin> order_builtins();
 std::span<const builtin> text_builtins();
 std::span<const builtin> string_builtins();
 std::span<const builtin> database_builtins();

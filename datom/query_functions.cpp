@@ -74,7 +74,8 @@ const builtin* function_table::find(std::string_view name) const {
     const auto found = given_.find(name);
     if (found != given_.end()) return &found->second->entry;
     if (name == "q") return &nested_query_;
-    return find_builtin(name);
+    const builtin* b = find_builtin(name);
+    return options_.lenient ? comparing_all_types(b) : b;
 }
 
 const query_function* function_table::find_given(std::string_view name) const {

@@ -287,6 +287,19 @@ TEST_CASE("query: rules, recursive in every way", "[datom][query]") {
                Contains("no value for ?x"));
 }
 
+TEST_CASE("query: what cannot be compared is not less than another", "[datom][query]") {
+    const auto inputs = given({"[1 2]"});
+    CHECK_THAT(refusal("[:find ?x :in [?x ...] :where [(< ?x \"5\")]]", inputs),
+               Contains("found 1 and \"5\""));
+    CHECK_THAT(refusal("[:find ?x :in [?x ...] :where [(> (count ?x) 4)]]", inputs),
+               Contains("a call inside of a call is not made"));
+    query_options lenient;
+    lenient.lenient = true;
+    CHECK(query(edn::read("[:find [?x ...] :in [?x ...] :where [(< ?x \"5\")]]"),
+                inputs,
+                lenient) == edn::read("[1 2]"));
+}
+
 TEST_CASE("query: a timeout and a cancel end it", "[datom][query]") {
     const auto inputs = given({"[0 1]"});
     std::string q =
