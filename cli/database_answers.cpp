@@ -46,6 +46,13 @@ const std::vector<value>& items_of(const value& v) {
     return v.as<vector>();
 }
 
+/// The same of a value that nobody needs any more: a large answer is there once.
+std::vector<value> taken_items(value&& v) {
+    if (auto* elements = v.get_if<set>()) return std::move(elements->items);
+    if (auto* elements = v.get_if<list>()) return std::move(elements->items);
+    return std::move(v.as<vector>());
+}
+
 /// What stands after a keyword in a query of either form.
 vector query_part(const value& query, const char* name) {
     if (const value* in_map = query.find(kw(name))) return items_of(*in_map);
@@ -79,8 +86,8 @@ vector given_names(const value& query) {
 }
 
 /// Rows that are maps, as rows in the order of the names.
-std::vector<value> cells_of(const value& row, const vector& names) {
-    if (row.get_if<map>() == nullptr) return items_of(row);
+std::vector<value> cells_of(value&& row, const vector& names) {
+    if (row.get_if<map>() == nullptr) return taken_items(std::move(row));
     std::vector<value> cells;
     for (const value& name : names) {
         const std::string text = cell_text(name);
@@ -129,13 +136,14 @@ void print_answer(const asked& a,
             return;
         }
     }
+    const bool is_set = result.get_if<set>() != nullptr;
     rows_t rows;
     if (kind == find_kind::tuple) {
-        if (!result.is_nil()) rows.push_back(cells_of(result, names));
+        if (!result.is_nil()) rows.push_back(cells_of(std::move(result), names));
     } else if (kind != find_kind::scalar) {
-        for (const value& item : items_of(result))
-            rows.push_back(kind == find_kind::collection ? std::vector{item}
-                                                         : cells_of(item, names));
+        for (value& item : taken_items(std::move(result)))
+            rows.push_back(kind == find_kind::collection ? std::vector{std::move(item)}
+                                                         : cells_of(std::move(item), names));
     }
     if (!names.empty()) {
         columns.clear();
@@ -143,7 +151,7 @@ void print_answer(const asked& a,
     }
     // A chart is about the largest: what has no order of its own would have none to its reader.
     const bool is_chart = a.output == format::chart || !a.svg_file.empty();
-    if (is_chart && result.get_if<set>() != nullptr) {
+    if (is_chart && is_set) {
         std::stable_sort(rows.begin(), rows.end(), [](const auto& x, const auto& y) {
             return !x.empty() && !y.empty() && y.back() < x.back();
         });
@@ -226,11 +234,11 @@ value point_in_time(const std::string& text) {
 }
 
 void show_query(const asked& a, const question& q) {
-    const value reply = ask_database(a.dir, "query/1", question_of(a, q));
-    const auto& parts = reply.as<vector>();
+    value reply = ask_database(a.dir, "query/1", question_of(a, q));
+    auto& parts = reply.as<vector>();
     std::vector<std::string> columns;
     for (const value& name : parts[1].as<vector>()) columns.push_back(name.as<std::string>());
-    print_answer(a, q, parts[0], std::move(columns));
+    print_answer(a, q, std::move(parts[0]), std::move(columns));
 }
 
 namespace {

@@ -173,7 +173,10 @@ value query(const request& r) {
         r, [&](const datom::query_options& o) { return datom::query(q, inputs.get(), o); });
     vector columns;
     for (const std::string& name : datom::column_names(q)) columns.emplace_back(name);
-    return vector{std::move(result), std::move(columns)};
+    vector answer;  // a list of initializers would copy the result
+    answer.push_back(std::move(result));
+    answer.emplace_back(std::move(columns));
+    return answer;
 }
 
 value explain(const request& r) {

@@ -166,6 +166,11 @@ std::span<const attribute_column::row> attribute_column::rows_within(std::int64_
     return std::span(by_value_).subspan(begin, end - begin);
 }
 
+std::size_t column_cache::bytes() const {
+    const std::lock_guard lock(mutex_);
+    return bytes_;
+}
+
 column_cache::entry& column_cache::touch(const request& wanted) {
     const std::pair key(wanted.of->id, wanted.t);
     if (const auto at = by_key_.find(key); at != by_key_.end()) {
@@ -197,8 +202,7 @@ std::shared_ptr<const attribute_column> column_cache::get(
         if (e.column || e.refused) return e.column;
         if (wanted.reads == 0 || e.reads <= wanted.size) return nullptr;
     }
-    const std::size_t bytes =
-        std::min(bytes_max_, datalog::memory_budget::left() / making_factor);
+    const std::size_t bytes = std::min(bytes_max_, datalog::memory_budget::left() / making_factor);
     if (wanted.size > bytes / row_bytes) return nullptr;
     auto made = attribute_column::make(wanted.of->type, wanted.size, bytes, read);
     const std::lock_guard lock(mutex_);
@@ -206,7 +210,10 @@ std::shared_ptr<const attribute_column> column_cache::get(
     if (e.column) return e.column;  // another thread was faster
     e.refused = made == nullptr && bytes == bytes_max_;
     e.reads = 0;
-    if (made) bytes_ += made->bytes();
+    if (made) {
+        bytes_ += made->bytes();
+        datalog::memory_budget::withdraw(made->bytes());
+    }
     e.column = made;
     evict();
     return made;

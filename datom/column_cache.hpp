@@ -102,6 +102,9 @@ public:
         const request& wanted,
         const std::function<void(const std::function<bool(entity_id, const value_view&)>&)>& read);
 
+    /// Of all columns; at most what the constructor was given.
+    std::size_t bytes() const;
+
 private:
     struct entry {
         std::pair<entity_id, std::int64_t> key;  ///< attribute, t
@@ -113,7 +116,7 @@ private:
     void evict();
 
     const std::size_t bytes_max_;
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::list<entry> entries_;  ///< the most recently used first
     std::map<std::pair<entity_id, std::int64_t>, std::list<entry>::iterator> by_key_;
     std::size_t bytes_ = 0;

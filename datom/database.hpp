@@ -142,9 +142,9 @@ using tx_function = std::function<value(const db& before, std::span<const value>
 
 /// Options of a connection.
 struct connection_options {
-    /// What it and a query may take of memory: an eighth keeps blocks as they are stored, a quarter
-    /// columns of attributes, half is for a query at work and its result (see query_options), the
-    /// rest for writing and what is not counted. Queries on several threads take as much each.
+    /// What it and a query may take of memory: an eighth keeps blocks as they are stored, up to a
+    /// quarter columns of attributes; a query at work and its result have three quarters but for
+    /// those columns, the rest is for writing. Queries on several threads take as much each.
     std::size_t memory_bytes = std::size_t{256} << 20;
 };
 
@@ -224,8 +224,8 @@ using query_function = std::function<value(std::span<const value> args)>;
 struct query_options {
     std::optional<std::chrono::milliseconds> timeout;  ///< errc::canceled beyond
     const std::atomic<bool>* cancel = nullptr;         ///< errc::canceled soon after it turns true
-    /// errc::limit beyond. Unset: half of what the connection of the (first) database may take, or
-    /// of the usual where there is none.
+    /// errc::limit beyond. Unset: what the connection of the (first) database has for it, or would
+    /// have by default where there is none.
     std::optional<std::size_t> memory_bytes;
     /// By the name that stands in the query: predicates, functions, aggregates and :xform of pull.
     std::map<std::string, query_function> functions;

@@ -41,7 +41,7 @@ public:
         : reader_(d.get()),
           pattern_(parse_pull(pattern, reader_.attributes(), options)),
           stop_(options.timeout, options.cancel),
-          memory_(options.memory_bytes.value_or(d.get().stored().at().query_bytes)),
+          memory_(options.memory_bytes.value_or(d.get().stored().at().query_memory())),
           memory_left_(memory_) {
         if (reader_.is_history()) {
             throw error(errc::misuse,

@@ -63,6 +63,20 @@ bool has_aggregate(const find_spec& find) {
     });
 }
 
+/// Taken out of `rows`; one that :find names twice is copied.
+std::vector<column> columns_in_order(const find_spec& find, relation& rows) {
+    std::vector<column> columns;
+    for (std::size_t i = 0; i < find.elements.size(); ++i) {
+        const var_id v = find.elements[i].var();
+        auto& column = rows.columns[static_cast<std::size_t>(rows.column_of(v))];
+        const bool again = std::any_of(find.elements.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                       find.elements.end(),
+                                       [&](const find_element& later) { return later.var() == v; });
+        columns.push_back(again ? column : std::move(column));
+    }
+    return columns;
+}
+
 std::optional<pull_source> pull_source_of(const find_element& e,
                                           const query_inputs& given,
                                           const query_options& options) {
@@ -101,7 +115,7 @@ std::optional<std::chrono::milliseconds> shorter(
 /// What a query may take where its options do not say.
 std::size_t memory_for(const std::vector<query_input>& inputs) {
     for (const query_input& input : inputs) {
-        if (const db* d = std::get_if<db>(&input)) return d->get().stored().at().query_bytes;
+        if (const db* d = std::get_if<db>(&input)) return d->get().stored().at().query_memory();
     }
     return query_bytes_of(connection_options());
 }
@@ -130,14 +144,11 @@ value run(const value& q,
     std::vector<std::optional<pull_source>> pulls;
     for (const find_element& e : parsed.find.elements)
         pulls.push_back(pull_source_of(e, given, options));
-    const relation rows = evaluate.evaluate(parsed.where, given.start(), given.sources(), wanted);
-    std::vector<column> columns;
+    relation rows = evaluate.evaluate(parsed.where, given.start(), given.sources(), wanted);
     const bool folded = has_aggregate(parsed.find);
-    if (folded) {
-        columns = aggregate(parsed.find, rows, {functions, memory, stop});
-    } else {
-        for (const find_element& e : parsed.find.elements) columns.push_back(rows.of(e.var()));
-    }
+    std::vector<column> columns = folded ? aggregate(parsed.find, rows, {functions, memory, stop})
+                                         : columns_in_order(parsed.find, rows);
+    rows = {};
     const bool bag = !folded && !parsed.with.empty();
     return result_of(parsed.find, std::move(columns), bag, {pulls, options, stop});
 }

@@ -18,11 +18,17 @@ thread_local std::size_t most = SIZE_MAX;
 
 }  // namespace
 
-memory_budget::memory_budget(std::size_t bytes) : outer_(most) {
-    if (most == SIZE_MAX) most = used + std::min(bytes, SIZE_MAX - 1 - used);
+memory_budget::memory_budget(std::size_t bytes) : is_outermost_(most == SIZE_MAX) {
+    if (is_outermost_) most = used + std::min(bytes, SIZE_MAX - 1 - used);
 }
 
-memory_budget::~memory_budget() { most = outer_; }
+memory_budget::~memory_budget() {
+    if (is_outermost_) most = SIZE_MAX;
+}
+
+void memory_budget::withdraw(std::size_t bytes) noexcept {
+    if (most != SIZE_MAX) most -= std::min(bytes, most);
+}
 
 void memory_budget::take(std::size_t bytes) {
     if (bytes > left()) {

@@ -20,11 +20,13 @@ public:
     /// Errors: limit, beyond the budget; nothing is counted then.
     static void take(std::size_t bytes);
     static void give_back(std::size_t bytes) noexcept;
+    /// For the rest of the budget there is so much less.
+    static void withdraw(std::size_t bytes) noexcept;
     /// What could still be taken.
     static std::size_t left();
 
 private:
-    std::size_t outer_;
+    bool is_outermost_;
 };
 
 /// Memory that counts. Large blocks come from the system and go back to it at once, where malloc

@@ -285,8 +285,8 @@ relation growing_relation::from(std::size_t first) const {
 }
 
 row_ids distinct_rows(const std::vector<const column*>& columns,
-                                  std::size_t rows,
-                                  stop_check& stop) {
+                      std::size_t rows,
+                      stop_check& stop) {
     row_ids first;
     if (columns.empty()) {
         if (rows > 0) first.push_back(0);
@@ -298,9 +298,9 @@ row_ids distinct_rows(const std::vector<const column*>& columns,
 }
 
 row_ids group_rows(const std::vector<const column*>& columns,
-                               std::size_t rows,
-                               std::size_t& groups,
-                               stop_check& stop) {
+                   std::size_t rows,
+                   std::size_t& groups,
+                   stop_check& stop) {
     row_ids group(rows, 0);
     groups = 0;
     if (columns.empty()) {

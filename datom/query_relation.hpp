@@ -129,15 +129,15 @@ private:
 /// Of `rows` rows, the first of each that are equal in `columns`, in order. With no columns: the
 /// first row, if there is one.
 row_ids distinct_rows(const std::vector<const column*>& columns,
-                                  std::size_t rows,
-                                  stop_check& stop);
+                      std::size_t rows,
+                      stop_check& stop);
 
 /// For each row the number of its group (rows equal in `columns`); groups are numbered from 0 by
 /// first appearance.
 row_ids group_rows(const std::vector<const column*>& columns,
-                               std::size_t rows,
-                               std::size_t& groups,
-                               stop_check& stop);
+                   std::size_t rows,
+                   std::size_t& groups,
+                   stop_check& stop);
 
 column gather(const column& from, const row_ids& rows);
 /// The same of a column nobody needs afterwards: if these are all its rows, in order, it is not

@@ -9,6 +9,9 @@ namespace tributary::datom::datalog {
 
 namespace {
 
+/// What a block of memory takes besides what is in it.
+constexpr std::size_t block_bytes = 16;
+
 /// What of the result exists already, counted as the query's.
 class counted_result {
 public:
@@ -17,7 +20,7 @@ public:
     counted_result& operator=(const counted_result&) = delete;
     ~counted_result() { memory_budget::give_back(bytes_); }
     void add(const std::vector<column>& columns, row_id row) {
-        std::size_t bytes = sizeof(value);
+        std::size_t bytes = sizeof(value) + block_bytes;
         for (const column& c : columns)
             bytes += sizeof(value) + (c[row].is_text() ? c[row].size : 0);
         memory_budget::take(bytes);

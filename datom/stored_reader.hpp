@@ -1,6 +1,7 @@
 /// The database value on a kv snapshot.
 #pragma once
 
+#include "tributary/datom/column_cache.hpp"
 #include "tributary/datom/log.hpp"
 #include "tributary/datom/reader.hpp"
 #include "tributary/datom/twin_scan.hpp"
@@ -26,11 +27,14 @@ struct moment {
     /// not changed. Both only of states that are stored.
     std::shared_ptr<column_cache> columns;
     std::shared_ptr<const std::vector<std::int64_t>> changed_t;
-    std::size_t query_bytes = 0;  ///< what a query may take, of the connection's memory
+    std::size_t query_bytes = 0;  ///< what a query and those columns may take together
+
+    /// What a query may take now.
+    std::size_t query_memory() const { return query_bytes - (columns ? columns->bytes() : 0); }
 };
 
 /// See connection_options.
-inline std::size_t query_bytes_of(const connection_options& o) { return o.memory_bytes / 2; }
+inline std::size_t query_bytes_of(const connection_options& o) { return o.memory_bytes / 4 * 3; }
 
 class stored_reader final : public db::impl, public std::enable_shared_from_this<stored_reader> {
 public:
