@@ -244,6 +244,7 @@ var_id query_inputs::fitted(var_id v, const source& on, const cell& attribute, v
 
 void query_inputs::rewrite(clause& c, var_names& names) {
     if (pattern* p = std::get_if<pattern>(&c.what)) rewrite(*p, c.text, names);
+    if (rule_call* r = std::get_if<rule_call>(&c.what)) rewrite(*r, c.text, names);
     if (negation* n = std::get_if<negation>(&c.what)) {
         for (clause& inner : n->body) rewrite(inner, names);
         for (const auto& [v, made] : stands_for_) {
@@ -282,6 +283,39 @@ void query_inputs::rewrite(pattern& p, const std::string& text, var_names& names
         }
     } catch (const error& e) {
         fail_clause(at_fault, e);
+    }
+}
+
+void query_inputs::rewrite(rule_call& r, const std::string& text, var_names& names) {
+    const auto found = sources_.find(r.source.text);
+    if (found == sources_.end() || !found->second->is_database()) return;
+    const source& on = *found->second;
+    const bool names_something = std::any_of(r.args.begin(), r.args.end(), [&](const term& t) {
+        const var_id* v = std::get_if<var_id>(&t);
+        const cell* c = std::get_if<cell>(&t);
+        return c != nullptr ? is_reference(*c) : v != nullptr && any_is(*v, is_reference);
+    });
+    if (!names_something) return;
+    const auto [params, fresh] = entity_params_.try_emplace(&on);
+    if (fresh) params->second = entity_params_of(rules_, on);
+    const auto callee = params->second.find(r.name);
+    if (callee == params->second.end() || callee->second.size() != r.args.size()) return;
+    for (std::size_t i = 0; i < r.args.size(); ++i) {
+        if (!callee->second[i]) continue;
+        cell* given = std::get_if<cell>(&r.args[i]);
+        var_id* v = std::get_if<var_id>(&r.args[i]);
+        place at_fault = place(text);
+        try {
+            if (given != nullptr && is_reference(*given)) {
+                at_fault = at_fault.at(shown(to_value(*given)));
+                *given = on.literal(at_e, *given, nullptr);
+            } else if (v != nullptr) {
+                at_fault = at_fault.at(names[*v]);
+                *v = resolved(*v, on, names);
+            }
+        } catch (const error& e) {
+            fail_clause(at_fault, e);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "tributary/datom/query_exec.hpp"
 #include "tributary/datom/query_functions.hpp"
+#include "tributary/datom/rule_params.hpp"
 
 namespace tributary::datom::datalog {
 
@@ -19,7 +20,8 @@ public:
                  stop_check& stop);
 
     /// An input may name an entity by ident or lookup ref, or be an integer where an attribute has
-    /// doubles, as literals may. Where clauses use such a variable in a place of a pattern, they
+    /// doubles, as literals may. Where clauses use such a variable in a place of a pattern or hand
+    /// it to a rule that does, they
     /// get a variable of their own with what that place can hold; so the query's other uses of it
     /// still see what was given, and each source resolves it for itself.
     void fit_to_places(clauses& body, var_names& names);
@@ -52,6 +54,7 @@ private:
     bool any_is(var_id v, const std::function<bool(const cell&)>& test) const;
     void rewrite(clause& c, var_names& names);
     void rewrite(pattern& p, const std::string& text, var_names& names);
+    void rewrite(rule_call& r, const std::string& text, var_names& names);
 
     function_table& functions_;
     bool lenient_;
@@ -60,6 +63,7 @@ private:
     std::vector<std::unique_ptr<source>> owned_;
     source_map sources_;
     rule_set rules_;
+    std::map<const source*, entity_params> entity_params_;  ///< of the rules
     std::vector<relation> values_;
     std::map<std::string, value, std::less<>> symbols_;
     var_set special_;

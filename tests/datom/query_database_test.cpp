@@ -83,6 +83,29 @@ TEST_CASE("query on a database: inputs that name entities and attributes", "[dat
                Contains("nothing found for the lookup ref"));
 }
 
+TEST_CASE("query on a database: arguments of rules name entities and attributes",
+          "[datom][query]") {
+    const people p;
+    const value rules = edn::read(R"([
+        [(friend ?x ?y) [?x :friend ?y]]
+        [(near ?x ?y) (friend ?x ?y)] [(near ?x ?y) (friend ?x ?z) (near ?z ?y)]
+        [(has ?a ?v) [?e ?a ?v]]
+        [(same ?x ?y) [(= ?x ?y)]]])");
+    const auto ask = [&](const std::string& q, std::vector<query_input> more = {}) {
+        more.insert(more.begin(), rules);
+        return p.ask(q, more);
+    };
+    CHECK(same(ask(R"([:find [?y ...] :in $ % :where (friend [:name "Ivan"] ?y)])"), "[2]"));
+    CHECK(same(ask(R"([:find ?x :in $ % :where (near ?x [:name "Oleg"])])"), "#{[1] [2]}"));
+    CHECK(same(ask("[:find ?x :in $ % ?y :where (near ?x ?y)]", {edn::read("[:name \"Oleg\"]")}),
+               "#{[1] [2]}"));
+    CHECK(same(ask("[:find ?y :in $ % [?x ...] :where (or-join [?x ?y] (friend ?x ?y))]",
+                   {edn::read("[[:name \"Ivan\"] 2]")}),
+               "#{[1] [2] [3]}"));
+    CHECK(same(ask("[:find [?v ...] :in $ % :where (has :age ?v)]"), "[11 22 33]"));
+    CHECK(same(ask("[:find ?x . :in $ % ?x :where (same ?x :age)]", {edn::read(":age")}), ":age"));
+}
+
 TEST_CASE("query on a database: typing mistakes are named", "[datom][query]") {
     const people p;
     CHECK_THAT(p.refused("[:find ?e :where [?e :nam ?n]]"),
