@@ -110,14 +110,9 @@ void add_format(CLI::App* command, session& s, const std::vector<std::string>& n
                                                       {"json", format::json},
                                                       {"csv", format::csv},
                                                       {"chart", format::chart}};
-    std::map<std::string, format> choices;
-    std::string listed;
-    for (const std::string& name : names) {
-        choices[name] = all.at(name);
-        listed += (listed.empty() ? "" : "|") + name;
-    }
-    command->add_option("--format", s.output, "how to print it (default: table)")
-        ->transform(CLI::CheckedTransformer(choices).description(listed));
+    std::vector<std::pair<std::string, format>> choices;
+    for (const std::string& name : names) choices.emplace_back(name, all.at(name));
+    add_choice(command, "--format", s.output, choices, "how to print it (default: table)");
 }
 
 std::string user_name() {

@@ -23,6 +23,11 @@ enum exit_code {
     interrupted = 130
 };
 
+/// A command line that its command does not take; ends with wrong_usage.
+struct usage_error : error {
+    explicit usage_error(const std::string& what) : error(errc::misuse, what) {}
+};
+
 enum class format { table, edn, json, csv, chart };
 
 /// The global options, and the action of the chosen command.
@@ -41,6 +46,27 @@ CLI::App* add_command(CLI::App& app,
                       const std::string& name,
                       const std::string& description,
                       const std::string& example);
+
+/// An option that takes one of these words.
+template <class T>
+CLI::Option* add_choice(CLI::App* command,
+                        const std::string& name,
+                        T& chosen,
+                        const std::vector<std::pair<std::string, T>>& choices,
+                        const std::string& help) {
+    std::string listed;
+    for (const auto& choice : choices) listed += (listed.empty() ? "" : "|") + choice.first;
+    return command
+        ->add_option_function<std::string>(
+            name,
+            [name, &chosen, choices, listed](const std::string& word) {
+                for (const auto& [known, meant] : choices)
+                    if (known == word) return void(chosen = meant);
+                throw CLI::ValidationError(name, "expected " + listed + ", found " + word);
+            },
+            help)
+        ->type_name(listed);
+}
 
 /// --format with these choices.
 void add_format(CLI::App* command,

@@ -131,7 +131,7 @@ void print_answer(const asked& a,
     const vector names = given_names(q.query);
     if (is_data && a.svg_file.empty()) {
         if (kind != find_kind::relation) return print_value(a.output, result);
-        if (!names.empty()) {
+        if (!names.empty() && a.output == format::edn) {
             for (const value& row : items_of(result)) print_value(a.output, row);
             return;
         }
@@ -336,10 +336,25 @@ void show_tx_range(const asked& a, const value& where) {
     });
 }
 
+namespace {
+
+/// A transaction, a form a line.
+void print_forms(const vector& forms) {
+    std::string text;
+    for (const value& form : forms) text += (text.empty() ? "[" : "\n ") + edn::print(form);
+    std::puts((text.empty() ? "[]" : text + "]").c_str());
+}
+
+}  // namespace
+
 void show_schema(const asked& a) {
     const value found = ask_database(a.dir, "schema/1", request_of(a, {}));
-    const auto& attributes = found.as<vector>();
-    if (a.output == format::edn || a.output == format::json) {
+    vector attributes = found.as<vector>();
+    std::sort(attributes.begin(), attributes.end(), [](const value& x, const value& y) {
+        return cell_text(in(x, "db/ident")) < cell_text(in(y, "db/ident"));
+    });
+    if (a.output == format::edn) return print_forms(attributes);
+    if (a.output == format::json) {
         for (const value& one : attributes) print_value(a.output, one);
         return;
     }
@@ -375,6 +390,9 @@ void show_stats(const asked& a) {
         };
         rows.push_back({name, in(s, "datoms"), distinct, shown("min"), shown("max")});
     }
+    std::sort(rows.begin(), rows.end(), [](const auto& x, const auto& y) {
+        return cell_text(x.front()) < cell_text(y.front());
+    });
     print_rows(a.output, {"attribute", "datoms", "distinct", "min", "max"}, rows);
     if (a.output == format::table)
         std::puts(fmt::format("{} datoms, t {}",

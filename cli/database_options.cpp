@@ -29,15 +29,17 @@ value view_named(const std::string& text) {
         else if (one == "history")
             v.history = true;
         else if (one != "now")
-            throw error(
-                errc::misuse,
+            throw usage_error(
                 "a view is as-of:T, since:T, history or now, or several with commas, found " + one);
     }
     return v.as_value();
 }
 
 void add_view(CLI::App* command, view_options& v) {
-    command->add_option("--as-of", v.as_of, "as the database was: a t, or an ISO 8601 time");
+    command->add_option("--as-of",
+                        v.as_of,
+                        "as the database was: a t, or an ISO 8601 time (UTC) of "
+                        "transactions here; a date alone is its beginning");
     command->add_option("--since", v.since, "only what was said after: a t, or an ISO 8601 time");
     command->add_flag("--history", v.history, "every assertion and retraction there ever was");
     command->add_option(
@@ -59,9 +61,8 @@ std::string text_of(const std::string& argument) {
 
 /// People forget the @ of a file.
 [[noreturn]] void fail_file(const std::string& what, const std::string& name) {
-    throw error(errc::misuse,
-                what + ": expected EDN, found the name " + name +
-                    "; what is in a file is given as @" + name);
+    throw usage_error(what + ": expected EDN, found the name " + name +
+                      "; what is in a file is given as @" + name);
 }
 
 }  // namespace
@@ -70,9 +71,8 @@ typed_values edn_arguments(const CLI::App* command) {
     typed_values all;
     for (const std::string& arg : command->remaining()) {
         if (arg.starts_with("--"))
-            throw error(
-                errc::misuse,
-                "there is no option " + arg + "; see: trib " + command->get_name() + " --help");
+            throw usage_error("there is no option " + arg + "; see: trib " + command->get_name() +
+                              " --help");
         const std::string what = "the argument " + arg;
         if (arg.ends_with(".edn") && !arg.starts_with('@')) fail_file(what, arg);
         all.texts.push_back(arg == "-" ? arg : text_of(arg));

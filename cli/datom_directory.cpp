@@ -25,14 +25,6 @@ request_handler handler_of(datom::connection& connection,
     };
 }
 
-void require_database(const std::filesystem::path& dir) {
-    if (is_database(dir)) return;
-    throw error(errc::not_found,
-                "no datom database in " + dir.string() + "; make one with: trib transact " +
-                    dir.string() + " TX, or trib realize CRDT --with MAP.edn --into " +
-                    dir.string());
-}
-
 /// What LevelDB makes before a directory has a database: a process that was killed then left it.
 bool is_half_made(const std::string& file) {
     static const std::set<std::string> files = {
@@ -82,6 +74,14 @@ private:
 
 bool is_database(const std::filesystem::path& dir) {
     return std::filesystem::exists(dir / "CURRENT");
+}
+
+void require_database(const std::filesystem::path& dir) {
+    if (is_database(dir)) return;
+    throw error(errc::not_found,
+                "no datom database in " + dir.string() + "; make one with: trib transact " +
+                    dir.string() + " TX, or trib realize CRDT --with MAP.edn --into " +
+                    dir.string());
 }
 
 void require_room_for_database(const std::filesystem::path& dir) {

@@ -28,6 +28,8 @@ private:
 };
 
 bool is_database(const std::filesystem::path& dir);
+/// Errors: not_found, saying how to make one.
+void require_database(const std::filesystem::path& dir);
 
 /// Whether a datom database may be in `dir`: there is one already, or no such directory, or nothing
 /// in it. Errors: misuse, saying what is there instead.

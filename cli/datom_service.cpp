@@ -299,15 +299,16 @@ value history(const request& r) {
     const value& name = r.part("entity");
     const datom::db all = d.is_history() ? d : d.history();
     auto e = d.entid(name);
-    if (!e) e = once_named(all, name);
+    const datom::db whole = r.whole().history();
+    if (!e) e = once_named(whole, name);
     if (!e) throw error(errc::not_found, "there is no entity " + edn::print(name));
     std::vector<datom::datom> facts = all.facts_of(*e);
     std::stable_sort(facts.begin(), facts.end(), [](const auto& x, const auto& y) {
         return std::tie(x.tx, x.added) < std::tie(y.tx, y.added);
     });
     // An entity that lost all it had is told of too, but one that never had anything is a slip.
-    if (facts.empty()) throw error(errc::not_found, "nothing was ever said of " + edn::print(name));
-    const datom::db whole = r.whole().history();
+    if (facts.empty() && whole.facts_of(*e).empty())
+        throw error(errc::not_found, "nothing was ever said of " + edn::print(name));
     attribute_names names(d);
     std::map<datom::entity_id, std::pair<value, value>> transactions;
     vector rows;

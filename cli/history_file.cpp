@@ -65,8 +65,15 @@ public:
         return *peeked_;
     }
 
-    /// Of the line that was read last, for an error.
-    std::string place() const { return file_ + ": line " + std::to_string(number_) + ": "; }
+    /// What is wrong with the line that was read last; a reader of one line thinks it is the first.
+    std::string at_line(std::string what) const {
+        constexpr std::string_view first = "line 1, ";
+        const std::string line = "line " + std::to_string(number_);
+        const bool has_place = what.starts_with(first);
+        for (std::size_t at = 0; (at = what.find(first, at)) != what.npos; at += line.size())
+            what.replace(at, first.size() - 2, line);
+        return file_ + ": " + (has_place ? what : line + ": " + what);
+    }
     std::uint64_t bytes_read() const { return bytes_read_; }
     std::uint64_t bytes_in_all() const { return bytes_in_all_; }  ///< 0 if nobody knows
 
@@ -200,7 +207,7 @@ import_result import_history(const std::filesystem::path& dir, const std::string
             const auto trial = datom::connection::on(*memory);
             if (const auto& first = lines.peek()) importer(*trial).add(*first);
         } catch (const error& e) {
-            throw error(e.code(), e.name(), lines.place() + e.what());
+            throw error(e.code(), e.name(), lines.at_line(e.what()));
         }
     }
     datom_directory directory(dir, true, sharing::reads);
@@ -240,7 +247,7 @@ import_result import_history(const std::filesystem::path& dir, const std::string
         connection.flush();
         throw error(e.code(),
                     e.name(),
-                    lines.place() + e.what() + "\nthe " + with_commas(result.transactions) +
+                    lines.at_line(e.what()) + "\nthe " + with_commas(result.transactions) +
                         " transactions before it are in " + dir.string() +
                         "; mend the line and import again to go on");
     }

@@ -29,7 +29,10 @@ void add_global_options(CLI::App& app, session& s) {
     app.fallthrough();  // global options may stand after the command too
 }
 
-int exit_code_of(const error& e) { return e.code() == errc::canceled ? interrupted : failed; }
+int exit_code_of(const error& e) {
+    if (dynamic_cast<const usage_error*>(&e) != nullptr) return wrong_usage;
+    return e.code() == errc::canceled ? interrupted : failed;
+}
 
 }  // namespace
 

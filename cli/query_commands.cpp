@@ -15,7 +15,7 @@ std::pair<std::string, std::string> named(const char* option, const std::string&
     const auto at = text.find('=');
     const std::size_t start = text.starts_with('$') ? 1 : 0;
     if (at == text.npos || at <= start || at + 1 == text.size())
-        throw error(errc::misuse, std::string(option) + ", found " + text);
+        throw usage_error(std::string(option) + ", found " + text);
     return {text.substr(start, at - start), text.substr(at + 1)};
 }
 
@@ -109,7 +109,7 @@ struct range_options {
         command->add_flag("--rseek", rseek, "from the parts back, to the beginning of the index");
     }
     value as_value() const {
-        if (seek && rseek) throw error(errc::misuse, "give --seek or --rseek, not both");
+        if (seek && rseek) throw usage_error("give --seek or --rseek, not both");
         std::vector<std::pair<value, value>> where;
         if (!from.empty()) where.emplace_back(keyword{"from"}, read_edn("--from", from));
         if (!to.empty()) where.emplace_back(keyword{"to"}, read_edn("--to", to));
@@ -142,8 +142,8 @@ void add_reading(CLI::App& app, session& s, const reading& r) {
             const std::vector<value> args =
                 r.most > 0 ? edn_arguments(command).values : std::vector<value>();
             if (args.size() < r.least || args.size() > r.most)
-                throw error(errc::misuse,
-                            std::string("expected: trib ") + r.name + " DATABASE " + r.arguments);
+                throw usage_error(std::string("expected: trib ") + r.name + " DATABASE " +
+                                  r.arguments);
             r.show({*dir, view->as_value(), s.output, *limit, {}, {}}, args, range->as_value());
             return ok;
         };
@@ -170,7 +170,7 @@ void add_tx_range(CLI::App& app, session& s) {
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             if (!start->empty() && (!from->empty() || *follow))
-                throw error(errc::misuse, "give either START and END, or --from and --follow");
+                throw usage_error("give either START and END, or --from and --follow");
             std::vector<std::pair<value, value>> where;
             if (!from->empty() || *follow) {
                 where.emplace_back(keyword{"from"}, from->empty() ? "trim-horizon" : *from);

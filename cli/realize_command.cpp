@@ -48,7 +48,18 @@ public:
           replica_(s.open()),
           crdt_(replica_->summary(options.crdt).id) {}
 
-    int run() { return options_.rebuild ? rebuild() : realize(options_.into, options_.follow); }
+    int run() {
+        if (options_.rebuild) return rebuild();
+        if (is_database(options_.into)) return realize(options_.into, options_.follow);
+        require_room_for_database(options_.into);
+        try {
+            return realize(options_.into, options_.follow);
+        } catch (...) {
+            // A first realize that applies nothing leaves nothing that a mended map could not use.
+            if (!has_applied_) fs::remove_all(fs::weakly_canonical(options_.into));
+            throw;
+        }
+    }
 
 private:
     dispatch_map read_map() const {
@@ -85,6 +96,7 @@ private:
     stream_stop pass(realize_stream& stream, progress& bar) {
         try {
             return stream.run([&](const stream_progress& p) {
+                has_applied_ = has_applied_ || p.ops + p.failed > 0;
                 bar.show(p.position, p.length, "commits", with_commas(p.ops) + " ops");
                 return keep_going();
             });
@@ -196,6 +208,7 @@ private:
     dispatch_map dispatch_;
     std::unique_ptr<stage> replica_;
     crdt_id crdt_;
+    bool has_applied_ = false;  ///< an op, durably or not
 };
 
 }  // namespace
@@ -228,21 +241,18 @@ void add_realize_command(CLI::App& app, session& s) {
                    options->stream.from_here,
                    "accept a changed dispatch map for what comes")
         ->excludes(rebuild);
-    const std::map<std::string, failing_op> policies = {{"stop", failing_op::stop},
-                                                        {"skip", failing_op::skip},
-                                                        {"quarantine", failing_op::quarantine}};
-    command
-        ->add_option("--on-failure",
-                     options->stream.on_failure,
-                     "what to do with an op that fails (default: stop)")
-        ->transform(CLI::CheckedTransformer(policies).description("stop|skip|quarantine"));
-    const std::map<std::string, conflict_mode> modes = {{"strict", conflict_mode::strict},
-                                                        {"current", conflict_mode::follow_current}};
-    command
-        ->add_option("--mode",
-                     options->stream.mode,
-                     "with several heads: stop (strict, the default) or follow the current one")
-        ->transform(CLI::CheckedTransformer(modes).description("strict|current"));
+    add_choice(command,
+               "--on-failure",
+               options->stream.on_failure,
+               {{"stop", failing_op::stop},
+                {"skip", failing_op::skip},
+                {"quarantine", failing_op::quarantine}},
+               "what to do with an op that fails (default: stop)");
+    add_choice(command,
+               "--mode",
+               options->stream.mode,
+               {{"strict", conflict_mode::strict}, {"current", conflict_mode::follow_current}},
+               "with several heads: stop (strict, the default) or follow the current one");
     command->callback([=, &s] { s.action = [=, &s] { return realizer(s, *options).run(); }; });
 }
 

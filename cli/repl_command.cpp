@@ -72,6 +72,22 @@ int open_brackets(const std::string& text) {
     return depth;
 }
 
+/// The text with what is in a file in the place of @FILE, where that stands as a form.
+std::string with_files(std::string text) {
+    for (std::size_t at = text.find('@'); at != text.npos; at = text.find('@', at)) {
+        const std::size_t line = text.find_last_of('\n', at);
+        const std::size_t comment = text.find(';', line == text.npos ? 0 : line);
+        const bool is_form = (at == 0 || std::isspace(static_cast<unsigned char>(text[at - 1]))) &&
+                             comment > at && open_brackets(text.substr(0, at)) == 0;
+        const std::size_t length = std::min(text.find_first_of(" \t\r\n", at), text.size()) - at;
+        const std::string shown =
+            is_form ? read_file(text.substr(at + 1, length - 1)) : text.substr(at, length);
+        text.replace(at, length, shown);
+        at += shown.size();
+    }
+    return text;
+}
+
 bool is_query(const value& form) {
     const value find = keyword{"find"};
     if (form.find(find) != nullptr) return true;
@@ -133,11 +149,16 @@ private:
     }
 
     /// False to end.
-    bool enter(const std::string& text) {
+    bool enter(std::string text) {
         editor_.remember(text);
         try {
+            text = with_files(std::move(text));
             const std::vector<value> forms = read(text);
             if (forms.empty()) return true;
+            if (const auto* word = forms.front().get_if<symbol>())
+                throw error(errc::misuse,
+                            "there is no command " + word->text +
+                                "; :quit ends the shell, :help tells what there is");
             const auto* name = forms.front().get_if<keyword>();
             if (name != nullptr && (name->text == "quit" || name->text == "q")) return false;
             const std::vector<value> rest(forms.begin() + 1, forms.end());
@@ -278,7 +299,7 @@ private:
             try {
                 const value idents = ask_database(asked_.dir, "idents/1", map{});
                 for (const value& ident : idents.as<vector>()) names_.push_back(edn::print(ident));
-            } catch (const error&) {  // a database that is yet to be made has none
+            } catch (const error&) {  // who has it open does not answer now
             }
             std::sort(names_.begin(), names_.end());
             names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
@@ -311,6 +332,7 @@ void add_repl_command(CLI::App& app, session& s) {
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             asked a;
+            require_database(*dir);
             a.dir = *dir;
             a.view = view->as_value();
             a.output = s.output;

@@ -55,6 +55,15 @@ void add_create(CLI::App& app, session& s) {
     });
 }
 
+public_key key_from(const std::string& text) {
+    try {
+        return public_key::from_hex(text);
+    } catch (const error&) {
+        throw usage_error("KEY is the 64 hexadecimal digits that trib id prints there, found " +
+                          text);
+    }
+}
+
 void add_grant(CLI::App& app, session& s) {
     auto* command = add_command(app,
                                 "grant",
@@ -72,7 +81,7 @@ void add_grant(CLI::App& app, session& s) {
                 throw error(
                     errc::misuse,
                     "--name must not be empty: it is what readers see where the key would be");
-            const public_key granted = public_key::from_hex(*key);
+            const public_key granted = key_from(*key);
             s.open()->grant(*name, granted, *member);
             std::cout << *member << " (" << granted.brief() << ") may write to " << *name << '\n';
             return ok;
@@ -123,8 +132,8 @@ void add_pull(CLI::App& app, session& s) {
                           entities);
                 return ok;
             }
-            if (std::filesystem::exists(std::filesystem::path(*name) / "CURRENT"))
-                throw error(errc::misuse, "expected: trib pull DATABASE PATTERN ENTITY...");
+            if (is_database(*name) || from->starts_with('['))
+                throw usage_error("expected: trib pull DATABASE PATTERN ENTITY...");
             std::cout << s.open()->pull(*name, *from).hex() << '\n';
             return ok;
         };
@@ -273,7 +282,9 @@ void add_conflicts(CLI::App& app, session& s) {
                           << "\n\n";
             }
             print_rows(s.output, {"head", "commit", "time", "author", "ops"}, rows);
-            if (s.output == format::table) std::cout << "\njoin them: trib merge " << *name << '\n';
+            if (s.output == format::table)
+                std::cout << "\nwhat each did: trib log " << *name
+                          << " --graph --ops\njoin them: trib merge " << *name << '\n';
             return in_conflict;
         };
     });
@@ -437,8 +448,9 @@ void add_verify(CLI::App& app, session& s) {
     command->add_option("CRDT", *name, "only this one, or the directory of a datom database");
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
-            if (!name->empty() && std::filesystem::exists(std::filesystem::path(*name) / "CURRENT"))
-                return verify_database(*name);
+            if (!name->empty() && is_database(*name)) return verify_database(*name);
+            if (std::filesystem::exists(*name) || name->find_first_of("./") != name->npos)
+                require_database(*name);
             const auto replica = s.open();
             std::uint64_t problems = 0;
             for (const crdt_summary& c :

@@ -187,7 +187,7 @@ void realize_stream::refuse_op(const op_context& context, const op* o, const err
         throw op_failure(why.code(),
                          describe(context, o) + " failed: " + why.what() +
                              "; nothing of its commit was applied. Mend the dispatch map and use "
-                             "it --from-here, or go on with "
+                             "it --from-here or with --rebuild, or go on with "
                              "--on-failure skip or quarantine");
     }
     target_.record_failure(context, o, why.what(), options_.on_failure == failing_op::quarantine);

@@ -27,8 +27,9 @@ std::uint64_t authority_draft::after(std::uint64_t before, const commit_header& 
     const authority_ptr rules = get(before);
     if (!rules->may_write(replica_.rules(), h.author, h.seq))
         throw error(errc::unauthorized,
-                    "key " + h.author.brief() + " may not write \"" + replica_.rules().name +
-                        "\"; an owner can grant it with trib grant");
+                    "key " + h.author.hex() + " may not write \"" + replica_.rules().name +
+                        "\"; an owner can grant it with trib grant. If that has been done, sync "
+                        "first");
     if (h.ext.as<map>().entries.empty()) return before;
     authority changed = apply(*rules, replica_.rules(), h);
     return changed == *rules ? before : add(std::move(changed));

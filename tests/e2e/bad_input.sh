@@ -23,7 +23,7 @@ expect_error 2 'no EDN symbol' at me collect long --op 'add tweet' long.jsonl
 # Addresses and usage
 expect_error 1 'ws://' at me sync tweets localhost:9095
 expect_error 1 'cannot connect to ws://127.0.0.1:1: Connection refused' at me sync tweets ws://127.0.0.1:1
-expect_error 1 'hex digits' at me grant tweets abc --name ann
+expect_error 2 '64 hexadecimal digits' at me grant tweets abc --name ann
 expect_error 2 'no command "frobnicate"' at me frobnicate
 expect_error 2 'required' at me create
 serve me
@@ -64,8 +64,8 @@ echo '[[(said ?x) [?x :tweet/txt]]]' >rules.edn
 expect_error 1 'the rules: line 1, column 17: .*did you mean :tweet/text' ask tweets.datom '[:find ?x :in $ % :where (said ?x)]' @rules.edn
 expect_error 1 'the rules: line 1, column 6: .*expected a variable' ask tweets.datom '[:find ?x :in $ % :where (r ?x)]' '[[(r x) [x :tweet/id]]]'
 expect_error 1 'the pattern: line 1, column 2: .*did you mean :tweet/id' "$trib" pull tweets.datom '[:tweet/idd]' 1
-expect_error 1 'given as @rules.edn' ask tweets.datom '[:find ?x :in $ % :where (said ?x)]' rules.edn
-expect_error 1 'given as @rules.edn' "$trib" transact new.datom rules.edn
+expect_error 2 'given as @rules.edn' ask tweets.datom '[:find ?x :in $ % :where (said ?x)]' rules.edn
+expect_error 2 'given as @rules.edn' "$trib" transact new.datom rules.edn
 [ ! -e new.datom ] || fail "a slip made a database"
 expect "a query that takes no database" 4 "$(ask tweets.datom '[:find ?x . :in ?x :where [(even? ?x)]]' 4)"
 expect_error 1 'no datom database' ask nowhere.datom '[:find ?x :where [?x :tweet/id]]'

@@ -26,11 +26,15 @@ expect_error 1 'db.error/wrong-type' "$trib" query p.datom "$ages" --with '[{:na
 changed='[:find ?n ?was ?is :in $ $old :where [?e :name ?n] [?e :age ?is] [$old ?e :age ?was] [(not= ?was ?is)]]'
 expect 'two states' $'?n,?was,?is\nAnn,30,31' "$("$trib" query p.datom "$changed" --view old=as-of:2 --format csv | tr -d "\r")"
 expect 'a view of another database' $'?n,?was,?is\nAnn,30,31' "$("$trib" query p.datom "$changed" --db old=p.datom --view '$old=as-of:2,now' --format csv | tr -d "\r")"
-expect_error 1 '--view is NAME=VIEW' "$trib" query p.datom "$changed" --view old
-expect_error 1 'a view is as-of:T' "$trib" query p.datom "$changed" --view old=then
+expect_error 2 '--view is NAME=VIEW' "$trib" query p.datom "$changed" --view old
+expect_error 2 'a view is as-of:T' "$trib" query p.datom "$changed" --view old=then
 expect 'transactions' '3' "$("$trib" tx-range p.datom --format edn | grep -c ':t ')"
 "$trib" schema p.datom | grep -q ':db.unique/identity' || fail schema
 "$trib" stats p.datom | grep -q ':age' || fail stats
+"$trib" schema p.datom --format edn >schema.edn
+"$trib" transact declared.datom @schema.edn >/dev/null 2>&1
+expect 'a schema declares itself elsewhere' "$(cat schema.edn)" "$("$trib" schema declared.datom --format edn)"
+expect 'columns are plain names in JSON' '{"n":"Ann"}' "$("$trib" query p.datom '[:find ?n :keys n :where [?e :name ?n] [?e :age 31]]' --format json)"
 "$trib" entity p.datom '[:name "Ann"]' | grep -q ':age 31' || fail entity
 "$trib" explain p.datom "$ages" | grep -q 'expected' || fail explain
 "$trib" explain p.datom "$ages" --format edn | grep -q ':access' || fail 'explain as EDN'
@@ -40,6 +44,18 @@ expect 'typed at the shell' '2' "$(echo '[:find (count ?e) . :where [?e :name]]'
 
 expect 'the last rows are cut, whatever the format' 'Ann 31' "$("$trib" query p.datom "$ages" --format chart --limit 1 | awk '{print $1, $2}')"
 expect 'of a collection, too' '["Ann"]' "$("$trib" query p.datom '[:find [?n ...] :where [_ :name ?n]]' --format json --limit 1)"
+echo '[[(aged ?e ?n) [?e :age ?n]]]' >rules.edn
+by_rule='[:find (count ?e) . :in $ % :where (aged ?e _)]'
+expect 'rules in a file' '2' "$("$trib" query p.datom "$by_rule" @rules.edn)"
+expect 'at the shell, too' '2' "$(echo "$by_rule @rules.edn" | "$trib" repl p.datom)"
+expect_error 1 'no command exit; :quit' "$trib" repl p.datom <<<exit
+expect_error 1 'no datom database in nodir.datom' "$trib" repl nodir.datom </dev/null
+expect_error 1 'no datom database in nodir.datom' "$trib" verify nodir.datom
+for wrong in "query p.datom [:find(max?a).:where[_:age?a]] --offset 2" "entity p.datom" "datoms p.datom" "pull p.datom [*]" "tx-range p.datom 3 --from at:4" \
+  "schema p.datom --format 3" "schema p.datom --format xml" "grant c abc --name x"; do
+  # shellcheck disable=SC2086  # words are meant
+  expect_error 2 'no option --offset|expected|not both|give either|64 hexadecimal digits' "$trib" $wrong
+done
 echo '[{:name "Late"}]' >late.edn
 expect_error 1 'not the present, .*type :now first' "$trib" repl p.datom --as-of 2 <late.edn
 
@@ -52,13 +68,14 @@ cmp p.edn q.edn || fail 'the history is another after export and import'
 # What is refused makes no database
 expect_error 1 'db.error/not-an-entity' "$trib" transact none.datom '[{:no/such 1}]'
 echo '{:t garbage' >none.edn
-expect_error 1 'none.edn: line 1' "$trib" import none.datom none.edn
+expect_error 1 'none.edn: line 1, column [0-9]+: ' "$trib" import none.datom none.edn
 [ ! -e none.datom ] || fail 'a database is left behind'
 
 # What is gone is known by its key
 "$trib" transact q.datom '[[:db/retractEntity [:name "Bob"]]]' >/dev/null
 expect 'changes of what is gone' '6' "$("$trib" history q.datom '[:name "Bob"]' --format csv | tail -n +2 | wc -l)"
 expect_error 1 'not-found: there is no entity' "$trib" history q.datom '[:name "Nobody"]'
+expect 'nothing said of it since' '0' "$("$trib" history q.datom '[:name "Ann"]' --since 90 --format csv | tail -n +2 | wc -l)"
 
 # Every type, names that change hands, past facts, and what transactions say of themselves
 "$trib" transact all.datom '[{:db/ident :id :db/valueType :db.type/string :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}
@@ -111,7 +128,7 @@ cmp all.edn again.edn || fail 'what has every type is another after export and i
 for lines in 1 4 6 8; do
   rm -rf part.datom
   { head -n "$lines" all.edn; echo '{:t nonsense'; tail -n "+$((lines + 2))" all.edn; } >bad.edn
-  expect_error 1 "bad.edn: line $((lines + 1)): .*" "$trib" import part.datom bad.edn
+  expect_error 1 "bad.edn: line $((lines + 1))[,:] .*" "$trib" import part.datom bad.edn
   grep -q 'import again to go on' err || fail 'it does not say how to go on'
   expect "goes on after $lines" "10 transactions imported, $lines of them earlier" "$("$trib" import part.datom all.edn)"
   cmp all.edn <("$trib" export part.datom) || fail "another history after line $lines"

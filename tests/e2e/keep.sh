@@ -67,4 +67,6 @@ expect_error 1 't.datom.rebuild has facts that came from no stream' "${into[@]}"
 expect "facts of one's own stay" 2 "$("$trib" query elsewhere/t.datom.rebuild '[:find (count ?p) . :where [?p :person/name]]')"
 echo '{:schema [] :ops {}}' >nothing.edn
 expect_error 1 'no entry' at me realize tweets --with nothing.edn --into two.rebuilt --rebuild
+expect_error 1 'no entry' at me realize tweets --with nothing.edn --into first.datom
+[ ! -e first.datom ] || fail 'a first realize that failed leaves a database'
 [ ! -e two.rebuilt.rebuild ] || fail 'a rebuild that failed leaves a database'
