@@ -192,15 +192,11 @@ cell complement(call_context& c, args a) {
     return cell::of_items(kind::list, items);
 }
 
-/// A text is neither before nor after a number; and a call inside of a call is only a list.
+/// A text is neither before nor after a number.
 void check_order(const cell& a, const cell& b) {
     if (a.type == b.type || (a.is_number() && b.is_number()) || a.is_nil() || b.is_nil()) return;
     fail_call("it compares numbers, or two values of one type, found " + describe(a) + " and " +
-              describe(b) +
-              (a.is(kind::list) || b.is(kind::list)
-                   ? "; a call inside of a call is not made: give it a variable first, "
-                     "[(f ?x) ?y]"
-                   : ""));
+              describe(b));
 }
 
 /// Numbers of one size are neither less nor greater, whatever their types.

@@ -59,7 +59,8 @@ void db::tx_range(const std::optional<time_point>& start,
     scan_log_bytes(*m.store, first, last, [&](std::int64_t t, bytes_view data) {
         tx.data.clear();
         const log_entry head = read_log_entry(t, data, [&](const log_datom_view& d) {
-            tx.data.push_back({d.e, d.a, view_of_raw(d.raw).to_value(), entity_of_t(t), d.added});
+            const datom_ref found{d.e, d.a, view_of_raw(d.raw), entity_of_t(t), d.added};
+            if (impl_->shows(found)) tx.data.push_back(found.to_datom());
         });
         tx.t = t;
         tx.instant = inst{head.instant_ms};

@@ -94,7 +94,7 @@ public:
                      bool end_included = false) const;
 
     /// Entries of the transaction log with start <= t < end, up to the basis, ascending; nothing is
-    /// an open end. `visit` returns false to stop. The view (as_of, ...) makes no difference.
+    /// an open end. `visit` returns false to stop. Of a view only filters matter.
     void tx_range(const std::optional<time_point>& start,
                   const std::optional<time_point>& end,
                   const std::function<bool(const log_tx&)>& visit) const;

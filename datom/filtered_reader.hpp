@@ -67,7 +67,7 @@ public:
         return base_->totals_of_texts(a);
     }
 
-    bool shows(const datom_ref& d) const;
+    bool shows(const datom_ref& d) const override;
 
 private:
     std::shared_ptr<const db::impl> over(std::shared_ptr<const db::impl> base) const {

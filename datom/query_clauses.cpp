@@ -117,7 +117,17 @@ call query_parser::parse_call(const std::vector<value>& items, const std::string
     if (form.empty()) fail_clause(text, "expected the name of a function first");
     call c;
     parse_called(form[0], text, c);
-    for (const value& arg : std::span(form).subspan(1)) c.args.push_back(parse_term(arg));
+    for (const value& arg : std::span(form).subspan(1)) {
+        const list* inner = arg.get_if<list>();
+        if (inner != nullptr &&
+            std::any_of(inner->items.begin(), inner->items.end(), is_variable)) {
+            fail_clause(place(text).at(shown(arg)),
+                        "a call cannot stand inside of a call; give what it returns a variable "
+                        "first: [" +
+                            shown(arg) + " ?x], and use that");
+        }
+        c.args.push_back(parse_term(arg));
+    }
     for (const term& arg : c.args) {
         if (std::holds_alternative<blank>(arg))
             fail_clause(place(text).at("_"), "_ is no argument; give a variable or a constant");

@@ -76,6 +76,8 @@ public:
     virtual std::optional<std::int64_t> as_of_t() const = 0;
     virtual std::optional<std::int64_t> since_t() const = 0;
     virtual bool is_filtered() const = 0;
+    /// Whether the filters keep it.
+    virtual bool shows(const datom_ref&) const { return true; }
 
     // -- Names
     // ----------------------------------------------------------------------------------------------------------------------

@@ -298,6 +298,12 @@ TEST_CASE("view: a filter hides facts from lookups, too, and its predicate sees 
     const db nobody = young.filter([](const db&, const datom&) { return false; });
     CHECK(facts(nobody).empty());
     CHECK(facts(nobody.history()).empty());
+    std::size_t logged = 0;
+    nobody.tx_range({}, {}, [&](const log_tx& tx) {
+        logged += tx.data.size();
+        return true;
+    });
+    CHECK(logged == 0);
 }
 
 TEST_CASE("with: shows what a transaction would do and does nothing", "[datom]") {
