@@ -48,11 +48,16 @@ std::string padded(const std::string& text, std::size_t width, bool to_the_right
     return to_the_right ? spaces + text : text + spaces;
 }
 
+/// What is below zero is as long, but shaded.
 std::string bar_text(double part, std::size_t width) {
     static constexpr const char* eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     const auto filled =
-        static_cast<std::size_t>(std::lround(std::max(0.0, part) * static_cast<double>(width) * 8));
+        static_cast<std::size_t>(std::lround(std::abs(part) * static_cast<double>(width) * 8));
     std::string out;
+    if (part < 0) {
+        for (std::size_t i = 0; i < (filled + 7) / 8; ++i) out += "░";
+        return out;
+    }
     for (std::size_t i = 0; i < filled / 8; ++i) out += "█";
     return out + eighths[filled % 8];
 }
@@ -61,7 +66,7 @@ std::string draw_bars(const std::vector<chart::bar>& bars, std::size_t columns) 
     double most = 0;
     std::size_t label_width = 0, figure_width = 0;
     for (const chart::bar& b : bars) {
-        most = std::max(most, b.length);
+        most = std::max(most, std::abs(b.length));
         label_width = std::max(label_width, display_width(b.label));
         figure_width = std::max(figure_width, b.figure.size());
     }

@@ -326,10 +326,10 @@ private:
     }
 
     void report(bool was_interrupted) const {
-        std::string text = with_commas(collected_) + " ops collected";
-        if (skipped_ > 0) text += ", " + with_commas(skipped_) + " known ones skipped";
+        std::string text = counted(collected_, "op") + " collected";
+        if (skipped_ > 0) text += ", " + counted(skipped_, "known one") + " skipped";
         if (rejects_.count() > 0)
-            text += ", " + with_commas(rejects_.count()) + " lines refused: see " +
+            text += ", " + counted(rejects_.count(), "line") + " refused: see " +
                     rejects_.file().string();
         if (was_interrupted) text += "; interrupted: run it again to go on";
         std::cout << text << '\n';

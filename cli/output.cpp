@@ -132,6 +132,7 @@ void print_rows(format f,
         case format::table:
             return print_table(columns, rows);
         case format::chart:
+            if (rows.empty()) return put("no rows\n");
             return put(draw(chart_of(columns, rows), terminal_columns()));
         case format::csv:
             print_csv_line(std::vector<value>(columns.begin(), columns.end()));
@@ -166,6 +167,10 @@ std::string with_commas(std::uint64_t n) {
     std::string text = std::to_string(n);
     for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
     return text;
+}
+
+std::string counted(std::uint64_t n, const std::string& unit) {
+    return with_commas(n) + " " + unit + (n == 1 ? "" : "s");
 }
 
 std::string human_bytes(std::uint64_t n) {

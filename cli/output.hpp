@@ -35,6 +35,8 @@ std::size_t display_width(const std::string& text);
 
 /// "1,234,567"
 std::string with_commas(std::uint64_t n);
+/// "1 commit", "1,234 commits"
+std::string counted(std::uint64_t n, const std::string& unit);
 /// "12.3 MB".
 std::string human_bytes(std::uint64_t n);
 

@@ -26,15 +26,13 @@ void print_report(const session& s, const sync_report& r) {
                   << '\n';
         return;
     }
-    std::cout << fmt::format(
-        "{} commits in, {} out; {} of payload, {} of control; {} round {}; {:.3f} s\n",
-        with_commas(r.commits_in),
-        with_commas(r.commits_out),
-        human_bytes(r.payload_bytes),
-        human_bytes(r.control_bytes),
-        r.round_trips,
-        r.round_trips == 1 ? "trip" : "trips",
-        r.seconds);
+    std::cout << fmt::format("{} in, {} out; {} of payload, {} of control; {}; {:.3f} s\n",
+                             counted(r.commits_in, "commit"),
+                             with_commas(r.commits_out),
+                             human_bytes(r.payload_bytes),
+                             human_bytes(r.control_bytes),
+                             counted(r.round_trips, "round trip"),
+                             r.seconds);
 }
 
 /// A CRDT may have got several heads by a sync; the user should know at once.
@@ -58,7 +56,8 @@ connect_options shown(const session& s, progress& bar, bool follow) {
         last = p.state;
         const std::string more =
             fmt::format("{} out, {}", with_commas(p.commits_out), human_bytes(p.bytes));
-        bar.show(p.commits_in, p.commits_in_expected, "commits in", more);
+        // More may come than was announced.
+        bar.show(p.commits_in, std::max(p.commits_in, p.commits_in_expected), "commits in", more);
         return keep_going();
     };
     return options;

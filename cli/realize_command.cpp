@@ -121,14 +121,14 @@ private:
     }
 
     void report(const stream_progress& p, int result) {
-        std::string text = fmt::format("{} commits applied in all, {} ops in this run",
-                                       with_commas(p.position),
-                                       with_commas(p.ops));
+        std::string text = fmt::format("{} applied in all, {} in this run",
+                                       counted(p.position, "commit"),
+                                       counted(p.ops, "op"));
         if (p.failed > 0)
-            text += fmt::format(", {} ops failed (kept as :op/failed)", with_commas(p.failed));
+            text += fmt::format(", {} failed (kept as :op/failed)", counted(p.failed, "op"));
         if (p.rewound_commits > 0)
-            text += fmt::format(", {} commits undone and applied again in their merged order",
-                                with_commas(p.rewound_commits));
+            text += fmt::format(", {} undone and applied again in their merged order",
+                                counted(p.rewound_commits, "commit"));
         if (result == interrupted) text += "; interrupted: run it again to go on";
         std::cout << text << '\n';
         if (result != in_conflict) note_status(text);

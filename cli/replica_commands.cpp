@@ -121,6 +121,8 @@ void add_pull(CLI::App& app, session& s) {
     command->add_option("CRDT", *name, "what takes; or a datom database's directory")->required();
     command->add_option("FROM", *from, "what is taken; or a pull pattern")->required();
     take_edn_arguments(command);
+    command->footer("After a pattern: ENTITY..., as EDN: an id, an ident or a lookup ref\n\n" +
+                    command->get_footer());
     add_view(command, *view);
     add_format(command, s, {"table", "edn", "json"});
     command->callback([=, &s] {
@@ -218,7 +220,7 @@ int print_log(session& s, const std::string& name, bool ops, bool graph, std::ui
             for (const std::string& line : drawn.above) std::cout << line << '\n';
             std::cout << drawn.left << c->id.brief() << "  "
                       << format_instant(inst{c->header.time_ms}) << "  " << author_of(*c) << "  "
-                      << c->header.op_count << " ops"
+                      << counted(c->header.op_count, "op")
                       << (c->linearized ? "" : "  (not counted: its author had no right)") << '\n';
             for (const std::string& line : drawn.below) std::cout << line << '\n';
             if (ops) print_ops(*c);
@@ -438,6 +440,17 @@ int verify_database(const std::filesystem::path& dir) {
     return v.problems > 0 ? failed : ok;
 }
 
+crdt_summary crdt_to_verify(stage& replica, const std::string& name) {
+    try {
+        return replica.summary(name);
+    } catch (const error& e) {
+        if (e.code() != errc::not_found) throw;
+        throw error(e.code(),
+                    "there is no CRDT \"" + name +
+                        "\" in this store, and no datom database in a directory of that name");
+    }
+}
+
 void add_verify(CLI::App& app, session& s) {
     auto* command = add_command(
         app,
@@ -449,12 +462,10 @@ void add_verify(CLI::App& app, session& s) {
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             if (!name->empty() && is_database(*name)) return verify_database(*name);
-            if (std::filesystem::exists(*name) || name->find_first_of("./") != name->npos)
-                require_database(*name);
             const auto replica = s.open();
             std::uint64_t problems = 0;
             for (const crdt_summary& c :
-                 name->empty() ? replica->list() : std::vector{replica->summary(*name)}) {
+                 name->empty() ? replica->list() : std::vector{crdt_to_verify(*replica, *name)}) {
                 progress bar("verifying " + c.name);
                 const std::uint64_t commits = replica->verify(
                     c.name,
@@ -469,7 +480,7 @@ void add_verify(CLI::App& app, session& s) {
                         bar.show(done, all, "commits");
                     });
                 bar.clear();
-                std::cout << c.name << ": " << with_commas(commits) << " commits checked\n";
+                std::cout << c.name << ": " << counted(commits, "commit") << " checked\n";
             }
             if (problems > 0)
                 log_line(

@@ -64,7 +64,9 @@ void print_entry(format f, const value& entry) {
             std::cout << op_name->as<std::string>() << ' ' << edn::print(*entry.find("params"))
                       << '\n';
         } else {
-            std::cout << entry.find("ops")->as<std::int64_t>() << " ops\n";
+            std::cout << counted(static_cast<std::uint64_t>(entry.find("ops")->as<std::int64_t>()),
+                                 "op")
+                      << '\n';
         }
     }
 }

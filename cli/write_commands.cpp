@@ -45,7 +45,7 @@ void add_export(CLI::App& app, session& s) {
         s.action = [=]() -> int {
             const std::uint64_t count = export_history(*dir, *file);
             if (*file != "-")
-                std::cout << with_commas(count) << " transactions exported to " << *file << '\n';
+                std::cout << counted(count, "transaction") << " exported to " << *file << '\n';
             return ok;
         };
     });
@@ -65,7 +65,7 @@ void add_import(CLI::App& app, session& s) {
         s.action = [=]() -> int {
             const import_result done = import_history(*dir, *file);
             std::ostream& out = done.is_whole ? std::cout : std::cerr;
-            out << with_commas(done.transactions) << " transactions imported";
+            out << counted(done.transactions, "transaction") << " imported";
             if (done.found > 0) out << ", " << with_commas(done.found) << " of them earlier";
             if (!done.is_whole) out << "; interrupted: import again to go on";
             out << '\n';

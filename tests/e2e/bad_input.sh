@@ -10,7 +10,7 @@ expect "the stream went on" 6 "$(ops_of me tweets)"
 expect "the rejects are kept" 2 "$(wc -l <me/rejects-tweets.jsonl)"
 grep -q '"line":4' me/rejects-tweets.jsonl || fail "no position in the rejects"
 printf '"end"}\n' >>bad.jsonl
-expect "a line that was cut off is read when it is whole" "1 ops collected" "$(at me collect tweets --op add-tweet bad.jsonl)"
+expect "a line that was cut off is read when it is whole" "1 op collected" "$(at me collect tweets --op add-tweet bad.jsonl)"
 expect_error 1 'No such file' at me collect tweets --op add-tweet nowhere.jsonl
 expect_error 1 'no CRDT "nothing"' at me collect nothing --op add-tweet bad.jsonl
 

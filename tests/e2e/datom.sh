@@ -50,12 +50,14 @@ expect 'rules in a file' '2' "$("$trib" query p.datom "$by_rule" @rules.edn)"
 expect 'at the shell, too' '2' "$(echo "$by_rule @rules.edn" | "$trib" repl p.datom)"
 expect_error 1 'no command exit; :quit' "$trib" repl p.datom <<<exit
 expect_error 1 'no datom database in nodir.datom' "$trib" repl nodir.datom </dev/null
-expect_error 1 'no datom database in nodir.datom' "$trib" verify nodir.datom
+expect_error 1 'and no datom database' "$trib" --store store verify nodir.datom
 for wrong in "query p.datom [:find(max?a).:where[_:age?a]] --offset 2" "entity p.datom" "datoms p.datom" "pull p.datom [*]" "tx-range p.datom 3 --from at:4" \
   "schema p.datom --format 3" "schema p.datom --format xml" "grant c abc --name x"; do
   # shellcheck disable=SC2086  # words are meant
   expect_error 2 'no option --offset|expected|not both|give either|64 hexadecimal digits' "$trib" $wrong
 done
+expect 'less than nothing has a bar, too' 'Ann -31 ░' "$("$trib" query p.datom '[:find ?n ?m :where [?e :name ?n] [?e :age ?a] [(- ?a) ?m]]' --format chart --limit 1 | awk '{print $1, $2, substr($3, 1, 3)}' | LC_ALL=C sed 's/\(\xe2\x96\x91\).*/\1/')"
+expect 'and nothing is told' 'no rows' "$("$trib" query p.datom '[:find ?n ?a :where [?e :name ?n] [?e :age ?a] [(> ?a 99)]]' --format chart)"
 echo '[{:name "Late"}]' >late.edn
 expect_error 1 'not the present, .*type :now first' "$trib" repl p.datom --as-of 2 <late.edn
 

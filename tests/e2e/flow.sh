@@ -75,7 +75,7 @@ mine=$(at laptop heads tweets --format csv | awk -F, 'NR == 2 { print $1 }')
 theirs=$(at laptop heads tweets --format csv | awk -F, 'NR == 3 { print $1 }')
 at laptop merge tweets --order "$theirs,$mine" >/dev/null
 realize laptop tweets.datom >realized
-grep -q '1 commits undone' realized || fail "no rewind reported: $(cat realized)"
+grep -q '1 commit undone' realized || fail "no rewind reported: $(cat realized)"
 expect "after a rewind: the facts of every op once" $((before + 37)) "$(ask tweets.datom "$distinct_ids")"
 expect "after a rewind: every op once" $((before + 37)) "$(ask tweets.datom "$applied" add-tweet)"
 
