@@ -41,10 +41,28 @@ std::vector<search_term> terms_of(std::string_view query, const std::string& lan
     return terms;
 }
 
+/// Stems that are not longer than this beginning of a word, of words that may have it: its own, as
+/// much of it as a stem may be.
+std::vector<std::string> shorter_stems(const std::string& beginning, const std::string& language) {
+    std::vector<std::string> all;
+    for (std::size_t n = 1; n < beginning.size(); ++n) {
+        const bool inside_character = (static_cast<unsigned char>(beginning[n]) & 0xC0) == 0x80;
+        if (!inside_character) all.push_back(beginning.substr(0, n));
+    }
+    const std::string_view own = stem(beginning, language);
+    if (!own.starts_with(beginning) && !std::string_view(beginning).starts_with(own))
+        all.emplace_back(own);
+    return all;
+}
+
 class search {
 public:
     search(const reader& r, const attribute& a, std::vector<search_term> terms)
-        : reader_(r), attribute_(a), terms_(std::move(terms)) {}
+        : reader_(r), attribute_(a), terms_(std::move(terms)) {
+        const auto is_prefix = [](const search_term& t) { return t.prefix; };
+        is_about_words_ =
+            !a.language.empty() && std::any_of(terms_.begin(), terms_.end(), is_prefix);
+    }
 
     std::vector<text_match> run() {
         collect();
@@ -60,11 +78,14 @@ private:
     };
 
     void collect() {
-        for (std::uint32_t i = 0; i < terms_.size(); ++i)
-            reader_.scan_postings(
-                attribute_, terms_[i].text, terms_[i].prefix, [&](const posting& p) {
-                    candidates_.push_back({p, i});
-                });
+        for (std::uint32_t i = 0; i < terms_.size(); ++i) {
+            const auto [text, prefix] = terms_[i];
+            const auto take = [&](const posting& p) { candidates_.push_back({p, i}); };
+            reader_.scan_postings(attribute_, text, prefix, take);
+            if (!prefix || attribute_.language.empty()) continue;
+            for (const std::string& stem : shorter_stems(text, attribute_.language))
+                reader_.scan_postings(attribute_, stem, false, take);
+        }
         std::sort(
             candidates_.begin(), candidates_.end(), [](const candidate& x, const candidate& y) {
                 return std::tie(x.p.e, x.p.t, x.term) < std::tie(y.p.e, y.p.t, y.term);
@@ -103,7 +124,7 @@ private:
     bool count_by_postings(const datom_ref& d, std::span<const candidate> about) {
         // Retractions, and what a rewind restored in a window that begins later, have other times
         // than the assertion that the postings tell of.
-        if (!d.added || reader_.is_history() || reader_.since_t()) return false;
+        if (is_about_words_ || !d.added || reader_.is_history() || reader_.since_t()) return false;
         const std::int64_t t = t_of_entity(d.tx);
         for (const candidate& c : about) {
             if (c.p.t == posting::unknown_t) return false;
@@ -119,10 +140,17 @@ private:
         std::fill(counts_.begin(), counts_.end(), 0);
         text_.read(d.v.text, attribute_.language);
         length_ = text_.length();
-        for (std::size_t i = 0; i < terms_.size(); ++i)
+        for (std::size_t i = 0; i < terms_.size(); ++i) {
+            const auto& [wanted, prefix] = terms_[i];
+            if (prefix && is_about_words_) {
+                for_each_word(d.v.text, [&, &start = wanted](std::string_view word) {
+                    counts_[i] += word.starts_with(start);
+                });
+                continue;
+            }
             for (const auto& [term, count] : text_.all())
-                if (terms_[i].prefix ? term.starts_with(terms_[i].text) : term == terms_[i].text)
-                    counts_[i] += count;
+                if (prefix ? term.starts_with(wanted) : term == wanted) counts_[i] += count;
+        }
     }
 
     void score() {
@@ -157,6 +185,8 @@ private:
     const reader& reader_;
     const attribute& attribute_;
     const std::vector<search_term> terms_;
+    /// Postings have stems; what words begin with, the texts themselves tell.
+    bool is_about_words_ = false;
     std::vector<candidate> candidates_;
     text_terms text_;
     /// Of the fact in hand: how often it has each term, and its length.

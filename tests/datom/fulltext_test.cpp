@@ -82,6 +82,20 @@ TEST_CASE("fulltext: with a language, words are found by their stems", "[datom]"
     CHECK(n.best("english", "runner run").size() == 2);
 }
 
+TEST_CASE("fulltext: with a language, too, a beginning is of words, not of stems", "[datom]") {
+    notes n;
+    n.tx(R"([{:db/id 1 :english "lazy completion"}
+             {:db/id 2 :english "universities complete the happiness of running"}])");
+    for (const char* begins :
+         {"lazy*", "laz*", "completion*", "completi*", "l*", "completion* none*"})
+        CHECK(n.best("english", begins) == ids{1});
+    for (const char* begins : {"universit*", "universities*", "runn*", "running*", "happine*"})
+        CHECK(n.best("english", begins) == ids{2});
+    CHECK(n.best("english", "compl*").size() == 2);
+    CHECK(n.best("english", "lazi*").empty());
+    CHECK(n.best("english", "runner*").empty());
+}
+
 TEST_CASE("fulltext: a language is one there are stems for, given when the attribute is made",
           "[datom]") {
     notes n;
