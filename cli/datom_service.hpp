@@ -39,7 +39,8 @@ using emit_function = std::function<bool(const value& part)>;
 ///                                         parts of [[e attribute value t added] ...]
 ///   history/1   :entity                   [[t instant attribute value added tx-facts] ...]
 ///   tx-range/1  :start :end, or :from "cursor" :follow
-///                       parts of [{:t :instant :rewind-to :data [[:db/add e a v] ...]} ...]
+///                       parts of [{:t :instant :data [[:db/add e a v] ...]} ...], a rewind
+///                       also with :rewind-to :stream :position
 ///   schema/1                              [{:db/ident ...} ...]
 ///   stats/1                               {:datoms n :attributes {attribute {...}}}
 ///   idents/1                              [keyword ...]

@@ -26,13 +26,6 @@ const value& in(const value& m, const char* name) {
     return found ? *found : nothing;
 }
 
-/// A transaction as it is kept: a rewind is what it did.
-std::string line_of(const value& tx) {
-    return edn::print(make_map({{keyword{"t"}, in(tx, "t")},
-                                {keyword{"instant"}, in(tx, "instant")},
-                                {keyword{"data"}, in(tx, "data")}}));
-}
-
 bool is_attribute_id(std::int64_t id) {
     return id > 0 && id < datom::tx_partition && id >= (std::int64_t{2} << datom::partition_shift);
 }
@@ -107,6 +100,7 @@ public:
             throw error(errc::bad_input,
                         "expected the transaction :t " + std::to_string(last_t_ + 1) +
                             ", found :t " + std::to_string(t));
+        if (!in(tx, "rewind-to").is_nil()) return rewind(tx);
         vector forms;
         for (const value& form : in(tx, "data").as<vector>()) {
             if (is_derived(form)) continue;
@@ -119,6 +113,29 @@ public:
     }
 
 private:
+    /// What it undoes follows from what is here; the file must say the same.
+    void rewind(const value& tx) {
+        connection_.flush();
+        const datom::rewind_mark mark{
+            in(tx, "rewind-to").as<std::int64_t>(),
+            in(tx, "stream").as<std::string>(),
+            static_cast<std::uint64_t>(in(tx, "position").as<std::int64_t>())};
+        const inst instant = in(tx, "instant").as<inst>();
+        attribute_names names(connection_.current());
+        datom::tx_report did = connection_.stage_rewind(mark, instant.ms);
+        vector said;
+        for (const value& form : in(tx, "data").as<vector>()) said.push_back(renamed(form));
+        const value done = as_forms({did.t, instant, mark, std::move(did.tx_data)}, names);
+        if (edn::print(in(done, "data")) != edn::print(value(std::move(said)))) {
+            connection_.discard();
+            throw error(errc::bad_input,
+                        "the :data of the rewind are not what going back to t " +
+                            std::to_string(mark.to) + " does");
+        }
+        connection_.flush();
+        last_t_ = did.t;
+    }
+
     static std::string tempid_of(std::int64_t attribute) {
         return "attribute " + std::to_string(attribute);
     }
@@ -168,7 +185,7 @@ std::uint64_t write_lines(const std::filesystem::path& dir, std::ostream& out, b
     std::uint64_t count = 0;
     ask_database(dir, "tx-range/1", map{}, [&](const value& part) {
         for (const value& tx : part.as<vector>()) {
-            out << line_of(tx) << '\n';
+            out << edn::print(tx) << '\n';
             ++count;
         }
         if (show) bar.show(count, 0, "transactions");
@@ -225,7 +242,7 @@ import_result import_history(const std::filesystem::path& dir, const std::string
     attribute_names names(connection.current());
     connection.current().tx_range({}, {}, [&](const datom::log_tx& there) {
         const auto tx = lines.next();
-        if (!tx || line_of(*tx) != line_of(as_forms(there, names)))
+        if (!tx || edn::print(*tx) != edn::print(as_forms(there, names)))
             throw error(errc::exists,
                         dir.string() + " has transactions that are not how " + file +
                             " begins, from :t " + std::to_string(there.t) +

@@ -39,7 +39,11 @@ value as_forms(const datom::log_tx& tx, attribute_names& names) {
     std::vector<std::pair<value, value>> entries = {{keyword{"t"}, tx.t},
                                                     {keyword{"instant"}, tx.instant},
                                                     {keyword{"data"}, std::move(forms)}};
-    if (tx.rewind_to) entries.emplace_back(keyword{"rewind-to"}, *tx.rewind_to);
+    if (tx.rewind) {
+        entries.emplace_back(keyword{"rewind-to"}, tx.rewind->to);
+        entries.emplace_back(keyword{"stream"}, tx.rewind->stream);
+        entries.emplace_back(keyword{"position"}, tx.rewind->position);
+    }
     return make_map(std::move(entries));
 }
 

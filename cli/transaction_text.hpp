@@ -3,6 +3,10 @@
 ///
 ///     {:t 2, :instant #inst "2024-05-01T10:00:00.000Z",
 ///      :data [[:db/add 17592186044417 :person/name "Ann"]]}
+///
+/// What a realize stream's rewind did, :data, follows from where it went:
+///
+///     {:t 9, :instant ..., :rewind-to 6, :stream "tweets ...", :position 2, :data [...]}
 #pragma once
 
 #include "tributary/datom/database.hpp"
@@ -28,7 +32,7 @@ private:
     std::map<datom::entity_id, value> names_;
 };
 
-/// {:t :instant :rewind-to :data}; the instant's own datom is left out.
+/// The instant's own datom is left out.
 value as_forms(const datom::log_tx& tx, attribute_names& names);
 
 }  // namespace tributary::cli

@@ -177,10 +177,22 @@ public:
                         "the stream \"" + stream + "\" has not been at position " +
                             std::to_string(position) + "; it is at " +
                             std::to_string(cursor->position));
-        stage_rewind(staged_, store_, {at->t, stream, position}, now_ms);
+        tributary::datom::stage_rewind(staged_, store_, {at->t, stream, position}, now_ms);
         for (const std::string& s : streams())
             stage_stream_at(s, at->t, s == stream ? std::optional(position) : std::nullopt);
         flush();
+    }
+
+    tx_report stage_rewind(const rewind_mark& mark, std::int64_t now_ms) override {
+        require_clean("rewind");
+        require_no_streams();
+        begin_batch();
+        if (mark.to < 0 || mark.to > stored_t_)
+            throw error(errc::bad_input,
+                        "a rewind to t " + std::to_string(mark.to) + ", but the newest is t " +
+                            std::to_string(stored_t_));
+        is_rewind_staged_ = true;
+        return tributary::datom::stage_rewind(staged_, store_, mark, now_ms);
     }
 
 private:
@@ -245,7 +257,12 @@ private:
 
     /// A batch begins from what is stored, whoever wrote it.
     void begin_batch() {
-        if (staged_.dirty()) return;
+        if (staged_.dirty()) {
+            if (is_rewind_staged_)
+                throw error(errc::misuse, "a rewind is a batch of its own; flush it first");
+            return;
+        }
+        is_rewind_staged_ = false;
         if (!staged_.is_fresh()) staged_.reload();
         stored_t_ = staged_.state().basis_t;
     }
@@ -331,6 +348,7 @@ private:
     std::shared_ptr<column_cache> columns_;
     const std::size_t query_bytes_;
     std::int64_t stored_t_ = 0;  ///< the basis this batch began from
+    bool is_rewind_staged_ = false;
     /// Streams' durable cursors as far as this connection knows, and those moved in the batch.
     mutable std::map<std::string, stream_cursor> known_;
     std::map<std::string, stream_cursor> moved_;

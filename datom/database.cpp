@@ -64,7 +64,7 @@ void db::tx_range(const std::optional<time_point>& start,
         });
         tx.t = t;
         tx.instant = inst{head.instant_ms};
-        tx.rewind_to = head.rewind ? std::optional(head.rewind->to) : std::nullopt;
+        tx.rewind = head.rewind;
         return visit(tx);
     });
 }

@@ -214,6 +214,10 @@ public:
     /// inverse datoms, the cursors of all streams as they were then, in one synced write. The
     /// undone stays readable in history.
     virtual void rewind(const std::string& stream, std::uint64_t position, std::int64_t now_ms) = 0;
+    /// Stages what such an entry of another database's log did, on a copy, which has no streams. A
+    /// batch of its own. Errors: misuse if there are streams or anything is staged, bad_input if
+    /// the copy has not been at `mark.to`.
+    virtual tx_report stage_rewind(const rewind_mark& mark, std::int64_t now_ms) = 0;
 };
 
 /// A function queries may call (as an input or registered), or an aggregate (its argument: one

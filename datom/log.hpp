@@ -22,14 +22,6 @@ struct log_datom {
     bool operator==(const log_datom&) const = default;
 };
 
-/// What a rewind undid: the transactions after `to` and before its own t.
-struct rewind_mark {
-    std::int64_t to = 0;
-    std::string stream;
-    std::uint64_t position = 0;
-    bool operator==(const rewind_mark&) const = default;
-};
-
 struct log_entry {
     std::int64_t t = 0;
     std::int64_t instant_ms = 0;

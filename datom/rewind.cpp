@@ -92,10 +92,10 @@ void alter_all(staged& base, const schema& from, const std::vector<attribute>& t
 
 }  // namespace
 
-void stage_rewind(staged& base,
-                  const kv_reader& store,
-                  const rewind_mark& mark,
-                  std::int64_t now_ms) {
+tx_report stage_rewind(staged& base,
+                       const kv_reader& store,
+                       const rewind_mark& mark,
+                       std::int64_t now_ms) {
     const std::int64_t t = base.state().basis_t + 1;
     log_entry entry;
     entry.t = t;
@@ -144,6 +144,12 @@ void stage_rewind(staged& base,
     after->link_composites();
     base.put(keys::of_id(keys::rewind, t), pack(mark));
     base.end_transaction(entry, base.state(), std::move(after));
+    tx_report report;
+    report.t = t;
+    for (const log_datom& d : entry.datoms)
+        report.tx_data.push_back(
+            {d.e, d.a, view_of_raw(d.raw).to_value(), entity_of_t(t), d.added});
+    return report;
 }
 
 }  // namespace tributary::datom

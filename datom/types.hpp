@@ -41,12 +41,20 @@ struct tx_report {
     std::map<value, entity_id> tempids;
 };
 
+/// What a rewind undid: the transactions after `to` and before its own t; and which realize stream
+/// went back to which position with it.
+struct rewind_mark {
+    std::int64_t to = 0;
+    std::string stream;
+    std::uint64_t position = 0;
+    bool operator==(const rewind_mark&) const = default;
+};
+
 /// One entry of the transaction log.
 struct log_tx {
     std::int64_t t = 0;
     inst instant;
-    /// t of the state a realize stream's rewind went back to; its datoms are the inverse ones.
-    std::optional<std::int64_t> rewind_to;
+    std::optional<rewind_mark> rewind;  ///< its datoms are the inverse ones
     std::vector<datom> data;
     bool operator==(const log_tx&) const = default;
 };

@@ -87,7 +87,7 @@ TEST_CASE("feed: a rewind comes as ordinary datoms, marked", "[datom]") {
     d.conn->rewind("s", 1, ++d.now);
     const auto tx = feed.next();
     REQUIRE(tx);
-    CHECK(tx->rewind_to == 2);
+    CHECK(tx->rewind == rewind_mark{2, "s", 1});
     CHECK(facts(tx->db_before) == std::vector<std::string>{"1 :n 2"});
     CHECK(facts(tx->db_after) == std::vector<std::string>{"1 :n 1"});
     CHECK(std::count_if(tx->data.begin(), tx->data.end(), [](const datom& f) {

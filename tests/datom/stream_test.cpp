@@ -1,6 +1,9 @@
+#include "tributary/datom/bootstrap.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "datom/support.hpp"
+#include "datom/verify_support.hpp"
 
 namespace tributary::datom {
 
@@ -194,6 +197,44 @@ TEST_CASE("streams: a fact that went and came again after the point is as it was
     d.conn->rewind("s", 0, 2600);
     CHECK(facts(d.now_db()).empty());
     CHECK(facts(d.now_db().history()).size() == 6);
+}
+
+TEST_CASE("streams: a copy does the rewinds of a log again", "[datom]") {
+    scratch d, copy;
+    d.tx(attributes);
+    stream s(*d.conn, "s");
+    for (int n = 1; n <= 4; ++n)
+        s.commit("[{:db/id 1 :n " + std::to_string(n % 2) + "} {:db/id " + std::to_string(10 + n) +
+                     " :n 7}]",
+                 2000);
+    d.conn->flush();
+    for (const std::uint64_t position : {3, 1}) d.conn->rewind("s", position, 2500);
+    s.at = *d.conn->cursor("s");
+    s.commit("[{:db/id 1 :n 5}]", 3000);
+    d.conn->flush();
+
+    copy.tx(attributes);
+    d.now_db().tx_range(time_point(2), {}, [&](const log_tx& tx) {
+        if (tx.rewind) {
+            const tx_report did = copy.conn->stage_rewind(*tx.rewind, tx.instant.ms);
+            CHECK(did.tx_data == tx.data);
+            CHECK(code_of([&] { copy.conn->stage(edn::read("[]"), 3000); }) == errc::misuse);
+        } else {
+            vector forms;
+            for (const datom& f : tx.data)
+                if (f.a != id_of(system_entity::tx_instant))
+                    forms.push_back(
+                        vector{keyword{f.added ? "db/add" : "db/retract"}, f.e, f.a, f.v});
+            copy.conn->stage(value(forms), tx.instant.ms, forms_are::logged);
+        }
+        copy.conn->flush();
+        return true;
+    });
+    CHECK(facts(copy.now_db()) == facts(d.now_db()));
+    CHECK(facts(copy.now_db().history()) == facts(d.now_db().history()));
+    CHECK(problems(*copy.store).empty());
+    CHECK(code_of([&] { copy.conn->stage_rewind({99, "s", 0}, 3000); }) == errc::bad_input);
+    CHECK(code_of([&] { d.conn->stage_rewind({1, "s", 0}, 3000); }) == errc::misuse);
 }
 
 TEST_CASE("streams: schema survives a rewind", "[datom]") {

@@ -92,6 +92,19 @@ expect "who changed what in a fork" "$(at laptop id),tweet 3001 über nodes,true
 
 expect "verify finds no fault" 0 "$(at laptop verify >/dev/null; echo $?)"
 expect "nor in the database, which has a rewind" 0 "$("$trib" verify "$work/tweets.datom" >/dev/null; echo $?)"
+"$trib" export tweets.datom rewound.edn >/dev/null
+"$trib" import copy.datom rewound.edn >/dev/null
+cmp rewound.edn <("$trib" export copy.datom) || fail 'a rewind is another after export and import'
+"$trib" verify copy.datom >/dev/null || fail 'the copy has faults'
+expect "of what was undone, a copy tells no more" "$(ask tweets.datom '[:find (count ?tx) . :where [?tx :db/txInstant]]')" \
+  "$(ask copy.datom '[:find (count ?tx) . :where [?tx :db/txInstant]]')"
+undone=$(($(sed -n 's/.*:rewind-to \([0-9]*\).*/\1/p' rewound.edn | head -n 1) + 1))
+expect_error 1 'was undone by the rewind' "$trib" query copy.datom "$distinct_ids" --as-of "$undone"
+cmp <("$trib" tx-range tweets.datom) <("$trib" tx-range copy.datom) || fail 'a rewind has no mark in the copy'
+sed '/:rewind-to/s/\[:db\/retract [^]]*\]//' rewound.edn >bad.edn
+expect_error 1 'bad.edn: line [0-9]+: .*the rewind' "$trib" import bad.datom bad.edn
+"$trib" import bad.datom rewound.edn >/dev/null
+cmp rewound.edn <("$trib" export bad.datom) || fail 'another history after an import that was refused a rewind'
 cp -r other.datom damaged.datom
 for file in damaged.datom/*.ldb damaged.datom/*.log; do
   if [ -s "$file" ]; then printf 'damaged!' | dd of="$file" bs=1 seek=900 conv=notrunc 2>/dev/null; fi
