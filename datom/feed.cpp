@@ -27,9 +27,10 @@ log_cursor log_cursor::parse(const std::string& text) {
         if (failed == std::errc() && stopped == end && t >= 0)
             return prefix == "at:" ? at(t) : after(t);
     }
-    throw error(errc::bad_input,
-                "the cursor \"" + text +
-                    "\": expected trim-horizon, latest, at:T or after:T, where T is a t");
+    throw error(
+        errc::bad_input,
+        "the cursor \"" + text +
+            "\": expected trim-horizon, latest, at:T or after:T, where T is a t or a transaction");
 }
 
 struct log_reader::state {
@@ -46,6 +47,26 @@ struct log_reader::state {
     void read();
     fed_tx take();
 };
+
+namespace {
+
+/// The t after which a reader begins. A cursor may name the next transaction, but none after it:
+/// it is another database's then, and what comes until that t would be passed over unseen.
+std::int64_t begins_after(const log_cursor& from, std::int64_t basis) {
+    if (from.from == log_cursor::kind::trim_horizon) return 0;
+    if (from.from == log_cursor::kind::latest) return basis;
+    const bool is_at = from.from == log_cursor::kind::at;
+    const bool is_entity = from.t >= tx_partition && from.t < user_partition;
+    const std::int64_t t = is_entity ? t_of_entity(from.t) : from.t;
+    if (t > (is_at ? basis + 1 : basis))
+        throw error(errc::bad_input,
+                    "the cursor " + std::string(is_at ? "at:" : "after:") + std::to_string(from.t) +
+                        " is beyond the log, whose last t is " + std::to_string(basis) +
+                        "; latest waits for what comes next");
+    return std::max<std::int64_t>(is_at ? t - 1 : t, 0);
+}
+
+}  // namespace
 
 /// What the log has now beyond read_t, or the first part of it.
 void log_reader::state::read() {
@@ -77,12 +98,8 @@ fed_tx log_reader::state::take() {
 log_reader::log_reader(const connection& conn, const log_cursor& from, mode m)
     : state_(std::make_shared<state>(conn, m)) {
     const std::int64_t basis = conn.current().basis_t();
-    std::int64_t after = 0;
-    if (from.from == log_cursor::kind::latest) after = basis;
-    if (from.from == log_cursor::kind::at) after = from.t - 1;
-    if (from.from == log_cursor::kind::after) after = from.t;
     state_->end_t = basis;
-    state_->read_t = state_->position_t = std::max<std::int64_t>(after, 0);
+    state_->read_t = state_->position_t = begins_after(from, basis);
 }
 
 log_reader::~log_reader() { close(); }

@@ -14,7 +14,7 @@ namespace tributary::datom {
 struct log_cursor {
     enum class kind { trim_horizon, latest, at, after };
     kind from = kind::trim_horizon;
-    std::int64_t t = 0;  ///< of at and after
+    std::int64_t t = 0;  ///< of at and after; or a transaction's entity
 
     static log_cursor trim_horizon() { return {kind::trim_horizon, 0}; }
     static log_cursor latest() { return {kind::latest, 0}; }
@@ -35,6 +35,7 @@ struct fed_tx : log_tx {
 class log_reader {
 public:
     enum class mode { single_pass, continuous };
+    /// Errors: bad_input if `from` is beyond the log and the transaction that comes next.
     log_reader(const connection& conn, const log_cursor& from, mode m = mode::continuous);
     ~log_reader();
 

@@ -49,6 +49,27 @@ TEST_CASE("feed: readers begin where their cursor says and go their own ways", "
     CHECK(all_of(all).empty());
 }
 
+TEST_CASE("feed: a cursor is a t or a transaction, and never beyond what comes next", "[datom]") {
+    numbers d;
+    for (int n = 1; n <= 2; ++n) d.write(n);
+    log_reader after(*d.conn, log_cursor::after(entity_of_t(2)), single);
+    CHECK(all_of(after) == ts{3});
+    log_reader at(*d.conn, log_cursor::at(entity_of_t(2)), single);
+    CHECK(all_of(at) == ts{2, 3});
+    log_reader next(*d.conn, log_cursor::at(4)), last(*d.conn, log_cursor::after(3));
+    d.write(3);
+    CHECK(all_of(next) == ts{4});
+    CHECK(all_of(last) == ts{4});
+    for (const log_cursor& beyond : {log_cursor::at(6),
+                                     log_cursor::after(5),
+                                     log_cursor::after(entity_of_t(5)),
+                                     log_cursor::after(user_partition)}) {
+        std::string message;
+        CHECK(code_of([&] { log_reader(*d.conn, beyond); }, &message) == errc::bad_input);
+        CHECK_THAT(message, Catch::Contains("whose last t is 4"));
+    }
+}
+
 TEST_CASE("feed: cursors are read from their text", "[datom]") {
     CHECK(log_cursor::parse("trim-horizon") == log_cursor::trim_horizon());
     CHECK(log_cursor::parse("latest") == log_cursor::latest());
