@@ -158,11 +158,13 @@ private:
         if (std::filesystem::equivalent(there, r.dir, ignored)) return r.connection.current();
         if (!std::filesystem::exists(there / "CURRENT"))
             throw error(errc::not_found, "no datom database in " + there.string());
-        opened_.push_back(datom::connection::open(there, open_options()));
-        return opened_.back()->current();
+        // A directory can be open but once, under whatever names.
+        auto& connection = opened_[std::filesystem::canonical(there)];
+        if (!connection) connection = datom::connection::open(there, open_options());
+        return connection->current();
     }
 
-    std::vector<std::unique_ptr<datom::connection>> opened_;
+    std::map<std::filesystem::path, std::unique_ptr<datom::connection>> opened_;
     std::vector<datom::query_input> inputs_;
 };
 
