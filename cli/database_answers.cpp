@@ -195,15 +195,21 @@ void print_transaction(format f, const value& tx) {
     if (f == format::table) {
         std::fputs(told(tx).c_str(), stdout);
     } else if (f == format::csv) {
-        for (const value& form : in(tx, "data").as<vector>()) {
+        const value none = "", to = in(tx, "rewind-to").is_nil() ? none : in(tx, "rewind-to");
+        const auto& forms = in(tx, "data").as<vector>();
+        for (const value& form : forms) {
             const auto& parts = form.as<vector>();
             print_csv_line({in(tx, "t"),
                             in(tx, "instant"),
                             parts[1],
                             parts[2],
                             parts[3],
-                            parts[0] == kw("db/add")});
+                            parts[0] == kw("db/add"),
+                            to});
         }
+        // Who follows the feed hears of a rewind even if it changed no fact.
+        if (forms.empty() && to != none)
+            print_csv_line({in(tx, "t"), in(tx, "instant"), none, none, none, none, to});
     } else {
         print_value(f, tx);
     }
@@ -329,7 +335,7 @@ void show_history(const asked& a, const value& entity) {
 
 void show_tx_range(const asked& a, const value& where) {
     if (a.output == format::csv)
-        print_csv_line({"t", "instant", "entity", "attribute", "value", "added"});
+        print_csv_line({"t", "instant", "entity", "attribute", "value", "added", "rewind-to"});
     ask_database(a.dir, "tx-range/1", where, [&](const value& part) {
         for (const value& tx : part.as<vector>()) print_transaction(a.output, tx);
         std::fflush(stdout);

@@ -101,6 +101,7 @@ expect "of what was undone, a copy tells no more" "$(ask tweets.datom '[:find (c
 undone=$(($(sed -n 's/.*:rewind-to \([0-9]*\).*/\1/p' rewound.edn | head -n 1) + 1))
 expect_error 1 'was undone by the rewind' "$trib" query copy.datom "$distinct_ids" --as-of "$undone"
 cmp <("$trib" tx-range tweets.datom) <("$trib" tx-range copy.datom) || fail 'a rewind has no mark in the copy'
+expect "a rewind is marked in csv" "$((undone - 1))" "$("$trib" tx-range tweets.datom --format csv | tr -d '\r' | sed '1d; s/.*,//' | sort -u | grep .)"
 sed '/:rewind-to/s/\[:db\/retract [^]]*\]//' rewound.edn >bad.edn
 expect_error 1 'bad.edn: line [0-9]+: .*the rewind' "$trib" import bad.datom bad.edn
 "$trib" import bad.datom rewound.edn >/dev/null
