@@ -31,7 +31,8 @@ void add_global_options(CLI::App& app, session& s) {
 
 int exit_code_of(const error& e) {
     if (dynamic_cast<const usage_error*>(&e) != nullptr) return wrong_usage;
-    return e.code() == errc::canceled ? interrupted : failed;
+    // A query out of time is canceled as well.
+    return e.code() == errc::canceled && !keep_going() ? interrupted : failed;
 }
 
 }  // namespace

@@ -62,8 +62,11 @@ echo '[{:name "Late"}]' >late.edn
 expect_error 1 'not the present, .*type :now first' "$trib" repl p.datom --as-of 2 <late.edn
 
 "$trib" export p.datom p.edn >/dev/null
+expect_error 1 'timeout' "$trib" query p.datom '[:find (count ?x) :in $ % :where (n ?x)]' '[[(n ?x) [(ground 0) ?x]] [(n ?x) (n ?y) [(inc ?y) ?x]]]' --timeout 0.1
 "$trib" import q.datom p.edn >/dev/null
 "$trib" export q.datom q.edn >/dev/null
+expect 'two views of a second database' '30,31' "$("$trib" query p.datom '[:find ?was ?is :in $ $old $new :where [?p :name "Ann"] [$old ?p :age ?was] [$new ?p :age ?is]]' \
+  --db old=q.datom --view old=as-of:2 --db new=./q.datom --format csv | tail -n 1 | tr -d "\r")"
 cmp p.edn q.edn || fail 'the history is another after export and import'
 "$trib" verify q.datom >/dev/null || fail verify
 
@@ -164,6 +167,9 @@ grep -q 'max' tributary/repl_history || fail 'what was typed is not remembered'
 echo 'ok: the shell at a terminal'
 
 # While somebody else has it open
+expect_error 1 'cursor after:100 is beyond the log, whose last t is 3' "$trib" tx-range p.datom --from after:100 --follow
+expect_error 1 'beyond the log' "$trib" tx-range p.datom --from at:5
+expect 'a cursor may be a transaction' 't 3' "$("$trib" tx-range p.datom --from "after:$(($("$trib" query p.datom '[:find (max ?tx) . :where [?tx :db/txInstant]]') - 1))" | cut -c1-3 | head -n 1)"
 "$trib" tx-range p.datom --follow >followed & follower=$!
 until_prints 3 grep -c '^t ' followed
 "$trib" transact p.datom '[{:name "Cid" :age 7}]' >/dev/null
