@@ -6,6 +6,7 @@
 #include "tributary/datom/verify.hpp"
 #include "tributary/value/edn.hpp"
 
+#include "datom_directory.hpp"
 #include "transaction_text.hpp"
 #include <atomic>
 #include <chrono>
@@ -156,8 +157,7 @@ private:
     datom::db other(const request& r, const std::filesystem::path& there) {
         std::error_code ignored;
         if (std::filesystem::equivalent(there, r.dir, ignored)) return r.connection.current();
-        if (!std::filesystem::exists(there / "CURRENT"))
-            throw error(errc::not_found, "no datom database in " + there.string());
+        require_database(there);
         // A directory can be open but once, under whatever names.
         auto& connection = opened_[std::filesystem::canonical(there)];
         if (!connection) connection = datom::connection::open(there, open_options());

@@ -87,12 +87,14 @@ cell get_else(call_context& c, args a) {
 }
 
 cell get_some(call_context& c, args a) {
-    for (const cell& attribute : a.subspan(1)) single_direction_of(c, attribute);
-    for (const cell& attribute : a.subspan(1)) {
-        const std::optional<cell> found = first_value(c, a[0], direction_of(c, attribute));
+    // All are looked at first: whether one may be asked for does not depend on the facts.
+    std::vector<direction> ways;
+    for (const cell& attribute : a.subspan(1)) ways.push_back(single_direction_of(c, attribute));
+    for (std::size_t i = 0; i < ways.size(); ++i) {
+        const std::optional<cell> found = first_value(c, a[0], ways[i]);
         if (!found) continue;
         const auto pair = c.memory.make<cell>(2);
-        pair[0] = database(c).literal(at_a, attribute, nullptr);
+        pair[0] = ways[i].attribute;
         pair[1] = *found;
         return cell::of_items(kind::vector, pair);
     }
