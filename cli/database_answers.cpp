@@ -333,13 +333,26 @@ void show_history(const asked& a, const value& entity) {
         a.output, {"t", "instant", "attribute", "value", "added", "transaction"}, rows_of(found));
 }
 
-void show_tx_range(const asked& a, const value& where) {
-    if (a.output == format::csv)
+namespace {
+
+/// Prints the transactions that it is given.
+std::function<void(const value&)> transaction_printer(format f) {
+    if (f == format::csv)
         print_csv_line({"t", "instant", "entity", "attribute", "value", "added", "rewind-to"});
-    ask_database(a.dir, "tx-range/1", where, [&](const value& part) {
-        for (const value& tx : part.as<vector>()) print_transaction(a.output, tx);
+    return [f](const value& transactions) {
+        for (const value& tx : transactions.as<vector>()) print_transaction(f, tx);
         std::fflush(stdout);
-    });
+    };
+}
+
+}  // namespace
+
+void show_tx_range(const asked& a, const value& where) {
+    ask_database(a.dir, "tx-range/1", where, transaction_printer(a.output));
+}
+
+void show_feed(const asked& a, const std::string& from) {
+    follow_database(a.dir, from, transaction_printer(a.output));
 }
 
 namespace {

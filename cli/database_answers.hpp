@@ -42,8 +42,10 @@ void show_datoms(const asked& a,
                  const std::vector<value>& parts,
                  const value& where = map{});
 void show_history(const asked& a, const value& entity);
-/// `where`: {:start :end} or {:from "cursor" :follow true}
+/// `where`: {:start :end} or {:from "cursor"}
 void show_tx_range(const asked& a, const value& where);
+/// All from the cursor on, until Ctrl-C.
+void show_feed(const asked& a, const std::string& from);
 void show_schema(const asked& a);
 void show_stats(const asked& a);
 /// Makes the database if there is none, and says so on stderr.

@@ -15,6 +15,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto owner_patience = 5s;
+constexpr auto handover_patience = 1s;
+
+/// A follower that has the directory open is asked to let the process that asks have it; others do
+/// not know the request.
+constexpr const char* leave_request = "leave/1";
 
 request_handler handler_of(datom::connection& connection,
                            std::filesystem::path dir,
@@ -70,6 +75,54 @@ private:
     std::thread watcher_;
 };
 
+void ask_to_leave(local_client& owner) {
+    try {
+        owner.call(leave_request, map{});
+    } catch (const error&) {  // it stays, or has left
+    }
+}
+
+using part_taker = std::function<void(const value&)>;
+
+/// Follows the log in this process, which serves the others meanwhile, until Ctrl-C or until one of
+/// them wants the directory for itself.
+void follow_here(const std::filesystem::path& dir,
+                 std::unique_ptr<datom::connection> opened,
+                 const value& request,
+                 const part_taker& take) {
+    std::atomic<bool> must_leave{false};
+    {
+        const request_handler answers = handler_of(*opened, dir, sharing::all);
+        const local_server others(
+            dir, [&](const std::string& method, const value& args, const emit_function& emit) {
+                if (method != leave_request) return answers(method, args, emit);
+                must_leave = true;
+                return value();
+            });
+        answer_request(*opened, dir, sharing::all, "tx-range/1", request, [&](const value& p) {
+            if (!p.is_nil()) take(p);
+            return keep_going() && !must_leave;
+        });
+    }
+    opened.reset();
+    // Whoever asked gets there first.
+    for (const auto until = std::chrono::steady_clock::now() + handover_patience;
+         must_leave && keep_going() && std::chrono::steady_clock::now() < until &&
+         !local_client::connect(dir);)
+        std::this_thread::sleep_for(50ms);
+}
+
+/// Follows the log through the process that has the database open, while it has it.
+void follow_there(local_client& owner, const value& request, const part_taker& take) {
+    try {
+        const stop_watch watch(owner);
+        owner.call("tx-range/1", request, take);
+    } catch (const error& e) {
+        const bool it_left = e.code() == errc::unavailable || e.code() == errc::locked;
+        if (keep_going() && !it_left) throw;
+    }
+}
+
 }  // namespace
 
 bool is_database(const std::filesystem::path& dir) {
@@ -110,6 +163,7 @@ datom_directory::datom_directory(const std::filesystem::path& dir, bool create, 
         auto [opened, client] = open_or_ask(dir);
         connection_ = std::move(opened);
         if (connection_) break;
+        ask_to_leave(*client);
         if (std::chrono::steady_clock::now() > deadline || !keep_going()) {
             throw error(errc::locked,
                         dir.string() + " is being written by the process " +
@@ -125,7 +179,7 @@ datom_directory::~datom_directory() { server_.reset(); }
 value ask_database(const std::filesystem::path& dir,
                    const std::string& method,
                    const value& args,
-                   const std::function<void(const value&)>& part,
+                   const part_taker& part,
                    bool create) {
     if (create && !is_database(dir)) {
         const auto memory = make_memory_kv();
@@ -143,11 +197,7 @@ value ask_database(const std::filesystem::path& dir,
     for (const auto deadline = std::chrono::steady_clock::now() + owner_patience;;) {
         auto [opened, client] = open_or_ask(dir);
         if (opened) {
-            // Who follows stays, so it writes for others meanwhile.
-            const value* follows = args.find(value(keyword{"follow"}));
-            const sharing shared =
-                follows != nullptr && *follows == value(true) ? sharing::all : sharing::reads;
-            const local_server others(dir, handler_of(*opened, dir, shared));
+            const local_server others(dir, handler_of(*opened, dir, sharing::reads));
             return answer_request(*opened, dir, sharing::all, method, args, [&](const value& p) {
                 if (!p.is_nil()) take(p);
                 return keep_going();
@@ -165,6 +215,33 @@ value ask_database(const std::filesystem::path& dir,
             if (!is_worth_trying || std::chrono::steady_clock::now() > deadline) throw;
         }
         std::this_thread::sleep_for(20ms);
+    }
+}
+
+void follow_database(const std::filesystem::path& dir,
+                     const std::string& from,
+                     const std::function<void(const value& transactions)>& part) {
+    const keyword t{"t"};
+    const auto after = [](const value& last) {
+        return "after:" + std::to_string(last.as<std::int64_t>());
+    };
+    // What comes while nobody has the database open is not to be missed.
+    std::string cursor =
+        from == "latest" ? after(*ask_database(dir, "stats/1", map{}).find(t)) : from;
+    const auto take = [&](const value& transactions) {
+        part(transactions);
+        cursor = after(*transactions.as<vector>().back().find(t));
+    };
+    while (keep_going()) {
+        require_database(dir);
+        auto [opened, owner] = open_or_ask(dir);
+        const value request =
+            make_map({{keyword{"from"}, cursor}, {keyword{"follow"}, true}});
+        if (opened)
+            follow_here(dir, std::move(opened), request, take);
+        else
+            follow_there(*owner, request, take);
+        if (keep_going()) std::this_thread::sleep_for(20ms);
     }
 }
 

@@ -14,7 +14,7 @@ namespace tributary::cli {
 class datom_directory {
 public:
     /// Opens (or makes) `dir` in this process and serves it. Waits for a short-lived owner, such as
-    /// a query. Errors: locked, naming who has it; not_found without `create`; those of
+    /// a query; one that follows the log makes room. Errors: locked, naming who has it; not_found without `create`; those of
     /// require_room_for_database.
     datom_directory(const std::filesystem::path& dir, bool create, sharing allowed);
     /// Stops serving.
@@ -44,5 +44,12 @@ value ask_database(const std::filesystem::path& dir,
                    const value& args,
                    const std::function<void(const value&)>& part = {},
                    bool create = false);
+
+/// Gives the transactions from the cursor `from` (datom/feed.hpp) on, and what is committed later,
+/// each once, until Ctrl-C: through whatever process has `dir` open, or by opening it, whoever
+/// comes and goes meanwhile. Errors: those of ask_database.
+void follow_database(const std::filesystem::path& dir,
+                     const std::string& from,
+                     const std::function<void(const value& transactions)>& part);
 
 }  // namespace tributary::cli

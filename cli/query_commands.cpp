@@ -171,19 +171,16 @@ void add_tx_range(CLI::App& app, session& s) {
         s.action = [=, &s]() -> int {
             if (!start->empty() && (!from->empty() || *follow))
                 throw usage_error("give either START and END, or --from and --follow");
+            const asked a{*dir, map{}, s.output, 0, {}, {}};
             std::vector<std::pair<value, value>> where;
-            if (!from->empty() || *follow) {
-                where.emplace_back(keyword{"from"}, from->empty() ? "trim-horizon" : *from);
-                if (*follow) where.emplace_back(keyword{"follow"}, true);
-            } else {
-                if (!start->empty()) where.emplace_back(keyword{"start"}, point_in_time(*start));
-                if (!end->empty()) where.emplace_back(keyword{"end"}, point_in_time(*end));
+            if (*follow) {
+                show_feed(a, from->empty() ? "trim-horizon" : *from);
+                return ok;
             }
-            try {
-                show_tx_range({*dir, map{}, s.output, 0, {}, {}}, make_map(std::move(where)));
-            } catch (const error& e) {
-                if (!*follow || keep_going()) throw;  // else it was asked to stop
-            }
+            if (!from->empty()) where.emplace_back(keyword{"from"}, *from);
+            if (!start->empty()) where.emplace_back(keyword{"start"}, point_in_time(*start));
+            if (!end->empty()) where.emplace_back(keyword{"end"}, point_in_time(*end));
+            show_tx_range(a, make_map(std::move(where)));
             return ok;
         };
     });
