@@ -41,7 +41,6 @@ void add_point(chart& c, const std::vector<value>& row) {
 }
 
 // -- Bars
-// -------------------------------------------------------------------------------------------------------------------------------------
 
 std::string padded(const std::string& text, std::size_t width, bool to_the_right) {
     const std::string spaces(width - std::min(width, display_width(text)), ' ');
@@ -82,7 +81,6 @@ std::string draw_bars(const std::vector<chart::bar>& bars, std::size_t columns) 
 }
 
 // -- Lines
-// ------------------------------------------------------------------------------------------------------------------------------------
 
 /// A grid of dots, two by four in a character.
 class dots {

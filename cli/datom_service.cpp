@@ -115,7 +115,6 @@ value cancelable(const request& r, const Work& work) {
 }
 
 // -- Questions
-// --------------------------------------------------------------------------------------------------------------------------------
 
 /// The databases and values a query is asked of, in the order of its :in. Rules and pull patterns
 /// are given as texts, which errors point into.
@@ -206,7 +205,6 @@ value entity(const request& r) {
 }
 
 // -- Facts
-// ------------------------------------------------------------------------------------------------------------------------------------
 
 value row_of(attribute_names& names, const datom::datom& d) {
     return vector{d.e, names.of(d.a), d.v, datom::t_of_entity(d.tx), d.added};
@@ -357,7 +355,6 @@ value tx_range(const request& r) {
 }
 
 // -- What there is
-// ----------------------------------------------------------------------------------------------------------------------------
 
 bool is_systems(const keyword& name) {
     return name.text.starts_with("db/") || name.text.starts_with("db.");

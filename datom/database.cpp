@@ -10,7 +10,6 @@
 namespace tributary::datom {
 
 // -- Time
-// ---------------------------------------------------------------------------------------------------------------------------------
 
 std::int64_t db::basis_t() const { return impl_->basis_t(); }
 std::optional<std::int64_t> db::as_of_t() const { return impl_->as_of_t(); }
@@ -26,7 +25,6 @@ db db::filter(datom_predicate keep) const {
 }
 
 // -- Names and facts
-// ----------------------------------------------------------------------------------------------------------------------
 
 std::optional<entity_id> db::entid(const value& ident) const { return impl_->entid(ident); }
 std::optional<keyword> db::ident(entity_id e) const { return impl_->ident(e); }
@@ -41,7 +39,6 @@ std::vector<datom> db::facts_of(entity_id e) const {
 }
 
 // -- The log
-// ------------------------------------------------------------------------------------------------------------------------------
 
 void db::tx_range(const std::optional<time_point>& start,
                   const std::optional<time_point>& end,

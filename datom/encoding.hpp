@@ -20,7 +20,6 @@ inline constexpr std::size_t long_prefix_bytes = 128;
 inline constexpr std::size_t value_bytes_max = 16u << 20;
 
 // -- Ids: entities and t as 6 bytes, attributes as 4, big-endian
-// ----------------------------------------------------------------------------
 inline constexpr std::size_t id_bytes = 6;
 
 inline void put_id(bytes& out, std::int64_t id) {
@@ -34,7 +33,6 @@ inline std::int64_t get_id(const char* at) {
 }
 
 // -- Varints, for log entries and postings
-// -----------------------------------------------------------------------------------------------
 template <class Text>
 void put_varint(Text& out, std::uint64_t v) {
     for (; v >= 0x80; v >>= 7) out.push_back(static_cast<char>(v | 0x80));
@@ -52,7 +50,6 @@ bytes_view take_bytes(bytes_view& in, std::size_t n);
 [[noreturn]] void damaged(const char* what);
 
 // -- Values
-// --------------------------------------------------------------------------------------------------------------------------------------
 /// Raw bytes of `v` as a value of type `t`, which is not tuple; an integer widens to double and
 /// float (if exact), bigint and decimal. Refs are integer ids. Errors: bad_input (does not fit the
 /// type, NaN, nil), limit (beyond value_bytes_max).

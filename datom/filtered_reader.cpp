@@ -23,7 +23,6 @@ bool filtered_reader::shows(const datom_ref& d) const {
 }
 
 // -- Time
-// ---------------------------------------------------------------------------------------------------------------------------------
 
 std::shared_ptr<const db::impl> filtered_reader::as_of(const time_point& p) const {
     return over(base_->as_of(p));
@@ -37,7 +36,6 @@ std::shared_ptr<const db::impl> filtered_reader::without_history() const {
 }
 
 // -- Scans
-// --------------------------------------------------------------------------------------------------------------------------------
 
 void filtered_reader::scan_eavt(entity_id e, const attribute* a, const datom_visitor& visit) const {
     base_->scan_eavt(e, a, through(visit));
@@ -79,7 +77,6 @@ void filtered_reader::walk(index_order index,
 }
 
 // -- Fast forms
-// ---------------------------------------------------------------------------------------------------------------------------
 
 void filtered_reader::scan_column(const attribute& a, const column_visitor& visit) const {
     scan_aevt(a, std::nullopt, [&](const datom_ref& d) { return visit(d.e, d.v); });

@@ -13,7 +13,6 @@
 namespace tributary::datom {
 
 // -- The state record
-// -----------------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -58,7 +57,6 @@ database_state unpack_state(bytes_view data) {
 }
 
 // -- Opening
-// ----------------------------------------------------------------------------------------------------------------------------------
 
 staged::staged(kv& store) : store_(store) {
     if (!store_.get(state_key)) create();
@@ -150,7 +148,6 @@ void staged::reload() {
 }
 
 // -- Reading
-// ----------------------------------------------------------------------------------------------------------------------------------
 
 /// False for ids given out in this batch: nothing about them can be stored.
 bool staged::is_stored(entity_id e) const {
@@ -258,7 +255,6 @@ std::optional<entity_id> staged::holder(const attribute& a, bytes_view raw) cons
 }
 
 // -- Changing
-// ---------------------------------------------------------------------------------------------------------------------------------
 
 void staged::put(bytes key, bytes val) {
     size_ += key.size() + val.size();
@@ -387,7 +383,6 @@ void staged::end_transaction(const log_entry& entry,
 }
 
 // -- The batch
-// --------------------------------------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -8,7 +8,6 @@
 namespace tributary::datom {
 
 // -- Time
-// ---------------------------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -96,7 +95,6 @@ std::optional<std::int64_t> stored_reader::since_t() const {
 }
 
 // -- Scans
-// --------------------------------------------------------------------------------------------------------------------------------
 
 void stored_reader::scan_prefix(bytes_view key, const datom_visitor& visit) const {
     twin_scan scan = open(key.front());
@@ -249,7 +247,6 @@ void stored_reader::walk(index_order index,
 }
 
 // -- Fast forms
-// ---------------------------------------------------------------------------------------------------------------------------
 
 void stored_reader::scan_column(const attribute& a, const column_visitor& visit) const {
     twin_scan scan = open(keys::aevt);
@@ -327,7 +324,6 @@ std::uint64_t stored_reader::count(const attribute& a) const {
 }
 
 // -- Full text
-// ----------------------------------------------------------------------------------------------------------------------------
 
 void stored_reader::scan_postings(const attribute& a,
                                   std::string_view term,

@@ -92,7 +92,6 @@ tx_report transaction::run(const value& tx_data) {
 }
 
 // -- Tempids
-// ----------------------------------------------------------------------------------------------------------------------------------
 
 transaction::slot transaction::find(slot s) const {
     while (s < 0 && tempids_[-s - 1].same) s = *tempids_[-s - 1].same;
@@ -260,7 +259,6 @@ void transaction::allocate() {
 }
 
 // -- From claims to effects
-// -------------------------------------------------------------------------------------------------------------------
 
 /// The transaction's own instant: what the forms say, else now, never before the last one's.
 std::int64_t transaction::settle_instant() {
@@ -425,7 +423,6 @@ void transaction::check_unique(const std::vector<effect>& all) const {
 }
 
 // -- The end
-// ----------------------------------------------------------------------------------------------------------------------------------
 
 tx_report transaction::apply(std::vector<effect> all, std::int64_t instant_ms) {
     tx_report report;

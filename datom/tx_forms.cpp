@@ -115,7 +115,6 @@ void transaction::expand_form(const value& form) {
 }
 
 // -- Names
-// ------------------------------------------------------------------------------------------------------------------------------------
 
 const attribute* transaction::find_attribute(const value& name) const {
     if (const auto* id = name.get_if<std::int64_t>()) return attributes_->find(*id);
@@ -239,7 +238,6 @@ bool transaction::is_lookup_ref(const value& v) const {
 }
 
 // -- Adding
-// -----------------------------------------------------------------------------------------------------------------------------------
 
 void transaction::add_claim(
     slot e, const attribute& a, bytes raw, std::optional<slot> target, bool added) {
@@ -367,7 +365,6 @@ void transaction::expand_reverse(slot e, const attribute& a, const value& v) {
 }
 
 // -- Operations
-// -------------------------------------------------------------------------------------------------------------------------------
 
 void transaction::expand_list(const std::vector<value>& items) {
     const std::string_view op = items.empty() ? std::string_view{} : name_text(items[0]);

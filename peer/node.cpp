@@ -43,7 +43,6 @@ std::filesystem::path make_private(const std::filesystem::path& dir) {
 }  // namespace
 
 // -- dialog
-// ---------------------------------------------------------------------------------------------------------------------------
 
 std::optional<hub_event> dialog::next(std::chrono::milliseconds wait) {
     std::unique_lock lock(mutex_);
@@ -60,7 +59,6 @@ connection_counters dialog::counters() const {
 }
 
 // -- from any thread
-// ------------------------------------------------------------------------------------------------------------------
 
 peer_node::peer_node(const std::filesystem::path& dir, node_options options)
     : dir_(make_private(dir)),
@@ -184,7 +182,6 @@ void peer_node::hang_up(connection_id c) {
 }
 
 // -- turns
-// ----------------------------------------------------------------------------------------------------------------------------
 
 void peer_node::run() {
     for (;;) {

@@ -152,7 +152,6 @@ void require_new_name(const commit_store& store, const std::string& name) {
 }
 
 // -- which there are
-// ------------------------------------------------------------------------------------------------------------------
 
 crdt_id node_stage::create(const std::string& name, const std::string& owner_name) {
     genesis g;
@@ -201,7 +200,6 @@ void node_stage::grant(const std::string& name,
 }
 
 // -- writing
-// --------------------------------------------------------------------------------------------------------------------------
 
 commit_id node_stage::transact(const std::string& name,
                                const std::vector<op>& ops,
@@ -250,7 +248,6 @@ void node_stage::put_marks(const std::string& name, const std::vector<mark>& mar
 }
 
 // -- reading
-// --------------------------------------------------------------------------------------------------------------------------
 
 std::optional<bytes> node_stage::get_mark(const std::string& name, const std::string& key) {
     return node_.read(
