@@ -203,15 +203,20 @@ value ask_database(const std::filesystem::path& dir,
                 return keep_going();
             });
         }
+        bool may_have_written = false;
         try {
             const stop_watch watch(*client);
+            if (method.starts_with("transact")) {
+                // Whoever is gone soon says so before it has anything to write.
+                client->call("writes/1", map{});
+                may_have_written = true;
+            }
             return client->call(method, args, take);
         } catch (const error& e) {
-            // Its owner left, or is about to: open it here. What was asked to write may have been
-            // written.
+            // Its owner left, or is about to: open it here.
             const bool is_worth_trying =
                 e.code() == errc::locked ||
-                (e.code() == errc::unavailable && !has_begun && !method.starts_with("transact"));
+                (e.code() == errc::unavailable && !has_begun && !may_have_written);
             if (!is_worth_trying || std::chrono::steady_clock::now() > deadline) throw;
         }
         std::this_thread::sleep_for(20ms);
@@ -235,8 +240,7 @@ void follow_database(const std::filesystem::path& dir,
     while (keep_going()) {
         require_database(dir);
         auto [opened, owner] = open_or_ask(dir);
-        const value request =
-            make_map({{keyword{"from"}, cursor}, {keyword{"follow"}, true}});
+        const value request = make_map({{keyword{"from"}, cursor}, {keyword{"follow"}, true}});
         if (opened)
             follow_here(dir, std::move(opened), request, take);
         else

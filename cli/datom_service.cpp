@@ -414,7 +414,7 @@ value idents(const request& r) {
                         {r.connection.current()});
 }
 
-value transact(const request& r) {
+void require_writing(const request& r) {
     if (r.allowed == sharing::reads)
         throw error(errc::locked, "the process that has the database open only reads it");
     if (r.allowed == sharing::realized)
@@ -422,6 +422,15 @@ value transact(const request& r) {
                     "a realize stream has this database open and takes no other writes, so that it "
                     "can be rewound and rebuilt; keep your own facts in a second database and join "
                     "the two in a query with :in $ $own and --db own=DIR");
+}
+
+value writes(const request& r) {
+    require_writing(r);
+    return {};
+}
+
+value transact(const request& r) {
+    require_writing(r);
     const datom::tx_report report = r.connection.transact(r.part("tx-data"), now_ms());
     attribute_names names(r.connection.current());
     vector rows;
@@ -458,6 +467,7 @@ value answer_request(datom::connection& connection,
                                                                 {"stats/1", stats},
                                                                 {"idents/1", idents},
                                                                 {"verify/1", verify},
+                                                                {"writes/1", writes},
                                                                 {"transact/1", transact}};
     const auto found = operations.find(method);
     if (found == operations.end())

@@ -45,6 +45,7 @@ using emit_function = std::function<bool(const value& part)>;
 ///   stats/1                               {:datoms n :attributes {attribute {...}}}
 ///   idents/1                              [keyword ...]
 ///   verify/1    parts "a problem" or [done all]; {:transactions :datoms :entries :problems}
+///   writes/1    fails as transact/1 would            nil
 ///   transact/1  :tx-data                  {:t :tx-data [[e attribute value t added] ...] :tempids}
 ///
 /// `dir` is the database's directory. Errors: misuse for a request it does not know, locked if

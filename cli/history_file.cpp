@@ -8,6 +8,9 @@
 #include "output.hpp"
 #include "progress.hpp"
 #include "transaction_text.hpp"
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -85,7 +88,7 @@ public:
     /// A transaction that is there already, with the ids of the file.
     void pass(const value& tx) {
         for (const value& form : in(tx, "data").as<vector>()) {
-            is_derived(form);
+            parts_of_tuple(form);
             for (const std::size_t part : {1, 3}) {
                 const auto* e = form.as<vector>().at(part).get_if<std::int64_t>();
                 if (e != nullptr && is_attribute_id(*e)) attributes_[tempid_of(*e)] = *e;
@@ -103,8 +106,10 @@ public:
         if (!in(tx, "rewind-to").is_nil()) return rewind(tx);
         vector forms;
         for (const value& form : in(tx, "data").as<vector>()) {
-            if (is_derived(form)) continue;
-            forms.push_back(renamed(form));
+            if (const vector* parts = parts_of_tuple(form))
+                say_parts(form, *parts, forms);
+            else
+                forms.push_back(renamed(form));
         }
         const datom::tx_report report = connection_.stage(
             value(std::move(forms)), in(tx, "instant").as<inst>().ms, datom::forms_are::logged);
@@ -162,21 +167,45 @@ private:
         return parts;
     }
 
-    /// Composite tuples follow from their parts; they cannot be said.
-    bool is_derived(const value& form) {
-        const auto& parts = form.as<vector>();
-        if (parts.size() != 4) return false;
-        if (parts[2] == value(keyword{"db/tupleAttrs"})) composites_[parts[1]] = true;
-        if (parts[2] == value(keyword{"db/ident"})) names_[parts[3]] = parts[1];
-        const auto named = names_.find(parts[2]);
-        return named != names_.end() && composites_.contains(named->second);
+    /// The parts of the composite tuple that a form is of, if it is of one.
+    const vector* parts_of_tuple(const value& form) {
+        const auto& said = form.as<vector>();
+        if (said.size() != 4) return nullptr;
+        if (said[2] == value(keyword{"db/tupleAttrs"})) composites_[said[1]] = ids_of(said[3]);
+        if (said[2] == value(keyword{"db/ident"})) names_[said[3]] = said[1];
+        const auto named = names_.find(said[2]);
+        if (named == names_.end()) return nullptr;
+        const auto found = composites_.find(named->second);
+        return found == composites_.end() ? nullptr : &found->second;
+    }
+
+    /// Names may change.
+    vector ids_of(const value& attributes) const {
+        vector ids;
+        for (const value& name : attributes.as<vector>()) {
+            const auto known = names_.find(name);
+            ids.push_back(known == names_.end() ? name : known->second);
+        }
+        return ids;
+    }
+
+    /// Composite tuples cannot be said: they follow from their parts, also where those were only
+    /// said again.
+    void say_parts(const value& form, const vector& parts, vector& forms) {
+        const auto& said = form.as<vector>();
+        if (said[0] != value(keyword{"db/add"})) return;
+        const auto& elements = said[3].as<vector>();
+        for (std::size_t i = 0; i < std::min(parts.size(), elements.size()); ++i)
+            if (!elements[i].is_nil())
+                forms.push_back(
+                    vector{said[0], id_here(said[1]), id_here(parts[i]), id_here(elements[i])});
     }
 
     datom::connection& connection_;
     datom::db db_;  ///< before anything is imported
     std::map<value, std::int64_t> attributes_;
     std::map<value, value> names_;
-    std::map<value, bool> composites_;
+    std::map<value, vector> composites_;  ///< their parts
     std::int64_t last_t_ = 0;
 };
 
@@ -191,7 +220,9 @@ std::uint64_t write_lines(const std::filesystem::path& dir, std::ostream& out, b
         if (show) bar.show(count, 0, "transactions");
     });
     out.flush();
-    if (!out) throw error(errc::io, "the export could not be written");
+    if (!out)
+        throw error(errc::io,
+                    std::string("the export could not be written: ") + std::strerror(errno));
     if (!keep_going()) throw error(errc::canceled, "the export was interrupted");
     return count;
 }

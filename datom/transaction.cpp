@@ -249,6 +249,12 @@ void transaction::allocate() {
                        : "the tempid " + edn::print(root.name) +
                              " is only used as a value; say something of its entity");
         }
+        if (next_.next_user >= user_ids_end)
+            refuse(errc::limit,
+                   tx_error::not_an_entity,
+                   static_cast<std::uint32_t>(forms_->size()),
+                   "there is no id left for new entities: a transaction chose one at the end of "
+                   "their partition");
         root.same = next_.next_user++;
     }
     for (claim& c : claims_) {

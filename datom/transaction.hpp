@@ -10,6 +10,7 @@
 #include "tributary/datom/tx_functions.hpp"
 #include "tributary/datom/types.hpp"
 
+#include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -138,7 +139,23 @@ private:
     // Tuples (tx_tuples.cpp)
     bytes raw_value(const attribute& a, const value& v) const;
     bool bind_by_parts();
+    /// A composite tuple of an entity, made anew by a transaction.
+    struct touched_tuple {
+        std::set<entity_id> parts;                           ///< that change, or are said again
+        std::map<std::uint32_t, std::set<entity_id>> forms;  ///< which of them each form says
+        bytes raw;  ///< the tuple after the transaction; empty: none
+    };
+    /// By entity and attribute.
+    using touched_tuples = std::map<std::pair<entity_id, entity_id>, touched_tuple>;
+    touched_tuples find_touched(const std::vector<effect>& all) const;
+    bytes tuple_after(entity_id e,
+                      const attribute& tuple,
+                      const std::map<std::pair<entity_id, entity_id>, bytes>& changed);
+    bool is_addition(std::uint32_t form) const;
+    std::uint32_t form_of(const touched_tuple& t) const;
+    void check_one_value(entity_id e, const attribute& tuple, const touched_tuple& t) const;
     void add_composites(std::vector<effect>& all);
+    void check_said_composites(const touched_tuples& touched) const;
 
     // Specs (tx_specs.cpp)
     void check_values(const std::vector<effect>& all);

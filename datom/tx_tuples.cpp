@@ -49,16 +49,20 @@ bytes transaction::raw_value(const attribute& a, const value& v) const {
     return encode_raw(value(std::move(resolved)), a);
 }
 
-/// New entities that claim all parts of an identity that somebody has are that entity.
+/// New entities that claim all parts of an identity that somebody has, or that another new entity
+/// claims, are that entity.
 bool transaction::bind_by_parts() {
-    std::map<slot, std::map<entity_id, bytes>> open;
+    // What a part is; of a ref to a new entity, which.
+    struct part {
+        bytes raw;
+        slot target = 0;
+    };
+    std::map<slot, std::map<entity_id, part>> open;
     for (const claim& c : claims_) {
         const slot e = find(c.e);
         if (!c.added || e >= 0 || c.a->composites.empty()) continue;
-        if (!c.target)
-            open[e][c.a->id] = c.raw;
-        else if (const slot target = find(*c.target); target >= 0)
-            open[e][c.a->id] = raw_ref(target);
+        const slot target = c.target ? find(*c.target) : 0;
+        open[e][c.a->id] = {c.target ? raw_ref(target) : c.raw, std::min<slot>(target, 0)};
     }
     bool changed = false;
     std::unordered_map<bytes, slot> new_identities;
@@ -67,16 +71,24 @@ bool transaction::bind_by_parts() {
             if (find(e) >= 0) break;
             if (!a->is_composite() || a->unique != uniqueness::identity) continue;
             std::vector<bytes> elements;
-            for (const entity_id part : a->parts)
-                if (const auto it = parts.find(part); it != parts.end())
-                    elements.push_back(it->second);
+            std::string targets;
+            bool all_stored = true;
+            for (const entity_id id : a->parts) {
+                const auto it = parts.find(id);
+                if (it == parts.end()) break;
+                elements.push_back(it->second.raw);
+                targets += std::to_string(it->second.target) + ' ';
+                all_stored = all_stored && it->second.target == 0;
+            }
             if (elements.size() != a->parts.size()) continue;
             const bytes raw = raw_tuple(elements);
             bytes identity;
             put_be32(identity, a->number());
-            if (const auto holder = base_.holder(*a, raw)) {
+            const auto holder = all_stored ? base_.holder(*a, raw) : std::nullopt;
+            if (holder) {
                 changed |= bind(e, *holder);
-            } else if (const auto [it, is_new] = new_identities.try_emplace(identity + raw, e);
+            } else if (const auto [it, is_new] =
+                           new_identities.try_emplace(identity + targets + raw, e);
                        !is_new) {
                 changed |= bind(e, it->second);
             }
@@ -85,70 +97,111 @@ bool transaction::bind_by_parts() {
     return changed;
 }
 
-/// The composite tuples of the entities whose parts change, and whether those that forms claim are
-/// what comes out.
-void transaction::add_composites(std::vector<effect>& all) {
-    // Of each tuple, the parts that change and what they are after this transaction.
-    std::map<std::pair<entity_id, entity_id>, std::set<entity_id>> touched;
-    std::map<std::pair<entity_id, entity_id>, bytes> after;
-    for (const effect& f : all) {
+/// Of what the transaction changes or says: the composite tuples that are made anew. One that is
+/// not there yet, because it was declared after its parts, is made when they are said again.
+transaction::touched_tuples transaction::find_touched(const std::vector<effect>& all) const {
+    touched_tuples touched;
+    for (const effect& f : all)
         for (const entity_id composite : f.a->composites)
-            touched[{f.fact.e, composite}].insert(f.a->id);
+            touched[{f.fact.e, composite}].parts.insert(f.a->id);
+    for (const claim& c : claims_)
+        for (const entity_id composite : c.a->composites)
+            if (const auto key = std::pair(c.e, composite);
+                c.added && !touched.contains(key) &&
+                !base_.fact_of(c.e, *attributes_->find(composite)))
+                touched[key].parts.insert(c.a->id);
+    if (touched.empty()) return touched;
+    for (const claim& c : claims_)
+        for (const entity_id composite : c.a->composites)
+            if (const auto it = touched.find({c.e, composite});
+                it != touched.end() && it->second.parts.contains(c.a->id))
+                it->second.forms[c.form].insert(c.a->id);
+    return touched;
+}
+
+/// The tuple's elements after the transaction, of which `changed` has the parts that change; empty
+/// if it has none.
+bytes transaction::tuple_after(entity_id e,
+                               const attribute& tuple,
+                               const std::map<std::pair<entity_id, entity_id>, bytes>& changed) {
+    std::vector<bytes> elements;
+    bool empty = true;
+    for (const entity_id part : tuple.parts) {
+        bytes raw;
+        if (const auto it = changed.find({e, part}); it != changed.end())
+            raw = it->second;
+        else if (const attribute* p = part ? attributes_->find(part) : nullptr)
+            if (const auto now = base_.fact_of(e, *p)) raw = now->raw;
+        empty = empty && raw.empty();
+        elements.push_back(std::move(raw));
+    }
+    return empty ? bytes() : raw_tuple(elements);
+}
+
+/// Whether the form, as it was written, is a :db/add.
+bool transaction::is_addition(std::uint32_t form) const {
+    const value& written = forms_ == &expanded_ ? (*written_)[origins_[form]] : (*forms_)[form];
+    const auto* items = written.get_if<vector>();
+    return items && !items->empty() && items->front() == value(keyword{"db/add"});
+}
+
+/// The form that changes the tuple: the first one that says all its parts that change, if any does.
+std::uint32_t transaction::form_of(const touched_tuple& t) const {
+    for (const auto& [form, said] : t.forms)
+        if (said.size() == t.parts.size()) return form;
+    return t.forms.rbegin()->first;
+}
+
+/// Every :db/add says another value of the tuple by itself.
+void transaction::check_one_value(entity_id e,
+                                  const attribute& tuple,
+                                  const touched_tuple& t) const {
+    if (what_ != forms_are::asked) return;
+    for (const auto& [form, said] : t.forms)
+        if (said.size() == t.parts.size() || !is_addition(form)) return;
+    refuse(errc::conflict,
+           tx_error::datoms_conflict,
+           form_of(t),
+           "several :db/add change parts of the tuple " + name_of(tuple) + " of entity " +
+               std::to_string(e) + "; change them in one map");
+}
+
+void transaction::add_composites(std::vector<effect>& all) {
+    touched_tuples touched = find_touched(all);
+    std::map<std::pair<entity_id, entity_id>, bytes> changed;
+    for (const effect& f : all) {
         if (f.a->composites.empty()) continue;
-        bytes& raw = after[{f.fact.e, f.a->id}];
+        bytes& raw = changed[{f.fact.e, f.a->id}];
         if (f.added) raw = f.fact.raw;
     }
-    // By form, those of the changing parts that it says something of.
-    std::map<std::pair<entity_id, entity_id>, std::map<std::uint32_t, std::set<entity_id>>> saying;
-    if (!touched.empty())
-        for (const claim& c : claims_)
-            for (const entity_id composite : c.a->composites)
-                if (const auto it = touched.find({c.e, composite});
-                    it != touched.end() && it->second.contains(c.a->id))
-                    saying[it->first][c.form].insert(c.a->id);
-    std::map<std::pair<entity_id, entity_id>, bytes> computed;
-    for (const auto& [key, parts] : touched) {
+    for (auto& [key, t] : touched) {
         const auto& [e, id] = key;
         const attribute& a = *attributes_->find(id);
-        std::vector<bytes> elements;
-        bool empty = true;
-        for (const entity_id part : a.parts) {
-            bytes raw;
-            if (const auto it = after.find({e, part}); it != after.end())
-                raw = it->second;
-            else if (const attribute* p = part ? attributes_->find(part) : nullptr)
-                if (const auto now = base_.fact_of(e, *p)) raw = now->raw;
-            empty = empty && raw.empty();
-            elements.push_back(std::move(raw));
-        }
-        const bytes raw = empty ? bytes() : raw_tuple(elements);
-        computed[key] = raw;
+        t.raw = tuple_after(e, a, changed);
         auto now = base_.fact_of(e, a);
-        auto& forms = saying[key];
-        const std::uint32_t last = forms.rbegin()->first;
-        std::erase_if(forms, [&](const auto& said) { return said.second.size() < parts.size(); });
-        if (now && now->raw == raw) continue;
-        // Every form asked for says another value of the tuple by itself.
-        if (now && forms.empty() && what_ == forms_are::asked)
-            refuse(errc::conflict,
-                   tx_error::datoms_conflict,
-                   last,
-                   "several forms change parts of the tuple " + name_of(a) + " of entity " +
-                       std::to_string(e) + "; change them in one map");
-        const std::uint32_t form = forms.empty() ? last : forms.begin()->first;
+        if (now && now->raw == t.raw) continue;
+        if (now) check_one_value(e, a, t);
+        const std::uint32_t form = form_of(t);
         if (now) all.push_back({&a, std::move(*now), false, form, {}});
-        if (!empty) all.push_back({&a, {e, id, raw, t_, false}, true, form, {}});
+        if (!t.raw.empty()) all.push_back({&a, {e, id, t.raw, t_, false}, true, form, {}});
     }
+    check_said_composites(touched);
+}
+
+/// A form may say a composite tuple if that is what it makes of it.
+void transaction::check_said_composites(const touched_tuples& touched) const {
     for (const claim& c : claims_) {
         if (!c.added || !c.a->is_composite()) continue;
-        const auto it = computed.find({c.e, c.a->id});
+        const auto it = touched.find({c.e, c.a->id});
         const auto now = base_.fact_of(c.e, *c.a);
         const bool is_now = now && now->raw == c.raw;
         // The parts are in its own form. As an identity it may have named the entity by what it
         // was.
-        const bool is_made =
-            it != computed.end() && it->second == c.raw && saying[it->first].contains(c.form);
-        const bool comes_out = it == computed.end() ? is_now : is_made;
+        const auto makes_it = [&](const touched_tuple& t) {
+            const auto said = t.forms.find(c.form);
+            return t.raw == c.raw && said != t.forms.end() && said->second.size() == t.parts.size();
+        };
+        const bool comes_out = it == touched.end() ? is_now : makes_it(it->second);
         if ((comes_out && is_whole(c.raw)) || (is_now && c.was_tempid)) continue;
         refuse(errc::bad_input,
                tx_error::syntax,

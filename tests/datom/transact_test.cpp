@@ -25,6 +25,17 @@ struct people_db : scratch {
 
 }  // namespace
 
+TEST_CASE("a new entity never gets the id of one that is there") {
+    scratch d;
+    d.tx(R"([{:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}])");
+    const entity_id end = user_ids_end;
+    d.tx("[{:db/id " + std::to_string(end) + " :n 1} {:db/id " + std::to_string(end - 1) +
+         " :n 2}]");
+    CHECK_THROWS_AS(d.tx(R"([{:db/id "new" :n 3}])"), error);
+    CHECK(facts(d.now_db()) == std::vector<std::string>{std::to_string(end - 1) + " :n 2",
+                                                        std::to_string(end) + " :n 1"});
+}
+
 TEST_CASE("transact: maps and lists say the same", "[datom]") {
     people_db a, b;
     a.tx(R"([{:db/id 1 :name "Ann" :aka ["a" "an"]}])");

@@ -61,6 +61,51 @@ TEST_CASE("a composite may be repeated as it is, but not with a part missing") {
     CHECK(d.ask("[:find ?p . :where [2 :seat/place ?p]]") == edn::read("[nil 7]"));
 }
 
+TEST_CASE("a composite is made of what its parts are after the transaction") {
+    seats d;
+    d.tx(R"([{:db/id 1 :seat/row "C" :seat/number 4}])");
+    d.tx(R"([[:db/cas 1 :seat/row "C" "D"] [:db/cas 1 :seat/number 4 9]])");
+    CHECK(d.ask("[:find ?p . :where [1 :seat/place ?p]]") == edn::read(R"(["D" 9])"));
+    d.tx(R"([[:db/retract 1 :seat/row] {:db/id 1 :seat/number 5}])");
+    CHECK(d.ask("[:find ?p . :where [1 :seat/place ?p]]") == edn::read("[nil 5]"));
+    d.tx(R"([{:db/id 1 :seat/row "E"} {:db/id 1 :seat/number 6}])");
+    CHECK(d.ask("[:find ?p . :where [1 :seat/place ?p]]") == edn::read(R"(["E" 6])"));
+    d.tx(R"([[:db/retract 1 :seat/row "E"] [:db/retract 1 :seat/number 6]])");
+    CHECK(facts(d.now_db()).empty());
+}
+
+TEST_CASE("a composite declared after its parts is made when they are said again") {
+    scratch d;
+    d.tx(R"([{:db/ident :row :db/valueType :db.type/string :db/cardinality :db.cardinality/one}
+             {:db/ident :num :db/valueType :db.type/long :db/cardinality :db.cardinality/one}])");
+    d.tx(R"([{:db/id 1 :row "C" :num 4} {:db/id 2 :row "C" :num 5}])");
+    d.tx(R"([{:db/ident :seat :db/valueType :db.type/tuple :db/tupleAttrs [:row :num]
+              :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}])");
+    CHECK_FALSE(d.now_db().entid(edn::read(R"([:seat ["C" 4]])")));
+    d.tx(R"([[:db/add 1 :num 4]])");
+    CHECK(d.now_db().entid(edn::read(R"([:seat ["C" 4]])")) == 1);
+    CHECK(d.tx(R"([{:db/id "x" :row "C" :num 4}])").tempids.at(value("x")) == 1);
+    CHECK(name_of_error([&] { d.tx(R"([{:db/id 2 :row "C" :num 4}])"); }) ==
+          "db.error/unique-conflict");
+}
+
+TEST_CASE("new entities with the same new parts are one") {
+    scratch d;
+    d.tx(R"([{:db/ident :name :db/valueType :db.type/string :db/cardinality :db.cardinality/one}
+             {:db/ident :boss :db/valueType :db.type/ref :db/cardinality :db.cardinality/one}
+             {:db/ident :age :db/valueType :db.type/long :db/cardinality :db.cardinality/one}
+             {:db/ident :aka :db/valueType :db.type/string :db/cardinality :db.cardinality/many}
+             {:db/ident :boss+age :db/valueType :db.type/tuple :db/tupleAttrs [:boss :age]
+              :db/cardinality :db.cardinality/one :db/unique :db.unique/identity}])");
+    const auto made = d.tx(R"([{:db/id "b" :name "Bo"} {:db/id "c" :name "Cy"}
+                               {:db/id "x" :boss "b" :age 40 :aka "x1"}
+                               {:db/id "y" :boss "b" :age 40 :aka "x2"}
+                               {:db/id "z" :boss "c" :age 40 :aka "z"}])")
+                          .tempids;
+    CHECK(made.at(value("x")) == made.at(value("y")));
+    CHECK(made.at(value("x")) != made.at(value("z")));
+}
+
 TEST_CASE("parts that are all there name the entity that has them") {
     seats d;
     d.tx(R"([{:db/id 1 :seat/row "C" :seat/number 4} {:db/id 2 :seat/row "C" :seat/number 5}])");

@@ -61,3 +61,13 @@ say 1
 until_prints 1 grep -c . news
 expect 'only what is new' "$((t + 1))" "$(order_of news)"
 kill "$follower"; wait "$follower" || true
+
+# Commands that come and go at the same time: none fails, each is done once
+write() { local n; for n in $(seq 15); do "$trib" transact busy "[{:who \"$1\" :n $n}]" >/dev/null || fail "writer $1 was refused"; done; }
+"$trib" transact busy '[{:db/ident :who :db/valueType :db.type/string :db/cardinality :db.cardinality/one}
+  {:db/ident :n :db/valueType :db.type/long :db/cardinality :db.cardinality/one}]' >/dev/null 2>&1
+write a & writers=($!)
+write b & writers+=($!)
+for _ in $(seq 15); do "$trib" query busy '[:find (count ?e) . :where [?e :n]]' >/dev/null; done
+for writer in "${writers[@]}"; do wait "$writer"; done
+expect 'two writers beside a reader' 30 "$("$trib" query busy '[:find (count ?e) . :where [?e :n]]')"
