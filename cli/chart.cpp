@@ -167,17 +167,34 @@ std::string draw_line(const chart::line& line, std::size_t columns) {
     return out + "\n";
 }
 
+/// Whether it will be lines. Errors: misuse if the rows are too short.
+bool is_over_time(const std::vector<std::vector<value>>& rows) {
+    for (const std::vector<value>& row : rows)
+        if (row.size() < 2)
+            throw error(errc::misuse, "a chart needs a label and a number in each row");
+    return !rows.empty() && std::all_of(rows.begin(), rows.end(), [](auto& row) {
+        return row.front().template get_if<inst>() != nullptr;
+    });
+}
+
 }  // namespace
+
+void order_for_chart(std::vector<std::vector<value>>& rows) {
+    if (is_over_time(rows)) {
+        std::stable_sort(rows.begin(), rows.end(), [](const auto& x, const auto& y) {
+            return x.front().template as<inst>().ms < y.front().template as<inst>().ms;
+        });
+    } else {
+        std::stable_sort(rows.begin(), rows.end(), [](const auto& x, const auto& y) {
+            return number_of(x.back()) > number_of(y.back());
+        });
+    }
+}
 
 chart chart_of(const std::vector<std::string>& columns,
                const std::vector<std::vector<value>>& rows) {
     chart c;
-    for (const std::vector<value>& row : rows)
-        if (row.size() < 2)
-            throw error(errc::misuse, "a chart needs a label and a number in each row");
-    const bool over_time = !rows.empty() && std::all_of(rows.begin(), rows.end(), [](auto& row) {
-        return row.front().template get_if<inst>() != nullptr;
-    });
+    const bool over_time = is_over_time(rows);
     for (const std::vector<value>& row : rows) {
         if (over_time)
             add_point(c, row);

@@ -33,6 +33,10 @@ struct chart {
 chart chart_of(const std::vector<std::string>& columns,
                const std::vector<std::vector<value>>& rows);
 
+/// Brings rows that have no order of their own into that of a chart: the largest number first, or
+/// the earliest moment. Errors: those of chart_of.
+void order_for_chart(std::vector<std::vector<value>>& rows);
+
 /// For a terminal of so many columns, in UTF-8.
 std::string draw(const chart& c, std::size_t columns);
 

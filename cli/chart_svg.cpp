@@ -21,6 +21,9 @@ constexpr const char* ink = "#333";
 constexpr const char* faint = "#ddd";
 constexpr const char* colors[] = {
     "#3366aa", "#cc6633", "#339966", "#aa3377", "#887711", "#555599", "#bb4444", "#118899"};
+/// More lines than colors differ in these.
+constexpr const char* dashes[] = {"none", "8 4", "2 4", "12 4 2 4", "20 6"};
+constexpr double legend_step = 20;
 
 std::string escaped(const std::string& text) {
     std::string out;
@@ -125,18 +128,29 @@ std::string bars(const chart& c) {
     return document(bottom + below - 14, out);
 }
 
-std::string legend(const chart& c, double y) {
+/// How the line of this number is drawn: the same in the plot and in the legend.
+std::string stroke_of(std::size_t i) {
+    return fmt::format("stroke=\"{}\" stroke-width=\"2\" stroke-dasharray=\"{}\"",
+                       colors[i % std::size(colors)],
+                       dashes[i / std::size(colors) % std::size(dashes)]);
+}
+
+/// The lines' names, in as many rows as they need from `y` on: then `y` is the last row's.
+std::string legend(const chart& c, double& y) {
+    constexpr double sample = 30, gap = 22;
     std::string out;
     double x = 24;
     for (std::size_t i = 0; i < c.lines.size(); ++i) {
         const std::string name = shortened(c.lines[i].name, 24);
-        out += fmt::format(
-            "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"12\" height=\"12\" fill=\"{}\"/>\n",
-            x,
-            y - 11,
-            colors[i % std::size(colors)]);
-        out += text_at(x + 18, y, "start", name);
-        x += 40 + character * static_cast<double>(display_width(name));
+        const double needed = sample + 6 + character * static_cast<double>(display_width(name));
+        if (x > 24 && x + needed > width - right) {
+            x = 24;
+            y += legend_step;
+        }
+        out +=
+            fmt::format("<path d=\"M{:.1f} {:.1f}h{:.0f}\" {}/>\n", x, y - 4, sample, stroke_of(i));
+        out += text_at(x + sample + 6, y, "start", name);
+        x += needed + gap;
     }
     return out;
 }
@@ -183,10 +197,7 @@ std::string lines(const chart& c) {
         std::string path;
         for (const chart::point& p : c.lines[i].points)
             path += fmt::format("{:.1f},{:.1f} ", x_of(p.ms), y_of(p.y));
-        out += fmt::format(
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>\n",
-            path,
-            color);
+        out += fmt::format("<polyline points=\"{}\" fill=\"none\" {}/>\n", path, stroke_of(i));
         if (c.lines[i].points.size() > 60) continue;
         for (const chart::point& p : c.lines[i].points)
             out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>\n",
@@ -194,9 +205,12 @@ std::string lines(const chart& c) {
                                y_of(p.y),
                                color);
     }
-    const bool named = c.lines.size() > 1 || !c.lines.front().name.empty();
-    if (named) out += legend(c, bottom + 44);
-    return document(bottom + below + (named ? 10 : -14), out);
+    double end_y = bottom + below - 28;
+    if (c.lines.size() > 1 || !c.lines.front().name.empty()) {
+        end_y = bottom + 44;
+        out += legend(c, end_y);
+    }
+    return document(end_y + 14, out);
 }
 
 }  // namespace

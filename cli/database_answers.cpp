@@ -103,7 +103,7 @@ std::vector<value> cells_of(value&& row, const vector& names) {
 
 void write_svg(const std::string& file, const chart& c) {
     if (c.bars.empty() && c.lines.empty())
-        throw error(errc::misuse, "there is nothing to draw: the answer has no rows");
+        return log_line("no rows, so " + file + " is not written");
     std::ofstream out(file, std::ios::binary);
     out << svg(c);
     out.close();
@@ -125,7 +125,9 @@ void print_answer(const asked& a,
                   value result,
                   std::vector<std::string> columns) {
     const find_kind kind = kind_of(q.query);
-    if (kind == find_kind::relation || kind == find_kind::collection) cut(result, a.most);
+    const bool is_chart = a.output == format::chart || !a.svg_file.empty();
+    if (!is_chart && (kind == find_kind::relation || kind == find_kind::collection))
+        cut(result, a.most);
     const bool is_data = a.output == format::edn || a.output == format::json;
     if (kind == find_kind::scalar && a.svg_file.empty()) return print_value(a.output, result);
     const vector names = given_names(q.query);
@@ -149,12 +151,10 @@ void print_answer(const asked& a,
         columns.clear();
         for (const value& name : names) columns.push_back(cell_text(name));
     }
-    // A chart is about the largest: what has no order of its own would have none to its reader.
-    const bool is_chart = a.output == format::chart || !a.svg_file.empty();
-    if (is_chart && is_set) {
-        std::stable_sort(rows.begin(), rows.end(), [](const auto& x, const auto& y) {
-            return !x.empty() && !y.empty() && y.back() < x.back();
-        });
+    if (is_chart) {
+        // It is about the largest: what has no order of its own would have none to its reader.
+        if (is_set) order_for_chart(rows);
+        if (rows.size() > a.most) rows.resize(a.most);
     }
     if (!a.svg_file.empty()) return write_svg(a.svg_file, chart_of(columns, rows));
     print_rows(a.output, columns, rows);

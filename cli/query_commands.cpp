@@ -53,7 +53,7 @@ void add_question(CLI::App& app,
     command->add_option("--timeout", *timeout, "seconds after which it is given up");
     const bool is_query = name == "query";
     if (is_query) {
-        command->add_option("--limit", a->most, "at most so many rows");
+        command->add_option("--limit", a->most, "at most so many rows; of a chart, the largest");
         command->add_option("--svg", a->svg_file, "a chart into this file instead");
         add_format(command, s, {"table", "edn", "json", "csv", "chart"});
     } else {

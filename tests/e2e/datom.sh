@@ -40,9 +40,22 @@ expect 'columns are plain names in JSON' '{"n":"Ann"}' "$("$trib" query p.datom 
 "$trib" explain p.datom "$ages" --format edn | grep -q ':access' || fail 'explain as EDN'
 "$trib" query p.datom "$ages" --format chart --svg ages.svg >/dev/null 2>&1
 grep -q '</svg>' ages.svg || fail svg
+ranked='[:find ?c ?n :in [[?c ?n]]]'
+charted() { "$trib" query p.datom "$ranked" "$1" --format chart "${@:2}" | awk '{printf "%s ", $2}'; }
+expect 'bars of numbers of every type come by size' '1E+3 200 100 9.5 7.25 1 0 -2 -3 -40 ' \
+  "$(charted '[["a" 1] ["b" 9.5] ["c" -3] ["d" 100] ["e" 7.25M] ["f" 200N] ["g" -2N] ["h" 0] ["i" 1E+3M] ["j" -40]]')"
+expect 'a limit keeps the largest' '100 7 ' "$(charted '[["a" 1] ["b" 7] ["c" -3] ["d" 100]]' --limit 2)"
+"$trib" query p.datom "$ranked" '[["small" 3] ["large" 100]]' --svg ranked.svg 2>/dev/null
+expect 'in a picture, too' 'large small ' "$(grep -o 'large\|small' ranked.svg | tr '\n' ' ')"
+"$trib" query p.datom '[:find ?when ?c ?n :in [[?when ?c ?n]]]' \
+  "[$(for i in $(seq 20); do echo "[#inst \"2024-01-0$((i % 9 + 1))\" \"a series with a name $i\" $i]"; done)]" --svg lines.svg 2>/dev/null
+height=$(sed -n 's/.*svg.* height="\([0-9]*\)".*/\1/p' lines.svg)
+[ "$(grep 'a series' lines.svg | grep -o '<text x="[0-9]*' | grep -o '[0-9]*$' | sort -n | tail -n 1)" -lt 640 ] || fail 'the legend leaves the picture'
+[ "$(grep -o ' y="[0-9]*' lines.svg | grep -o '[0-9]*$' | sort -n | tail -n 1)" -lt "$height" ] || fail 'the legend leaves the picture below'
+expect 'lines look different' 20 "$(grep -o '<polyline.*' lines.svg | sed 's/.*stroke=/stroke=/' | sort -u | wc -l)"
 expect 'typed at the shell' '2' "$(echo '[:find (count ?e) . :where [?e :name]]' | "$trib" repl p.datom)"
 
-expect 'the last rows are cut, whatever the format' 'Ann 31' "$("$trib" query p.datom "$ages" --format chart --limit 1 | awk '{print $1, $2}')"
+expect 'the last rows of a chart are cut, too' 'Bob 41' "$("$trib" query p.datom "$ages" --format chart --limit 1 | awk '{print $1, $2}')"
 expect 'of a collection, too' '["Ann"]' "$("$trib" query p.datom '[:find [?n ...] :where [_ :name ?n]]' --format json --limit 1)"
 echo '[[(aged ?e ?n) [?e :age ?n]]]' >rules.edn
 by_rule='[:find (count ?e) . :in $ % :where (aged ?e _)]'
@@ -50,7 +63,7 @@ expect 'rules in a file' '2' "$("$trib" query p.datom "$by_rule" @rules.edn)"
 expect 'at the shell, too' '2' "$(echo "$by_rule @rules.edn" | "$trib" repl p.datom)"
 expect_error 1 'no command exit; :quit' "$trib" repl p.datom <<<exit
 expect_error 1 'no datom database in nodir.datom' "$trib" repl nodir.datom </dev/null
-expect_error 1 'and no datom database' "$trib" --store store verify nodir.datom
+expect_error 1 'no datom database in nodir.datom, and no store in store' "$trib" --store store verify nodir.datom
 for wrong in "query p.datom [:find(max?a).:where[_:age?a]] --offset 2" "entity p.datom" "datoms p.datom" "pull p.datom [*]" "tx-range p.datom 3 --from at:4" \
   "schema p.datom --format 3" "schema p.datom --format xml" "grant c abc --name x"; do
   # shellcheck disable=SC2086  # words are meant
@@ -58,6 +71,8 @@ for wrong in "query p.datom [:find(max?a).:where[_:age?a]] --offset 2" "entity p
 done
 expect 'less than nothing has a bar, too' 'Ann -31 ░' "$("$trib" query p.datom '[:find ?n ?m :where [?e :name ?n] [?e :age ?a] [(- ?a) ?m]]' --format chart --limit 1 | awk '{print $1, $2, substr($3, 1, 3)}' | LC_ALL=C sed 's/\(\xe2\x96\x91\).*/\1/')"
 expect 'and nothing is told' 'no rows' "$("$trib" query p.datom '[:find ?n ?a :where [?e :name ?n] [?e :age ?a] [(> ?a 99)]]' --format chart)"
+"$trib" query p.datom '[:find ?n ?a :where [?e :name ?n] [?e :age ?a] [(> ?a 99)]]' --svg empty.svg 2>err
+grep -q 'no rows' err && [ ! -e empty.svg ] || fail 'nothing is drawn of nothing'
 echo '[{:name "Late"}]' >late.edn
 expect_error 1 'not the present, .*type :now first' "$trib" repl p.datom --as-of 2 <late.edn
 
