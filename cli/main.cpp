@@ -3,7 +3,6 @@
 #include "command.hpp"
 #include "datom_service.hpp"
 #include <clocale>
-#include <iostream>
 
 using namespace tributary;
 using namespace tributary::cli;
@@ -27,6 +26,20 @@ void add_global_options(CLI::App& app, session& s) {
     app.set_version_flag("--version", TRIBUTARY_VERSION);
     app.require_subcommand(1);
     app.fallthrough();  // global options may stand after the command too
+}
+
+/// What was typed is no command, or not what its command takes; or it asks for help.
+int tell_usage(const CLI::App& app, const session& s, const CLI::ParseError& e) {
+    const std::vector<std::string> unknown = app.remaining();
+    const bool is_no_command = dynamic_cast<const CLI::RequiredError*>(&e) != nullptr &&
+                               app.get_subcommands().empty() && !unknown.empty();
+    if (!is_no_command && (e.get_exit_code() == 0 || !s.json_log))
+        return app.exit(e) == 0 ? ok : wrong_usage;
+    start_log(s);
+    tell(usage_error(is_no_command
+                         ? "there is no command \"" + unknown.front() + "\"; trib --help lists them"
+                         : e.what()));
+    return wrong_usage;
 }
 
 int exit_code_of(const error& e) {
@@ -54,15 +67,8 @@ int main(int argc, char** argv) {
     add_repl_command(app, s);
     try {
         app.parse(argc, argv);
-    } catch (const CLI::RequiredError& e) {
-        const std::vector<std::string> unknown = app.remaining();
-        if (!app.get_subcommands().empty() || unknown.empty())
-            return app.exit(e) == 0 ? ok : wrong_usage;
-        std::cerr << "trib: there is no command \"" << unknown.front()
-                  << "\"; trib --help lists them\n";
-        return wrong_usage;
     } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? ok : wrong_usage;
+        return tell_usage(app, s, e);
     }
     try {
         watch_signals();
