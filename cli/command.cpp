@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "datom_directory.hpp"
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -93,6 +94,27 @@ std::filesystem::path session::store_dir() const {
                     "no store: give --store DIR, or set TRIB_STORE, XDG_DATA_HOME or HOME");
     }
     return std::filesystem::path(home) / ".local" / "share" / "tributary";
+}
+
+bool session::has_store() const {
+    std::error_code failed;
+    const auto found = std::filesystem::status(store_dir() / "identity", failed);
+    return found.type() != std::filesystem::file_type::not_found;
+}
+
+std::unique_ptr<stage> session::open() const {
+    if (has_store()) return stage::open(store_dir());
+    throw error(
+        errc::not_found,
+        "there is no store in " + store_dir().string() + "; trib create or trib clone makes one");
+}
+
+std::unique_ptr<stage> session::open_or_make() const {
+    if (!has_store() && is_database(store_dir()))
+        throw error(
+            errc::misuse,
+            store_dir().string() + " is a datom database; a store needs a directory of its own");
+    return stage::open(store_dir());
 }
 
 CLI::App* add_command(CLI::App& app,

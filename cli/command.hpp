@@ -38,7 +38,12 @@ struct session {
     std::function<int()> action;
 
     std::filesystem::path store_dir() const;
-    std::unique_ptr<stage> open() const { return stage::open(store_dir()); }
+    bool has_store() const;
+    /// The store that is there. Errors: not_found; those of stage::open.
+    std::unique_ptr<stage> open() const;
+    /// Makes the store, with an identity, if there is none. Errors: misuse if a database is there;
+    /// those of stage::open.
+    std::unique_ptr<stage> open_or_make() const;
 };
 
 /// Adds a command with a description and an example, shown by --help.

@@ -70,11 +70,16 @@ void add_serve(CLI::App& app, session& s) {
                                 "/metrics; ends with SIGINT or SIGTERM",
                                 "trib serve --listen 0.0.0.0:9095");
     auto listen = std::make_shared<std::string>("127.0.0.1:9095");
-    command->add_option("--listen", *listen, "HOST:PORT; port 0 picks a free one")
+    command
+        ->add_option(
+            "--listen", *listen, "HOST:PORT, or HOST for port 9095; port 0 picks a free one")
         ->capture_default_str();
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
-            s.open()->serve(
+            if (listen->find_first_not_of("0123456789") == listen->npos)
+                throw usage_error("--listen is HOST:PORT, such as 127.0.0.1:9095, found " +
+                                  *listen);
+            s.open_or_make()->serve(
                 *listen,
                 [&](const std::string& address) { std::cout << address << std::endl; },
                 [] { return keep_going(); });
@@ -126,7 +131,7 @@ void add_clone(CLI::App& app, session& s) {
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("cloning");
-            const sync_report report = s.open()->clone(*url, *name, shown(s, bar, false));
+            const sync_report report = s.open_or_make()->clone(*url, *name, shown(s, bar, false));
             bar.clear();
             print_report(s, report);
             return keep_going() ? ok : interrupted;

@@ -33,7 +33,7 @@ void add_id(CLI::App& app, session& s) {
         add_command(app, "id", "Print my public key; an identity is made on first use", "trib id");
     command->callback([&s] {
         s.action = [&s] {
-            std::cout << s.open()->key().hex() << '\n';
+            std::cout << s.open_or_make()->key().hex() << '\n';
             return ok;
         };
     });
@@ -49,7 +49,7 @@ void add_create(CLI::App& app, session& s) {
         ->capture_default_str();
     command->callback([=, &s] {
         s.action = [=, &s] {
-            std::cout << address_of(s.open()->create(*name, *owner)) << '\n';
+            std::cout << address_of(s.open_or_make()->create(*name, *owner)) << '\n';
             return ok;
         };
     });
@@ -462,6 +462,10 @@ void add_verify(CLI::App& app, session& s) {
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             if (!name->empty() && is_database(*name)) return verify_database(*name);
+            if (!name->empty() && !s.has_store())
+                throw error(errc::not_found,
+                            "there is no datom database in " + *name + ", and no store in " +
+                                s.store_dir().string() + " which could have a CRDT of that name");
             const auto replica = s.open();
             std::uint64_t problems = 0;
             for (const crdt_summary& c :

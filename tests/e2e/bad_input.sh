@@ -21,11 +21,21 @@ expect_error 3 "long.jsonl: line 2, at byte [0-9]+: an op of more than a commit'
 expect_error 2 'no EDN symbol' at me collect long --op 'add tweet' long.jsonl
 
 # Addresses and usage
+for reading in ls status 'log tweets' 'heads tweets' 'tail tweets' verify 'conflicts tweets' 'collect tweets --op add-tweet bad.jsonl'; do
+  # shellcheck disable=SC2086  # words are meant
+  expect_error 1 'there is no store in .*/m3; trib create or trib clone makes one' at m3 $reading
+done
+[ ! -e m3 ] || fail "a slip made a store"
+"$trib" transact own.datom '[]' >/dev/null 2>&1
+expect_error 1 'own.datom is a datom database; a store needs a directory of its own' at own.datom create tweets
+[ ! -e own.datom/identity ] || fail "a store in a database"
 expect_error 1 'ws://' at me sync tweets localhost:9095
 expect_error 1 'cannot connect to ws://127.0.0.1:1: Connection refused' at me sync tweets ws://127.0.0.1:1
 expect_error 2 '64 hexadecimal digits' at me grant tweets abc --name ann
 expect_error 2 'no command "frobnicate"' at me frobnicate
 expect_error 2 'required' at me create
+expect_error 2 '^\{.*"level":"error","message":".*required.*\}$' at me create --log-format json
+expect_error 2 'HOST:PORT' at me serve --listen 9095
 serve me
 expect_error 1 'has no CRDT "nothing"; it offers: tweets' at you clone "$url/nothing"
 expect_error 1 'an address of a newer tributary: trib:2' at you clone "$url/trib:2$(printf '0%.0s' {1..64})"
