@@ -161,7 +161,7 @@ private:
                 errc::bad_input,
                 "expected [:db/add entity attribute value] or [:db/retract entity attribute "
                 "value], found " +
-                    edn::print(form));
+                    edn::describe(form));
         parts[1] = id_here(parts[1]);
         parts[3] = id_here(parts[3]);
         return parts;
@@ -248,15 +248,19 @@ std::uint64_t export_history(const std::filesystem::path& dir, const std::string
 
 import_result import_history(const std::filesystem::path& dir, const std::string& file) {
     exported_lines lines(file);
-    if (!is_database(dir)) {
-        // A file that begins badly leaves no database behind.
-        try {
-            const auto memory = make_memory_kv();
-            const auto trial = datom::connection::on(*memory);
-            if (const auto& first = lines.peek()) importer(*trial).add(*first);
-        } catch (const error& e) {
-            throw error(e.code(), e.name(), lines.at_line(e.what()));
-        }
+    // A file that begins badly leaves no database behind.
+    try {
+        const auto memory = make_memory_kv();
+        const auto trial = datom::connection::on(*memory);
+        if (const auto& first = lines.peek()) importer(*trial).add(*first);
+    } catch (const error& e) {
+        throw error(
+            e.code(),
+            e.name(),
+            lines.at_line(e.what()) +
+                "\nimport takes what trib export wrote; forms in a file are done with: trib "
+                "transact " +
+                dir.string() + (file == "-" ? " -" : " @" + file));
     }
     datom_directory directory(dir, true, sharing::reads);
     datom::connection& connection = directory.connection();

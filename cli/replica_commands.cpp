@@ -311,7 +311,7 @@ std::vector<op> read_corrections(const std::string& file) {
     const auto* entries = source.get_if<vector>();
     if (entries == nullptr)
         throw error(errc::bad_input,
-                    file + ": expected [[op-name params] ...], found " + edn::print(source));
+                    file + ": expected [[op-name params] ...], found " + edn::describe(source));
     std::vector<op> ops;
     for (const value& entry : *entries) {
         const auto* pair = entry.get_if<vector>();
@@ -319,7 +319,7 @@ std::vector<op> read_corrections(const std::string& file) {
             pair != nullptr && pair->size() == 2 ? pair->front().get_if<symbol>() : nullptr;
         if (name == nullptr)
             throw error(errc::bad_input,
-                        file + ": expected [op-name params], found " + edn::print(entry));
+                        file + ": expected [op-name params], found " + edn::describe(entry));
         ops.push_back({*name, pair->back()});
     }
     return ops;

@@ -20,7 +20,7 @@ public:
                 throw error(
                     errc::bad_input,
                     "expected a map {attribute form ...} or a vector [operation ...], found " +
-                        edn::print(source));
+                        edn::describe(source));
             }
             forms_.push_back({compile_form(source), is_each(source)});
         }
@@ -52,7 +52,7 @@ const vector& vector_at(const value& where, const std::string& what) {
     const auto* items = where.get_if<vector>();
     if (items == nullptr) {
         throw error(errc::bad_input,
-                    "dispatch map: " + what + ": expected a vector, found " + edn::print(where));
+                    "dispatch map: " + what + ": expected a vector, found " + edn::describe(where));
     }
     return *items;
 }
@@ -92,7 +92,7 @@ dispatch_map read_dispatch_map(std::string_view edn_text) {
     if (entries == nullptr)
         throw error(
             errc::bad_input,
-            "dispatch map: expected {:schema [...] :ops {...}}, found " + edn::print(source));
+            "dispatch map: expected {:schema [...] :ops {...}}, found " + edn::describe(source));
     if (source.find(value(keyword{"ops"})) == nullptr) {
         throw error(
             errc::bad_input,
@@ -110,13 +110,14 @@ dispatch_map read_dispatch_map(std::string_view edn_text) {
             for (const auto& [name, forms] : ops->entries) {
                 const auto* op_name = name.get_if<symbol>();
                 if (op_name == nullptr)
-                    throw error(errc::bad_input,
-                                "dispatch map: :ops: expected a symbol, found " + edn::print(name));
+                    throw error(
+                        errc::bad_input,
+                        "dispatch map: :ops: expected a symbol, found " + edn::describe(name));
                 out.ops[op_name->text] = read_op(op_name->text, forms);
             }
         } else {
             throw error(errc::bad_input,
-                        "dispatch map: expected :schema and :ops, found " + edn::print(key));
+                        "dispatch map: expected :schema and :ops, found " + edn::describe(key));
         }
     }
     out.digest = hash(purpose, encode(source));

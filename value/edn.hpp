@@ -32,6 +32,8 @@ std::string pointed_at(std::string_view text, std::size_t at, const std::string&
 /// Text that `read` turns into an equal value. What EDN has no notation for has a tag: #trib/bytes
 /// "00ff", #trib/keyword "a b".
 std::string print(const value& v);
+/// The same, cut to what fits a message.
+std::string describe(const value& v);
 /// The same over several lines, indented, at most about `width` columns where it can be.
 std::string print_pretty(const value& v, int width = 80);
 

@@ -163,6 +163,14 @@ std::string print(const value& v) {
     return out;
 }
 
+std::string describe(const value& v) {
+    std::string text = print(v);
+    if (text.size() <= 60) return text;
+    std::size_t end = 60;
+    while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // whole characters
+    return text.substr(0, end) + "...";
+}
+
 std::string print_pretty(const value& v, int width) {
     pretty_printer printer(width);
     printer.put(v, 0, 0);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #define MSGPACK_NO_BOOST
+#include "tributary/value/edn.hpp"
 #include "tributary/value/number.hpp"
 #include "tributary/value/order.hpp"
 #include "tributary/value/utf8.hpp"
@@ -113,7 +114,7 @@ private:
     static void require_order(const value& before, const value& after) {
         if (order(before, after) < 0) return;
         throw error(errc::misuse,
-                    "keys or elements out of order at " + describe(after) +
+                    "keys or elements out of order at " + edn::describe(after) +
                         "; build maps with make_map and sets with make_set");
     }
 

@@ -1,6 +1,5 @@
 #include "tributary/value/order.hpp"
 
-#include "tributary/value/edn.hpp"
 #include "tributary/value/msgpack.hpp"
 
 #include <bit>
@@ -192,11 +191,6 @@ std::size_t encoded_size(const value& v) {
         return size + entries;
     }
     return size + h.length;
-}
-
-std::string describe(const value& v) {
-    const std::string text = edn::print(v);
-    return text.size() <= 60 ? text : text.substr(0, 60) + "...";
 }
 
 }  // namespace tributary

@@ -16,7 +16,4 @@ int order(const value& a, std::string_view b);
 /// How many bytes `encode` would give.
 std::size_t encoded_size(const value& v);
 
-/// A value's EDN text, cut to what fits a message.
-std::string describe(const value& v);
-
 }  // namespace tributary

@@ -1,5 +1,6 @@
 #include "tributary/value/value.hpp"
 
+#include "tributary/value/edn.hpp"
 #include "tributary/value/msgpack.hpp"
 #include "tributary/value/order.hpp"
 
@@ -165,7 +166,7 @@ value make_map(std::vector<entry> entries) {
             return a.first == b.first;
         });
     if (twice != entries.end()) {
-        throw error(errc::bad_input, "the key " + describe(twice->first) + " twice in a map");
+        throw error(errc::bad_input, "the key " + edn::describe(twice->first) + " twice in a map");
     }
     return map{std::move(entries)};
 }
@@ -174,7 +175,7 @@ value make_set(std::vector<value> items) {
     sort_by(items, [](const value& v) -> const value& { return v; });
     const auto twice = std::adjacent_find(items.begin(), items.end());
     if (twice != items.end()) {
-        throw error(errc::bad_input, "the element " + describe(*twice) + " twice in a set");
+        throw error(errc::bad_input, "the element " + edn::describe(*twice) + " twice in a set");
     }
     return set{std::move(items)};
 }

@@ -49,6 +49,7 @@ expect "the server has what it had" 7 "$(ops_of me tweets)"
 # Dispatch maps
 bad_map() { printf '%s' "$2" >map.edn; expect_error 1 "$1" at me realize tweets --with map.edn --into bad.datom; }
 bad_map 'map.edn: line 1, column [0-9]+: expected' '{:schema [ :ops {}}'
+bad_map '^.{1,200}$' "[$(seq 1000 | tr '\n' ' ')]"
 bad_map 'expected :ops' '{:shema []}'
 bad_map 'expected one of :path' '{:ops {add-tweet [{:a [:lnog [:path "x"]]}]}}'
 bad_map 'there is no attribute :tweet/oops' '{:ops {add-tweet [{:tweet/oops [:path "id"]}]}}'
