@@ -239,9 +239,28 @@ value point_in_time(const std::string& text) {
     }
 }
 
+namespace {
+
+bool has_nothing(const value& result) {
+    if (result.is_nil()) return true;
+    const auto* rows = result.get_if<vector>();
+    const auto* distinct = result.get_if<set>();
+    return (rows != nullptr && rows->empty()) || (distinct != nullptr && distinct->items.empty());
+}
+
+/// The shell takes the quotes of "text", and what is left reads as a symbol.
+void mention_symbols(const std::vector<value>& args) {
+    for (const value& arg : args)
+        if (const auto* s = arg.get_if<symbol>())
+            log_line(fmt::format("{0} is a symbol here; the text is written '\"{0}\"'", s->text));
+}
+
+}  // namespace
+
 void show_query(const asked& a, const question& q) {
     value reply = ask_database(a.dir, "query/1", question_of(a, q));
     auto& parts = reply.as<vector>();
+    if (has_nothing(parts[0])) mention_symbols(q.args);
     std::vector<std::string> columns;
     for (const value& name : parts[1].as<vector>()) columns.push_back(name.as<std::string>());
     print_answer(a, q, std::move(parts[0]), std::move(columns));

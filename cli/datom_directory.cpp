@@ -130,6 +130,7 @@ bool is_database(const std::filesystem::path& dir) {
 }
 
 void require_database(const std::filesystem::path& dir) {
+    require_room_for_database(dir);
     if (is_database(dir)) return;
     throw error(errc::not_found,
                 "no datom database in " + dir.string() + "; make one with: trib transact " +

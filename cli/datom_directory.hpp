@@ -28,7 +28,7 @@ private:
 };
 
 bool is_database(const std::filesystem::path& dir);
-/// Errors: not_found, saying how to make one.
+/// Errors: not_found, saying how to make one; those of require_room_for_database.
 void require_database(const std::filesystem::path& dir);
 
 /// Whether a datom database may be in `dir`: there is one already, or no such directory, or nothing

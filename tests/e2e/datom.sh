@@ -89,7 +89,16 @@ cmp p.edn q.edn || fail 'the history is another after export and import'
 expect_error 1 'db.error/not-an-entity' "$trib" transact none.datom '[{:no/such 1}]'
 echo '{:t garbage' >none.edn
 expect_error 1 'none.edn: line 1, column [0-9]+: ' "$trib" import none.datom none.edn
+expect_error 1 'trib transact none.datom @schema.edn' "$trib" import none.datom schema.edn
 [ ! -e none.datom ] || fail 'a database is left behind'
+# What is there instead of a database is said
+expect_error 1 'schema.edn is no directory' "$trib" query schema.edn "$ages"
+expect_error 1 'no datom database and has other files in it' "$trib" query . "$ages"
+expect_error 1 'did you mean :name' "$trib" datoms p.datom aevt :nmae
+expect_error 1 'did you mean :name' "$trib" history p.datom '[:nmae "Ann"]'
+by_name='[:find ?a . :in $ ?n :where [?e :name ?n] [?e :age ?a]]'
+"$trib" query p.datom "$by_name" Ann 2>err
+grep -q "Ann is a symbol here; the text is written '\"Ann\"'" err || fail 'text without its quotes'
 
 # What is gone is known by its key
 "$trib" transact q.datom '[[:db/retractEntity [:name "Bob"]]]' >/dev/null
