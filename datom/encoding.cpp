@@ -195,11 +195,47 @@ bytes fitted(const value& v, value_type t) {
     return {};
 }
 
+/// How people write a value; null where there is no one way.
+const char* example_of(value_type t) {
+    switch (t) {
+        case value_type::boolean:
+            return "true";
+        case value_type::integer:
+            return "42";
+        case value_type::bigint:
+            return "42N";
+        case value_type::real:
+        case value_type::floating:
+            return "1.5";
+        case value_type::decimal:
+            return "1.5M";
+        case value_type::instant:
+            return "#inst \"2024-05-01T10:00:00Z\"";
+        case value_type::string:
+            return "\"text\"";
+        case value_type::keyword:
+            return ":word";
+        case value_type::symbol:
+            return "word";
+        case value_type::uuid:
+            return "#uuid \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"";
+        case value_type::bytes:
+            return "#trib/bytes \"00ff\"";
+        case value_type::uri:
+            return "\"https://example.org\"";
+        case value_type::ref:
+        case value_type::tuple:
+            return nullptr;
+    }
+    return nullptr;
+}
+
 [[noreturn]] void fail_type(value_type t, const value& v) {
-    throw error(
-        errc::bad_input,
-        wrong_type,
-        std::string("a value of type ") + name_of(t) + " is needed, found " + name_of(v.type()));
+    const char* example = example_of(t);
+    throw error(errc::bad_input,
+                wrong_type,
+                std::string("a value of type :") + name_of(t) + " is needed, found " +
+                    name_of(v.type()) + (example ? std::string("; write it like ") + example : ""));
 }
 
 /// How many elements a tuple of `a` has, for messages.

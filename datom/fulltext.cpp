@@ -204,7 +204,8 @@ std::vector<text_match> search_text(const reader& r, const attribute& a, std::st
     if (!a.fulltext)
         throw error(errc::bad_input,
                     "the attribute :" + a.ident.text +
-                        " is not full-text; give it :db/fulltext true in its schema");
+                        " is not full-text, which is said when an attribute is made; make one with "
+                        ":db/fulltext true and copy the texts to it");
     return search(r, a, terms_of(query, a.language)).run();
 }
 

@@ -43,11 +43,13 @@ const char* parts_of(index_order index) {
 
 const attribute& attribute_part(const reader& r, index_order index, const value& v) {
     const attribute* a = r.find_attribute(v);
+    const auto* name = v.get_if<keyword>();
     if (!a)
         refuse(errc::bad_input,
                "db.error/not-an-attribute",
                index,
-               "expected an attribute (ident or id), found " + edn::print(v));
+               "expected an attribute (ident or id), found " + edn::print(v) +
+                   (name ? nearest_name(r.attributes(), name->text) : missing_colon(v)));
     if (index == index_order::avet && !a->in_avet())
         refuse(errc::misuse,
                "db.error/attribute-not-indexed",

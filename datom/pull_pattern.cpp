@@ -143,7 +143,8 @@ private:
         if (!given && !(text && text->size() > 1 && text->front() == ':')) {
             fail(form,
                  "expected an attribute (:ns/name, or \":ns/name\" as a string), * or a map "
-                 "{attribute pattern}");
+                 "{attribute pattern}" +
+                     missing_colon(form));
         }
         pull_spec spec;
         const std::string ident = given ? given->text : text->substr(1);

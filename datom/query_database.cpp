@@ -97,40 +97,6 @@ cell cell_of(const value_view& v, arena& memory) {
     return {};
 }
 
-/// How people write a value; null where the error says it.
-const char* example_of(value_type t) {
-    switch (t) {
-        case value_type::boolean:
-            return "true";
-        case value_type::integer:
-            return "42";
-        case value_type::bigint:
-            return "42N";
-        case value_type::real:
-        case value_type::floating:
-            return "1.5";
-        case value_type::decimal:
-            return "1.5M";
-        case value_type::instant:
-            return "#inst \"2024-05-01T10:00:00Z\"";
-        case value_type::string:
-            return "\"text\"";
-        case value_type::keyword:
-            return ":word";
-        case value_type::symbol:
-            return "word";
-        case value_type::uuid:
-            return "#uuid \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"";
-        case value_type::bytes:
-            return "#trib/bytes \"00ff\"";
-        case value_type::ref:
-        case value_type::uri:
-        case value_type::tuple:
-            return nullptr;
-    }
-    return nullptr;
-}
-
 /// The part of an attribute's value index that can hold values within the bounds; nothing if there
 /// are none or the index cannot help.
 std::optional<value_range> range_of(const attribute& a, const value_bounds& bounds) {
@@ -236,7 +202,7 @@ cell database_source::entity_or_fail(const cell& c) const {
     }
     fail("db.error/type-mismatch",
          "expected an entity (an id, an ident or a lookup ref [attribute value]), found " +
-             describe(c));
+             describe(c) + missing_colon(to_value(c)));
 }
 
 std::optional<cell> database_source::entity(const cell& c) const {
@@ -266,11 +232,8 @@ cell database_source::stored_or_fail(const attribute& a, const cell& c) const {
     } catch (const error& e) {
         if (lenient_ || e.code() != errc::bad_input) return c;  // and matches nothing
         std::string hint;
-        if (c.is_nil()) {
+        if (c.is_nil())
             hint = "; (missing? $ ?e :" + a.ident.text + ") is true of entities without one";
-        } else if (const char* example = example_of(a.type)) {
-            hint = std::string("; write it like ") + example;
-        }
         fail(e.name(), describe(c) + " is no value of :" + a.ident.text + ": " + e.what() + hint);
     }
 }
@@ -519,7 +482,8 @@ void database_source::fulltext(const cell& attribute_name,
     if (a == nullptr || !a->fulltext) {
         fail("db.error/type-mismatch",
              "the attribute " + describe(attribute_name) +
-                 " is not full-text; give it :db/fulltext true in its schema");
+                 " is not full-text, which is said when an attribute is made; make one with "
+                 ":db/fulltext true and copy the texts to it");
     }
     for (const text_match& m : search_text(reader_, *a, text)) {
         const std::array<cell, 4> row{cell::of(std::int64_t{m.e}),

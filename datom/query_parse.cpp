@@ -108,6 +108,15 @@ parsed_query query_parser::query(const value& q) {
     for (const value& v : parts["with"]) parsed.with.push_back(variable(v, in_part(":with", v)));
     parsed.inputs_given = parts.contains("in");
     for (const value& v : parts["in"]) parsed.inputs.push_back(one_input(v));
+    for (const value& v : parts["where"]) {
+        if (sequence(v) == nullptr)
+            fail_clause(in_part(":where", v),
+                        "expected a clause, found " + shown(v) +
+                            (q.get_if<map>() ? "; in the map form it takes a vector of clauses: "
+                                               ":where [[?e :name ?n]]"
+                                             : "; a clause is a vector or list, as in :where "
+                                               "[?e :name ?n]"));
+    }
     parsed.where = clauses_of(parts["where"], source_name{"$"});
     return parsed;
 }

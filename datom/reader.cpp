@@ -50,7 +50,8 @@ std::optional<entity_id> reader::entid(const value& ident) const {
             throw error(errc::bad_input,
                         "db.error/not-an-entity",
                         "the lookup ref " + edn::print(ident) +
-                            " needs a :db/unique attribute first, [attribute value]");
+                            " needs a :db/unique attribute first, [attribute value]" +
+                            missing_colon((*pair)[0]));
         if (a->is_tuple()) return lookup_unique(*a, named_parts(*a, (*pair)[1]));
         if (!a->is_ref() || (*pair)[1].get_if<std::int64_t>()) return lookup_unique(*a, (*pair)[1]);
         const auto target = entid((*pair)[1]);
@@ -60,7 +61,8 @@ std::optional<entity_id> reader::entid(const value& ident) const {
                 "db.error/not-an-entity",
                 "an entity is named by an integer, an ident keyword or a lookup ref [attribute "
                 "value], found the " +
-                    (tributary::name_of(ident.type()) + (" " + datalog::shown(ident))));
+                    (tributary::name_of(ident.type()) + (" " + datalog::shown(ident))) +
+                    missing_colon(ident));
 }
 
 std::optional<keyword> reader::ident(entity_id e) const {

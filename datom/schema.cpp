@@ -38,6 +38,11 @@ std::string nearest_name(const schema& known, std::string_view ident) {
     return datalog::did_you_mean(ident, names, ":");
 }
 
+std::string missing_colon(const value& v) {
+    const auto* s = v.get_if<symbol>();
+    return s == nullptr ? "" : "; a colon may be missing: :" + s->text;
+}
+
 std::optional<value_type> type_named(std::string_view ident) {
     for (const auto& n : type_names)
         if (ident == n.ident) return n.type;
@@ -48,6 +53,12 @@ const char* name_of(value_type t) {
     for (const auto& n : type_names)
         if (n.type == t) return n.ident;
     return "unknown";
+}
+
+std::string type_names_listed() {
+    std::string text;
+    for (const auto& n : type_names) text += (text.empty() ? ":" : ", :") + std::string(n.ident);
+    return text;
 }
 
 const attribute* schema::find(entity_id a) const {

@@ -112,8 +112,14 @@ private:
 /// "; did you mean :tweet/text?" of the attribute nearest to `ident`, or nothing; for messages.
 std::string nearest_name(const schema& known, std::string_view ident);
 
+/// "; a colon may be missing: :tweet/text" of a symbol that stands for a keyword; nothing for other
+/// values.
+std::string missing_colon(const value& v);
+
 /// ":db.type/string" and so on, both ways. Nothing for an unknown name.
 std::optional<value_type> type_named(std::string_view ident);
 const char* name_of(value_type t);
+/// All of them with their colons, for messages.
+std::string type_names_listed();
 
 }  // namespace tributary::datom

@@ -128,13 +128,16 @@ const attribute& transaction::attribute_named(const value& name) const {
     if (text.empty() && !name.get_if<std::int64_t>())
         throw error(errc::bad_input,
                     std::string("an attribute is named by a keyword, found ") +
-                        tributary::name_of(name.type()));
-    throw error(
-        errc::bad_input,
-        tx_error::not_an_entity,
-        "there is no attribute " +
-            (text.empty() ? std::to_string(name.as<std::int64_t>()) : ":" + std::string(text)) +
-            "; declare it with :db/ident, :db/valueType and :db/cardinality first");
+                        tributary::name_of(name.type()) + missing_colon(name));
+    const std::string shown =
+        text.empty() ? std::to_string(name.as<std::int64_t>()) : ":" + std::string(text);
+    const std::string nearest = nearest_name(*attributes_, text);
+    throw error(errc::bad_input,
+                tx_error::not_an_entity,
+                "there is no attribute " + shown +
+                    (nearest.empty()
+                         ? "; declare it with :db/ident, :db/valueType and :db/cardinality first"
+                         : nearest));
 }
 
 std::optional<entity_id> transaction::tx_alias(const value& v) const {
@@ -292,7 +295,11 @@ void transaction::add_value(slot e, const attribute& a, const value& v) {
             add_claim(e, a, {}, target, true);
         }
     } catch (const error& problem) {
-        throw error(problem.code(), problem.name(), name_of(a) + ": " + problem.what());
+        const bool is_type = a.id == id_of(system_entity::value_type_attribute);
+        throw error(problem.code(),
+                    problem.name(),
+                    name_of(a) + ": " + problem.what() +
+                        (is_type ? "; there are " + type_names_listed() : ""));
     }
 }
 

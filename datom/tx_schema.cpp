@@ -92,8 +92,8 @@ void transaction::check_attribute(const attribute* before,
     };
     if (!after)
         refuse_new(
-            "an attribute needs :db/ident, :db/valueType (one of :db.type/long, /string, ...) "
-            "and :db/cardinality (:db.cardinality/one or /many); one of :db.type/tuple needs one "
+            "an attribute needs :db/ident, :db/valueType (one of " + type_names_listed() +
+            ") and :db/cardinality (:db.cardinality/one or /many); one of :db.type/tuple needs one "
             "of :db/tupleAttrs, :db/tupleTypes, :db/tupleType too, and no other does");
     const std::string_view ident = after->ident.text;
     const std::string_view space =
