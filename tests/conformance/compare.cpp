@@ -1,6 +1,7 @@
 #include "conformance/compare.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -15,10 +16,10 @@ const std::vector<value>* elements(const value& v) {
 
 namespace {
 
-std::vector<value> normal_all(const std::vector<value>& items) {
+std::vector<value> normal_all(const std::vector<value>& items, bool one_kind_of_number) {
     std::vector<value> all;
     all.reserve(items.size());
-    for (const value& item : items) all.push_back(normal(item));
+    for (const value& item : items) all.push_back(normal(item, one_kind_of_number));
     return all;
 }
 
@@ -48,15 +49,21 @@ std::vector<value> entries_of(const map& m) {
 
 }  // namespace
 
-value normal(const value& v) {
-    if (const double* d = v.get_if<double>()) return rounded(*d);
-    if (const set* s = v.get_if<set>()) return make_set(distinct(normal_all(s->items)));
+value normal(const value& v, bool one_kind_of_number) {
+    if (const double* d = v.get_if<double>()) {
+        const double r = rounded(*d);
+        const bool whole = one_kind_of_number && r == std::floor(r) && std::abs(r) < 1e15;
+        return whole ? value(static_cast<std::int64_t>(r)) : value(r);
+    }
+    if (const set* s = v.get_if<set>())
+        return make_set(distinct(normal_all(s->items, one_kind_of_number)));
     if (const map* m = v.get_if<map>()) {
         std::vector<std::pair<value, value>> entries;
-        for (const auto& [k, held] : m->entries) entries.emplace_back(normal(k), normal(held));
+        for (const auto& [k, held] : m->entries)
+            entries.emplace_back(normal(k, one_kind_of_number), normal(held, one_kind_of_number));
         return make_map(std::move(entries));
     }
-    if (const auto* items = elements(v)) return vector(normal_all(*items));
+    if (const auto* items = elements(v)) return vector(normal_all(*items, one_kind_of_number));
     return v;
 }
 

@@ -10,8 +10,8 @@
 namespace tributary::conformance {
 
 /// Lists become vectors (as Clojure compares them) and doubles lose what another order of additions
-/// may change: both sides of a comparison go through this.
-value normal(const value& v);
+/// may change: both sides of a comparison go through this. With `one_kind_of_number` 26.0 is 26.
+value normal(const value& v, bool one_kind_of_number = false);
 
 /// Finds a renaming of ids under which a result is what was expected: one to one, the same
 /// everywhere. Backtracks; gives up (false) after some millions of steps.

@@ -86,11 +86,20 @@ outcome compare_report(const test_case& c, const value& found, matcher m) {
     return failed(why);
 }
 
+/// Whether 104 / 4 is 26 or 26.0 differs between databases.
+bool divides(const test_case& c) {
+    const value* q = c.find("query");
+    const std::string text = q != nullptr ? edn::print(*q) : "";
+    const auto named = [&](const char* aggregate) { return text.find(aggregate) != text.npos; };
+    return named("(avg ") || named("(median ") || named("(variance ") || named("(stddev ");
+}
+
 outcome compare(const test_case& c, const std::string& how, const value& result, matcher m) {
     if (how == "tx") return compare_report(c, result, std::move(m));
-    const value found = normal(result);
+    const auto plain = [any = divides(c)](const value& v) { return normal(v, any); };
+    const value found = plain(result);
     const auto fits = [&](const value& wanted) {
-        const value want = normal(wanted);
+        const value want = plain(wanted);
         if (how == "set")
             return m.same_bag(distinct(collection(found)), distinct(collection(want)));
         if (how == "bag") return m.same_bag(collection(found), collection(want));
@@ -106,7 +115,7 @@ outcome compare(const test_case& c, const std::string& how, const value& result,
         throw bad_case("unknown :compare :" + how);
     const value& expected = c.get("expected");
     if (fits(expected)) return {};
-    return failed(difference(normal(expected), found));
+    return failed(difference(plain(expected), found));
 }
 
 /// How the case wants to be compared; what it leaves out is told by the rest.
