@@ -28,6 +28,13 @@ std::string test_case::word(const char* key) const {
     return k != nullptr ? k->text : "";
 }
 
+bool test_case::expects_error() const {
+    // A transaction is a set: what takes one form after another is refused.
+    if (word("dialect") == "datascript-sequential-tx") return true;
+    return find("compare") != nullptr ? word("compare") == "error"
+                                      : find("expected-error") != nullptr;
+}
+
 std::vector<std::filesystem::path> files_of(const std::filesystem::path& path) {
     namespace fs = std::filesystem;
     if (!fs::exists(path)) throw bad_case("there is no " + path.string());

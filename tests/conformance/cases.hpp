@@ -30,6 +30,8 @@ struct test_case {
     const value& get(const char* key) const;
     /// The keyword under `key` without its colon; "" if there is none.
     std::string word(const char* key) const;
+    /// Is it that the database refuses what it is asked?
+    bool expects_error() const;
 };
 
 /// The .edn files of a directory, at any depth, by path; a file is itself. Errors: bad_case if

@@ -11,13 +11,19 @@ namespace tributary::conformance {
 /// The databases of a case, made when they are first asked for.
 class worlds {
 public:
-    explicit worlds(const test_case& c) : case_(c) {}
+    worlds(const test_case& c, sight s) : case_(c), sight_(s) {}
     /// Of `{:db n}`, or db 0 for null.
     world& at(const value* db_argument);
     world& first() { return at(nullptr); }
+    /// The database value of `{:db n :view [...]}`.
+    datom::db unfiltered(const value* db_argument);
+    /// What the case sees of it.
+    datom::db seen(const value* db_argument);
+    sight what_is_seen() const { return sight_; }
 
 private:
     const test_case& case_;
+    sight sight_;
     std::map<value, world> made_;
 };
 

@@ -143,19 +143,39 @@ datom::time_point world::point(const value& p) const {
     return schema_t_ + p.as<std::int64_t>();
 }
 
-datom::db world::seen_through(const value& views) const {
+std::int64_t world::time_for(const value& forms) const {
+    std::int64_t latest = now_ + 1;
+    bool says_when = false;
+    replaced(forms, [&](const value& part) {
+        if (const inst* moment = part.get_if<inst>()) latest = std::max(latest, moment->ms);
+        says_when = says_when || part == value(keyword{"db/txInstant"});
+        return std::optional<value>();
+    });
+    return says_when ? latest : now_ + 1;
+}
+
+datom::tx_report world::transact(const value& forms) {
+    now_ = time_for(forms);
+    return conn_->transact(forms, now_);
+}
+
+datom::with_report world::speculate(const datom::db& on, const value& forms) const {
+    return on.with(forms, time_for(forms));
+}
+
+datom::db world::seen_through(const value& views, bool expects_error) const {
     vector steps = views.as<vector>();
     const auto is = [](const value& step, const char* what) {
         return step.as<vector>().at(0) == value(keyword{what});
     };
-    std::stable_partition(
-        steps.begin(), steps.end(), [&](const value& s) { return is(s, "with"); });
+    if (!expects_error)
+        std::stable_partition(
+            steps.begin(), steps.end(), [&](const value& s) { return is(s, "with"); });
     datom::db d = current();
-    std::int64_t now = now_;
     for (const value& step : steps) {
         const auto operand = [&]() -> const value& { return step.as<vector>().at(1); };
         if (is(step, "with"))
-            d = d.with(with_tx_ids(operand()), ++now).db_after;
+            d = speculate(d, with_tx_ids(operand())).db_after;
         else if (is(step, "as-of"))
             d = d.as_of(point(operand()));
         else if (is(step, "since"))
@@ -168,9 +188,11 @@ datom::db world::seen_through(const value& views) const {
     return d;
 }
 
-bool world::is_schema(const datom::datom& d) const { return datom::t_of_entity(d.tx) <= schema_t_; }
-
-bool world::is_moment(const datom::datom& d) const { return is_tx(d.e) && d.a == tx_instant_; }
+bool world::shows(sight s, const datom::datom& d) const {
+    const bool of_schema = datom::t_of_entity(d.tx) <= schema_t_;
+    const bool instant = is_tx(d.e) && d.a == tx_instant_;
+    return (s.schema || !of_schema) && (s.instants || !instant);
+}
 
 value world::with_tx_ids(const value& v) const {
     return replaced(v, [&](const value& part) {
@@ -189,16 +211,18 @@ value world::with_idents(const value& v) const {
     });
 }
 
-matcher world::renaming(const value* new_ids) const {
-    std::set<value> allowed;
-    if (new_ids != nullptr)
-        for (const value& id : *elements(*new_ids)) allowed.insert(id);
-    const bool any = new_ids == nullptr;
+matcher world::renaming(const value* new_ids, const value* names) const {
+    std::set<value> restricted, allowed;
+    if (new_ids != nullptr && names != nullptr) {
+        restricted.insert(elements(*new_ids)->begin(), elements(*new_ids)->end());
+        allowed.insert(elements(*names)->begin(), elements(*names)->end());
+    }
     const entity_id first = tx_entity(0);
     return matcher(is_allocated, [=](std::int64_t ours, const value& theirs) {
         if (is_tx(ours) && theirs.get_if<keyword>() != nullptr)
             return tx_number(theirs) == ours - first && ours > first;
-        return theirs.get_if<std::int64_t>() != nullptr && (any || allowed.contains(theirs));
+        return theirs.get_if<std::int64_t>() != nullptr &&
+               (!restricted.contains(ours) || allowed.contains(theirs));
     });
 }
 
