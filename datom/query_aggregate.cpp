@@ -156,7 +156,8 @@ cell median(const group& g) {
     const column all = sorted(g);
     const std::size_t middle = all.size() / 2;
     if (all.size() % 2 == 1) return all[middle];
-    return cell::of((as_double(all[middle - 1]) + as_double(all[middle])) / 2);
+    const row_id both[] = {static_cast<row_id>(middle - 1), static_cast<row_id>(middle)};
+    return average({all, both, g.memory, g.stop});
 }
 
 const cell& extreme(const group& g, bool least) {

@@ -146,6 +146,12 @@ TEST_CASE("query: aggregates", "[datom][query]") {
     CHECK(same(answer("[:find [(avg ?x) (variance ?x)] :in [?x ...]]", given({"[1 2]"})),
                "[1.5 0.25]"));
     CHECK(same(answer("[:find (median ?x) . :in [?x ...]]", given({"[1 2 3 10]"})), "2.5"));
+    CHECK(same(answer("[:find (median ?x) . :in [?x ...]]", given({"[1 3]"})), "2"));
+    CHECK(same(answer("[:find (median ?x) . :in [?x ...]]", given({"[1.0 3.0]"})), "2.0"));
+    CHECK(same(answer("[:find (median ?x) . :in [?x ...]]", given({"[0.1M 0.2M]"})), "0.15M"));
+    CHECK(same(answer("[:find (median ?x) . :in [?x ...]]",
+                      given({"[9223372036854775808N 9223372036854775810N]"})),
+               "9223372036854775809N"));
     CHECK(same(answer("[:find (sum ?x) . :in [?x ...]]", given({"[1 2.5]"})), "3.5"));
     CHECK(same(answer("[:find ?c (max ?n ?x) :in [[?c ?x]] ?n]",
                       given({"[[:red 1] [:red 2] [:red 3] [:blue 7]]", "2"})),
@@ -291,9 +297,10 @@ TEST_CASE("query: what cannot be compared is not less than another", "[datom][qu
     const auto inputs = given({"[1 2]"});
     CHECK_THAT(refusal("[:find ?x :in [?x ...] :where [(< ?x \"5\")]]", inputs),
                Contains("found 1 and \"5\""));
-    CHECK_THAT(refusal("[:find ?x :in [?x ...] :where [(> (count ?x) 4)]]", inputs),
-               Contains("a call cannot stand inside of a call; give what it returns a variable first: "
-                        "[(count ?x) ?x]"));
+    CHECK_THAT(
+        refusal("[:find ?x :in [?x ...] :where [(> (count ?x) 4)]]", inputs),
+        Contains("a call cannot stand inside of a call; give what it returns a variable first: "
+                 "[(count ?x) ?x]"));
     query_options lenient;
     lenient.lenient = true;
     CHECK(query(edn::read("[:find [?x ...] :in [?x ...] :where [(< ?x \"5\")]]"),
