@@ -13,10 +13,10 @@
 namespace tributary::edn {
 
 /// Reads the one value in `text`; commas, comments (;) and #_ discards are white space. #inst and
-/// #uuid are known tags, and #db/id[partition -1]: a tempid. Whole numbers beyond 64 bits and what
-/// ends in N are bigints, in M decimals. Not supported: characters, namespaced maps, other tags.
-/// Errors: bad_input, message "line L, column C: expected ..., found ..." and below it the line
-/// with a caret under the place.
+/// #uuid are known tags, and #db/id[partition -1]: a tempid; #:ns{:a 1} is {:ns/a 1}. Whole numbers
+/// beyond 64 bits and what ends in N are bigints, in M decimals. Not supported: characters, other
+/// tags. Errors: bad_input, message "line L, column C: expected ..., found ..." and below it the
+/// line with a caret under the place.
 value read(std::string_view text);
 
 /// All values in `text`.

@@ -21,7 +21,7 @@ bool is_symbol_text(std::string_view text) {
         return i < text.size() && text[i] >= '0' && text[i] <= '9';
     };
     if (text[0] == '#' || text[0] == '\'' || digit_at(0)) return false;
-    if ((text[0] == '-' || text[0] == '+') && digit_at(1)) return false;
+    if ((text[0] == '-' || text[0] == '+' || text[0] == '.') && digit_at(1)) return false;
     return is_keyword_text(text);
 }
 

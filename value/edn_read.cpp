@@ -184,6 +184,7 @@ private:
         if (ends_token(c)) fail(expected);
         const char next = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
         if (digit(c) || ((c == '-' || c == '+') && digit(next))) return read_number();
+        if (c == '.' && digit(next)) fail("a digit before the point, as in 0.5");
         return read_symbol();
     }
 
@@ -390,7 +391,7 @@ private:
             case '#':
                 return read_special(start);
             case ':':
-                fail_at(start, "a map with whole keys", "a namespaced map");
+                return read_namespaced_map(start);
             case '"':
                 fail_code(start,
                           "a regular expression; it is written as a string, as in (re-find "
@@ -405,6 +406,35 @@ private:
         const std::string_view tag = take_token();
         if (tag.empty()) fail_at(start, "#{ #_ ## or a tag", "#");
         return read_tagged(start, tag);
+    }
+
+    /// #:ns{:a 1} is {:ns/a 1}: keys that are keywords or symbols without a namespace get this one;
+    /// _/a stays a.
+    value read_namespaced_map(std::size_t start) {
+        const std::string ns(take_token().substr(1));
+        if (!is_keyword_text(ns) || ns.find('/') != ns.npos)
+            fail_at(start, "a namespace, as in #:person{:name 1}", "#:" + ns);
+        skip_space();
+        if (peek() != '{') fail("a map after #:" + ns);
+        const value read = read_map();
+        std::vector<std::pair<value, value>> entries;
+        for (const auto& [k, held] : read.as<map>().entries)
+            entries.emplace_back(with_namespace(ns, k), held);
+        try {
+            return make_map(std::move(entries));
+        } catch (const error& e) {
+            fail_at(start, "a map of distinct keys", e.what());
+        }
+    }
+
+    static value with_namespace(const std::string& ns, const value& key) {
+        const auto full = [&](const std::string& text) {
+            if (text.starts_with("_/")) return text.substr(2);
+            return text.find('/') == text.npos ? ns + "/" + text : text;
+        };
+        if (const keyword* k = key.get_if<keyword>()) return keyword{full(k->text)};
+        if (const symbol* s = key.get_if<symbol>()) return symbol{full(s->text)};
+        return key;
     }
 
     value read_special(std::size_t start) {

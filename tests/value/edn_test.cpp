@@ -41,6 +41,15 @@ TEST_CASE("edn: reads every kind of value", "[value]") {
     CHECK(edn::read_all("").empty());
 }
 
+TEST_CASE("edn: a namespaced map gives its keys their namespace", "[value]") {
+    CHECK(edn::read("#:db{:ident :a/b, :doc \"x\"}") ==
+          edn::read("{:db/ident :a/b, :db/doc \"x\"}"));
+    CHECK(edn::read("#:a{:b 1 :c/d 2 :_/e 3 f 4 _/g 5 \"h\" 6 [:i] 7}") ==
+          edn::read("{:a/b 1 :c/d 2 :e 3 a/f 4 g 5 \"h\" 6 [:i] 7}"));
+    CHECK(edn::read("#:a.b {:c {:d :e}}") == edn::read("{:a.b/c {:d :e}}"));
+    CHECK(edn::read("#:a{}") == value(map{}));
+}
+
 TEST_CASE("edn: errors say where, what was expected and what was found", "[value]") {
     const std::pair<const char*, const char*> cases[] = {
         {"", "line 1, column 1: expected a value, found the end of the text"},
@@ -71,7 +80,13 @@ TEST_CASE("edn: errors say where, what was expected and what was found", "[value
          "line 1, column 2: expected plain data, found a regular expression; it is written as a "
          "string, as in (re-find \"a.*\" ?x)"},
         {"#inst 5", "line 1, column 7: expected a string after #inst, found 5"},
-        {"#:a{:b 1}", "line 1, column 1: expected a map with whole keys, found a namespaced map"},
+        {"[.5]", "line 1, column 2: expected a digit before the point, as in 0.5, found .5"},
+        {"#:a/b{:c 1}",
+         "line 1, column 1: expected a namespace, as in #:person{:name 1}, found #:a/b"},
+        {"#::{:c 1}", "line 1, column 1: expected a namespace, as in #:person{:name 1}, found #::"},
+        {"#:a [1]", "line 1, column 5: expected a map after #:a, found ["},
+        {"#:a{:b 1 :a/b 2}",
+         "line 1, column 1: expected a map of distinct keys, found the key :a/b twice in a map"},
         {"[\\a]",
          "line 1, column 2: expected a string of one character, as characters are not supported, "
          "found \\"},
