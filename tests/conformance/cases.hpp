@@ -38,7 +38,8 @@ struct test_case {
 /// there is no such thing.
 std::vector<std::filesystem::path> files_of(const std::filesystem::path& path);
 
-/// Errors: bad_case if the file is neither a vector of maps nor a map with :cases.
+/// A case that is no EDN we read has :unreadable, why. Errors: bad_case if the file is neither a
+/// vector of maps nor a map with :cases; error if what is around the cases cannot be read.
 std::vector<test_case> read_cases(const std::filesystem::path& file);
 
 }  // namespace tributary::conformance

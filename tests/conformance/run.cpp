@@ -175,6 +175,8 @@ outcome attempt_any(const test_case& c, const options& o) {
 }  // namespace
 
 outcome run(const test_case& c, const options& o) {
+    if (const value* why = c.find("unreadable"))
+        return failed("\n    cannot be read: " + why->as<std::string>());
     if (const auto need = needs_no_types(c)) return {outcome::kind::not_run, *need};
     try {
         return attempt_any(c, o);
