@@ -32,38 +32,35 @@ std::string padded(const std::string& text, std::size_t width, bool to_the_right
     return to_the_right ? spaces + text : text + spaces;
 }
 
+/// Texts are made twice, for their widths and to print them: a large table is in memory once.
 void print_table(const std::vector<std::string>& columns, const rows_t& rows) {
-    std::vector<std::vector<std::string>> cells;
     std::vector<std::size_t> widths;
     std::vector<bool> numeric(columns.size(), !rows.empty());
     for (const std::string& name : columns) widths.push_back(display_width(name));
+    const auto text_of = [](const value& v) { return on_one_line(cell_text(v)); };
     for (const std::vector<value>& row : rows) {
-        std::vector<std::string> line;
         for (std::size_t i = 0; i < row.size(); ++i) {
-            line.push_back(on_one_line(cell_text(row[i])));
-            widths[i] = std::max(widths[i], display_width(line.back()));
+            widths[i] = std::max(widths[i], display_width(text_of(row[i])));
             numeric[i] = numeric[i] && is_number(row[i]);
         }
-        cells.push_back(std::move(line));
     }
-    const auto print_line = [&](const std::vector<std::string>& line) {
+    const auto print_line = [&](std::size_t size, const auto& cell) {
         std::string text;
-        for (std::size_t i = 0; i < line.size(); ++i) {
-            const bool last = i + 1 == line.size();
-            text += last && !numeric[i] ? line[i] : padded(line[i], widths[i], numeric[i]);
+        for (std::size_t i = 0; i < size; ++i) {
+            const bool last = i + 1 == size;
+            text += last && !numeric[i] ? cell(i) : padded(cell(i), widths[i], numeric[i]);
             if (!last) text += "  ";
         }
         put(text + "\n");
     };
-    print_line(columns);
-    std::vector<std::string> rules;
-    for (const std::size_t width : widths) {
+    print_line(columns.size(), [&](std::size_t i) { return columns[i]; });
+    print_line(columns.size(), [&](std::size_t i) {
         std::string rule;
-        for (std::size_t i = 0; i < width; ++i) rule += "─";
-        rules.push_back(rule);
-    }
-    print_line(rules);
-    for (const auto& line : cells) print_line(line);
+        for (std::size_t n = 0; n < widths[i]; ++n) rule += "─";
+        return rule;
+    });
+    for (const std::vector<value>& row : rows)
+        print_line(row.size(), [&](std::size_t i) { return text_of(row[i]); });
 }
 
 std::string csv_cell(const value& v) {

@@ -23,14 +23,25 @@ value id_map(entity_id e) {
     return m;
 }
 
-/// About what a value takes in memory.
+/// What a block of memory takes besides what is in it.
+constexpr std::size_t block_bytes = 16;
+
+/// About what a value takes in memory, where it is.
 std::size_t size_of(const value& v) {
-    std::size_t size = sizeof(value);
-    if (const std::string* s = v.get_if<std::string>()) size += s->capacity();
-    if (const blob* b = v.get_if<blob>()) size += b->data.capacity();
-    if (const vector* items = v.get_if<vector>())
-        for (const value& item : *items) size += size_of(item);
-    return size;
+    const auto all = [](const auto& items) {
+        std::size_t size = sizeof(value) + block_bytes;
+        for (const value& item : items) size += size_of(item);
+        return size;
+    };
+    const auto text = [](const std::string& s) {
+        const bool is_apart = s.capacity() > std::string().capacity();
+        return sizeof(value) + (is_apart ? s.capacity() + block_bytes : 0);
+    };
+    if (const auto* s = v.get_if<std::string>()) return text(*s);
+    if (const auto* k = v.get_if<keyword>()) return text(k->text);
+    if (const auto* b = v.get_if<blob>()) return text(b->data);
+    if (const auto* items = v.get_if<vector>()) return all(*items);
+    return sizeof(value);
 }
 
 /// Pulls entity after entity by one pattern. Works from a stack of its own, so that long chains of
@@ -42,7 +53,7 @@ public:
           pattern_(parse_pull(pattern, reader_.attributes(), options)),
           stop_(options.timeout, options.cancel),
           memory_(options.memory_bytes.value_or(d.get().stored().at().query_memory())),
-          memory_left_(memory_) {
+          budget_(memory_) {
         if (reader_.is_history()) {
             throw error(errc::misuse,
                         "db.error/history",
@@ -71,6 +82,9 @@ public:
             }
         }
     }
+
+    /// What the entities pulled so far take, from now on counted where this goes.
+    datalog::counted_bytes spent() { return std::move(spent_); }
 
 private:
     /// A spec to answer, with its values where they have been read already.
@@ -102,7 +116,6 @@ private:
                             " entities inside each other; give the recursion a number of levels, "
                             "or ask for the closure with a rule of a query");
         }
-        spend(sizeof(frame));
         frame& f = stack_.emplace_back();
         f.pattern = &pattern;
         f.e = e;
@@ -125,7 +138,12 @@ private:
             --levels_[f.through];
         }
         map m;
-        for (auto& [k, v] : f.result) m.entries.emplace_back(k, std::move(v));
+        m.entries.reserve(f.result.size());
+        spend(block_bytes);
+        for (auto& [k, v] : f.result) {
+            spend(size_of(k));
+            m.entries.emplace_back(k, std::move(v));
+        }
         stack_.pop_back();
         return m.entries.empty() ? value() : value(std::move(m));
     }
@@ -241,14 +259,14 @@ private:
     }
 
     void spend(std::size_t bytes) {
-        if (bytes > memory_left_) {
+        if (bytes > datalog::memory_budget::left()) {
             throw error(errc::limit,
                         "db.error/memory-limit",
                         "pull: the result outgrows " + std::to_string(memory_) +
                             " bytes; give :limit or fewer levels, or allow more "
                             "(query_options::memory_bytes, --memory)");
         }
-        memory_left_ -= bytes;
+        spent_.take(bytes);
     }
 
     const reader& reader_;
@@ -256,7 +274,8 @@ private:
     pull_pattern everything_;
     datalog::stop_check stop_;
     const std::size_t memory_;
-    std::size_t memory_left_;
+    const datalog::memory_budget budget_;
+    datalog::counted_bytes spent_;
     std::deque<frame> stack_;
     std::map<entity_id, pull_spec> plain_specs_;
     /// Of the path from the first entity to the present one: the entities that recursion or
@@ -271,15 +290,23 @@ value pull(const db& d, const value& pattern, const value& e, const query_option
     return puller(d, pattern, options).pull(e);
 }
 
+counted_pulls pull_counted(const db& d,
+                           const value& pattern,
+                           std::span<const value> entities,
+                           const query_options& options) {
+    puller each(d, pattern, options);
+    counted_pulls results;
+    results.values.reserve(entities.size());
+    for (const value& e : entities) results.values.push_back(each.pull(e));
+    results.bytes = each.spent();
+    return results;
+}
+
 value pull_many(const db& d,
                 const value& pattern,
                 std::span<const value> entities,
                 const query_options& options) {
-    puller each(d, pattern, options);
-    vector results;
-    results.reserve(entities.size());
-    for (const value& e : entities) results.push_back(each.pull(e));
-    return results;
+    return pull_counted(d, pattern, entities, options).values;
 }
 
 }  // namespace tributary::datom

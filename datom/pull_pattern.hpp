@@ -1,10 +1,13 @@
 /// A pull pattern, parsed against a schema. Private to the room.
 #pragma once
 
+#include "tributary/datom/database.hpp"
+#include "tributary/datom/query_budget.hpp"
 #include "tributary/datom/reader.hpp"
 
 #include <limits>
 #include <memory>
+#include <span>
 
 namespace tributary::datom {
 
@@ -44,5 +47,17 @@ struct pull_pattern {
 pull_pattern parse_pull(const value& pattern,
                         const schema& attributes,
                         const query_options& options);
+
+/// Pulled entities, and the memory they take, which counts while they are here.
+struct counted_pulls {
+    std::vector<value> values;
+    datalog::counted_bytes bytes;
+};
+
+/// As pull_many (datom/pull.hpp), within the budget of the query that asks, if one does.
+counted_pulls pull_counted(const db& d,
+                           const value& pattern,
+                           std::span<const value> entities,
+                           const query_options& options);
 
 }  // namespace tributary::datom

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory_resource>
+#include <utility>
 #include <vector>
 
 namespace tributary::datom::datalog {
@@ -27,6 +28,26 @@ public:
 
 private:
     bool is_outermost_;
+};
+
+/// Bytes that count for as long as it lives.
+class counted_bytes {
+public:
+    counted_bytes() = default;
+    counted_bytes(counted_bytes&& other) noexcept : bytes_(std::exchange(other.bytes_, 0)) {}
+    counted_bytes& operator=(counted_bytes&& other) noexcept {
+        std::swap(bytes_, other.bytes_);
+        return *this;
+    }
+    ~counted_bytes() { memory_budget::give_back(bytes_); }
+    /// Errors: as memory_budget::take.
+    void take(std::size_t bytes) {
+        memory_budget::take(bytes);
+        bytes_ += bytes;
+    }
+
+private:
+    std::size_t bytes_ = 0;
 };
 
 /// Memory that counts. Large blocks come from the system and go back to it at once, where malloc

@@ -53,6 +53,8 @@ constexpr const char* unknown_entity = "db.error/unknown-entity";
 
 /// As many rows as are counted before an estimate is good enough.
 constexpr std::size_t probe_rows_max = 512;
+/// Values whose rows are counted to know how many a value has: each so many facts after the other.
+constexpr std::size_t sampled_values = 8, sampled_apart = 8;
 
 /// Only a tuple takes memory.
 cell cell_of(const value_view& v, arena& memory) {
@@ -170,6 +172,7 @@ private:
                         const row_visitor& visit) const;
     void scan_value(const cell& v, const datom_visitor& visit) const;
     double rows_with_value(const attribute& a, const cell& v) const;
+    double rows_each(const attribute& a) const;
     double rows_within(const attribute& a, const value_range& range) const;
     double rows_of(const attribute& a,
                    bool e_known,
@@ -182,6 +185,7 @@ private:
     arena& memory_;
     /// What cells point into, too.
     mutable std::map<entity_id, std::shared_ptr<const attribute_column>> columns_;
+    mutable std::map<entity_id, double> rows_each_;
     bool lenient_;
 };
 
@@ -393,6 +397,22 @@ double database_source::rows_with_value(const attribute& a, const cell& v) const
     return std::max(static_cast<double>(seen), all / 10);
 }
 
+/// Rows with one value of the attribute, about: those of a few values, met as often as they occur.
+double database_source::rows_each(const attribute& a) const {
+    const auto [at, fresh] = rows_each_.try_emplace(a.id, 0);
+    if (!fresh) return at->second;
+    std::vector<cell> values;
+    std::size_t seen = 0;
+    reader_.scan_column(a, [&](entity_id, const value_view& v) {
+        if (seen++ % sampled_apart == 0) values.push_back(persist(cell_of(v, memory_), memory_));
+        return values.size() < sampled_values;
+    });
+    double rows = 0;
+    for (const cell& v : values) rows += rows_with_value(a, v);
+    at->second = rows / std::max(1.0, static_cast<double>(values.size()));
+    return at->second;
+}
+
 double database_source::total() const {
     double all = 0;
     for (const attribute* a : reader_.attributes().all())
@@ -421,8 +441,8 @@ double database_source::rows_of(const attribute& a,
     if (v.is == position::state::constant) return rows_with_value(a, *v.value);
     if (v.is == position::state::bound) {
         if (a.is_unique()) return 1;
-        return c == nullptr ? std::sqrt(all)
-                            : all / std::max<double>(1, static_cast<double>(c->distinct_values()));
+        if (c == nullptr) return a.indexed || a.is_ref() ? rows_each(a) : std::sqrt(all);
+        return all / std::max<double>(1, static_cast<double>(c->distinct_values()));
     }
     if (c != nullptr) {
         const auto slots = slots_within(*c, bounds);

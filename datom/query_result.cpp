@@ -1,6 +1,6 @@
 #include "tributary/datom/query_result.hpp"
 
-#include "tributary/datom/pull.hpp"
+#include "tributary/datom/pull_pattern.hpp"
 #include "tributary/datom/query_order.hpp"
 
 #include <numeric>
@@ -12,24 +12,21 @@ namespace {
 /// What a block of memory takes besides what is in it.
 constexpr std::size_t block_bytes = 16;
 
-/// What of the result exists already, counted as the query's.
-class counted_result {
-public:
-    counted_result() = default;
-    counted_result(const counted_result&) = delete;
-    counted_result& operator=(const counted_result&) = delete;
-    ~counted_result() { memory_budget::give_back(bytes_); }
-    void add(const std::vector<column>& columns, row_id row) {
-        std::size_t bytes = sizeof(value) + block_bytes;
-        for (const column& c : columns)
-            bytes += sizeof(value) + (c[row].is_text() ? c[row].size : 0);
-        memory_budget::take(bytes);
-        bytes_ += bytes;
-    }
+/// What a cell takes as a value.
+std::size_t size_of(const cell& c) {
+    std::size_t bytes = sizeof(value);
+    if (c.is_text() && c.size > std::string().capacity()) bytes += c.size + block_bytes;
+    if (!c.is_collection()) return bytes;
+    bytes += block_bytes;
+    for (const cell& item : c.span()) bytes += size_of(item);
+    return bytes;
+}
 
-private:
-    std::size_t bytes_ = 0;
-};
+std::size_t size_of_row(const std::vector<column>& columns, row_id row) {
+    std::size_t bytes = sizeof(value) + block_bytes;
+    for (const column& c : columns) bytes += size_of(c[row]);
+    return bytes;
+}
 
 class result_builder {
 public:
@@ -98,7 +95,7 @@ private:
         }
         rows_.resize(end);
         rows_.erase(rows_.begin(), rows_.begin() + static_cast<std::ptrdiff_t>(begin));
-        for (const row_id row : rows_) counted_.add(columns_, row);
+        for (const row_id row : rows_) counted_.take(size_of_row(columns_, row));
     }
 
     /// Ties are broken by the whole row, so that pages of one answer fit together.
@@ -126,8 +123,7 @@ private:
             for (const row_id row : rows_) entities.push_back(to_value(columns_[i][row]));
             options.timeout = context_.stop.time_left();
             try {
-                pulled_[i] =
-                    pull_many(from->database, from->pattern, entities, options).as<vector>();
+                pulled_[i] = pull_counted(from->database, from->pattern, entities, options);
             } catch (const error& e) {
                 fail_clause(find_.elements[i].text, e);
             }
@@ -138,7 +134,7 @@ private:
     void add_item(vector& into, std::size_t column, std::size_t i) {
         const cell& c = columns_[column][rows_[i]];
         if (context_.pulls[column])
-            into.push_back(std::move(pulled_[column][i]));
+            into.push_back(std::move(pulled_[column].values[i]));
         else if (c.is(kind::integer))
             into.emplace_back(c.integer);
         else
@@ -163,7 +159,7 @@ private:
         set result;
         result.items.reserve(rows_.size());
         for (std::size_t i = 0; i < rows_.size(); ++i) {
-            counted_.add(columns_, rows_[i]);
+            counted_.take(size_of_row(columns_, rows_[i]));
             add_row(result.items, i);
         }
         if (!find_.keys.empty()) return make_set(std::move(result.items));
@@ -173,10 +169,10 @@ private:
     const find_spec& find_;
     std::vector<column> columns_;
     const result_context& context_;
-    counted_result counted_;
+    counted_bytes counted_;  ///< what of the result exists already
+    std::vector<counted_pulls> pulled_;
     bool has_pull_ = false;
     row_ids rows_;  ///< those returned, in their order
-    std::vector<vector> pulled_;
 };
 
 }  // namespace

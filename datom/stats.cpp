@@ -39,16 +39,16 @@ public:
     }
     std::size_t rows() const { return rows_; }
     std::uint64_t distinct() const { return numbers_.size() + texts_.size(); }
-    /// Of the whole, of which this is a sample: values met once stand for as many unseen ones as
-    /// the sample is smaller, by the square root (the guaranteed-error estimator).
+    /// Of the whole, of which this is a sample: the more values were met but once, the more are
+    /// unseen. Haas, Stokes: "Estimating the Number of Classes in a Finite Population", JASA 1998.
     std::uint64_t estimate(std::uint64_t all) const {
-        std::uint64_t once = 0;
+        double once = 0;
         for (const auto& [v, n] : numbers_) once += n == 1;
         for (const auto& [v, n] : texts_) once += n == 1;
-        const double factor = std::sqrt(static_cast<double>(all) / static_cast<double>(rows_));
-        const double guess =
-            factor * static_cast<double>(once) + static_cast<double>(distinct() - once);
-        return std::min(all, static_cast<std::uint64_t>(guess));
+        const auto seen = static_cast<double>(rows_);
+        const double unseen_part = 1 - seen / static_cast<double>(all);
+        const double guess = static_cast<double>(distinct()) / (1 - unseen_part * once / seen);
+        return std::min(all, static_cast<std::uint64_t>(std::llround(guess)));
     }
 
 private:

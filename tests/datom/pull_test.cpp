@@ -237,10 +237,27 @@ TEST_CASE("a bad pull pattern is refused with the part that is wrong") {
     refused("[{:db/id [:name]}]", "only an attribute of type ref");
 }
 
+TEST_CASE("pulls of a query have the query's memory, together") {
+    scratch d;
+    d.tx(
+        R"([{:db/ident :text :db/valueType :db.type/string :db/cardinality :db.cardinality/one}])");
+    std::string all = "[";
+    for (int e = 1; e <= 2000; ++e)
+        all += "{:db/id " + std::to_string(e) + " :text \"" + std::string(1000, 'x') + "\"}";
+    d.tx(all + "]");
+    const auto pulled = [&](std::size_t bytes) {
+        query_options options;
+        options.memory_bytes = bytes;
+        return query(edn::read("[:find (pull ?e [*]) :where [?e :text]]"), {d.now_db()}, options);
+    };
+    CHECK(pulled(8 << 20).as<vector>().size() == 2000);
+    CHECK_THROWS_WITH(pulled(1 << 20), Catch::Contains("1048576 bytes"));
+}
+
 TEST_CASE("a pull keeps to its memory and its time, and ends when told to") {
     town t;
     query_options o;
-    o.memory_bytes = 2000;
+    o.memory_bytes = 500;
     CHECK(code_of([&] { t.pulled("[:name {:knows ...}]", "1", o); }) == errc::limit);
     query_options stopped;
     const std::atomic<bool> cancel = true;
