@@ -414,6 +414,17 @@ bool commit_store::is_valid(crdt_handle h, const arrival_cursor& c) const {
     return c.seq <= impl_->at(h).state().commits && entry(h, c.seq).digest == c.digest;
 }
 
+std::vector<sketch::cell> commit_store::cells(crdt_handle h,
+                                              node end,
+                                              std::uint64_t first,
+                                              std::size_t count) const {
+    return impl_->at(h).cells(end, first, count);
+}
+
+std::vector<node> commit_store::find_short(crdt_handle h, std::vector<sketch::short_id> ids) const {
+    return impl_->at(h).find_short(std::move(ids));
+}
+
 const commit_graph& commit_store::graph(crdt_handle h) const { return impl_->at(h); }
 
 std::vector<node> commit_store::head_nodes(crdt_handle h) const {

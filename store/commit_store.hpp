@@ -11,6 +11,7 @@
 #include "tributary/crdt/authority.hpp"
 #include "tributary/crdt/commit.hpp"
 #include "tributary/crdt/graph.hpp"
+#include "tributary/crdt/sketch.hpp"
 #include "tributary/store/kv.hpp"
 
 #include <functional>
@@ -144,6 +145,14 @@ public:
               const std::function<bool(const arrival_entry&, bytes_view body)>& visit) const;
     /// Whether `c` names a place in this log.
     bool is_valid(crdt_handle h, const arrival_cursor& c) const;
+    /// Cells `first` to `first + count` of the sketch of the log's first `end` entries. Those from
+    /// the 4096th on cost reading all ids.
+    std::vector<sketch::cell> cells(crdt_handle h,
+                                    node end,
+                                    std::uint64_t first,
+                                    std::size_t count) const;
+    /// Commits whose ids begin with one of `ids`, ascending.
+    std::vector<node> find_short(crdt_handle h, std::vector<sketch::short_id> ids) const;
     /// The graph of a CRDT; must not outlive the store.
     const commit_graph& graph(crdt_handle h) const;
     std::vector<node> head_nodes(crdt_handle h) const;

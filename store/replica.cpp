@@ -45,10 +45,14 @@ void replica::reset(state_record state) {
     recent_.clear();
     author_tips_.clear();
     authorities_.clear();
+    sketch_.emplace(to_, handle_, id_, [this](node first, node last, const auto& visit) {
+        each_id(first, last, visit);
+    });
 }
 
 void replica::save() {
     if (!dirty_) return;
+    sketch_->save(state_.commits);
     to_.put(keys::of(space::state, handle_), encode(state_));
     if (!heads_) return;
     std::vector<node> numbers;
@@ -113,6 +117,39 @@ bytes replica::body(node n) const {
     auto record = to_.get(keys::of(space::body, handle_, n));
     if (!record) damaged("the body of commit number " + std::to_string(n));
     return *std::move(record);
+}
+
+void replica::each_id(node first,
+                      node last,
+                      const std::function<void(const commit_id&)>& visit) const {
+    const node durable = std::min(last, durable_commits_);
+    if (first <= durable) {
+        const auto at = to_.db().cursor();
+        for (at->seek(keys::of(space::entry, handle_, first)); first <= durable; at->next()) {
+            if (!at->valid() || at->key() != keys::of(space::entry, handle_, first))
+                damaged("the entry of commit number " + std::to_string(first));
+            visit(parse_entry(first++, at->val()).info.id);
+        }
+    }
+    for (; first <= last; ++first) visit(info(first).id);
+}
+
+std::vector<node> replica::find_short(std::vector<sketch::short_id> ids) const {
+    std::vector<node> found;
+    std::sort(ids.begin(), ids.end());  // the order of the index
+    const auto at = to_.db().cursor();
+    for (const sketch::short_id id : ids) {
+        bytes begin;
+        put_be64(begin, id);
+        const bytes prefix = keys::of(space::index, handle_, begin);
+        for (at->seek(prefix); at->valid() && at->key().starts_with(prefix); at->next())
+            found.push_back(packed::reader(at->val(), "an index entry").uint());
+    }
+    for (node n = durable_commits_ + 1; n <= state_.commits; ++n)
+        if (std::binary_search(ids.begin(), ids.end(), sketch::short_of(info(n).id)))
+            found.push_back(n);
+    std::sort(found.begin(), found.end());
+    return found;
 }
 
 const std::vector<replica::head>& replica::heads() const {
@@ -192,6 +229,7 @@ void replica::add(accepted_commit c) {
     to_.put(keys::of(space::body, handle_, number), std::move(c.body));
     to_.put(keys::of(space::index, handle_, c.info.id.view()), encode_number(number));
     remember(c.info);
+    sketch_->added(number, c.info.id);
 }
 
 void replica::record_author(const node_info& info) {

@@ -13,11 +13,14 @@
 #pragma once
 
 #include "tributary/crdt/authority.hpp"
+#include "tributary/store/kept_sketch.hpp"
 #include "tributary/store/linear_log.hpp"
 #include "tributary/store/records.hpp"
 #include "tributary/store/staging.hpp"
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -72,6 +75,14 @@ public:
     /// The bytes of an arrival log entry. Errors: misuse if there is no such entry.
     bytes entry_bytes(node n) const;
     bytes body(node n) const;
+    /// The ids of the log's entries `first` to `last`, in order.
+    void each_id(node first, node last, const std::function<void(const commit_id&)>& visit) const;
+    /// Commits whose ids begin with one of `ids`, ascending.
+    std::vector<node> find_short(std::vector<sketch::short_id> ids) const;
+    /// As kept_sketch::cells.
+    std::vector<sketch::cell> cells(node end, std::uint64_t first, std::size_t count) const {
+        return sketch_->cells(end, state_.commits, first, count);
+    }
     std::uint64_t durable_commits() const { return durable_commits_; }
     const staging& changes() const { return to_; }
 
@@ -121,6 +132,7 @@ private:
     mutable std::vector<node_info> recent_;  ///< by number modulo its size
     mutable std::unordered_map<public_key, author_tip> author_tips_;
     mutable std::unordered_map<std::uint64_t, authority_ptr> authorities_;
+    mutable std::optional<kept_sketch> sketch_;
 };
 
 /// The number of join(a, b), where `find` gives an authority by its number and `add` numbers one

@@ -12,7 +12,7 @@ namespace {
 class checker {
 public:
     checker(const replica& r, const std::function<void(const std::string&)>& problem)
-        : replica_(r), problem_(problem) {}
+        : replica_(r), problem_(problem), mapping_(r.id()), cells_(kept_sketch::cells_kept) {}
 
     void take(const arrival_entry& e, bytes_view body);
     void finish();
@@ -24,6 +24,7 @@ private:
     void check_authority(const node_info& info, const commit_header& h);
     void check_heads();
     void check_linear();
+    void check_sketch();
 
     const replica& replica_;
     const std::function<void(const std::string&)>& problem_;
@@ -33,6 +34,8 @@ private:
     std::unordered_set<commit_id> unvouched_;  ///< unsigned, and nobody's prev so far
     std::unordered_set<std::uint64_t> authorities_;
     authority everyone_;
+    sketch::mapping mapping_;
+    std::vector<sketch::cell> cells_;  ///< of the ids met
 };
 
 std::string at(node n) { return "commit number " + std::to_string(n) + ": "; }
@@ -45,6 +48,7 @@ void checker::take(const arrival_entry& e, bytes_view body) {
         const bytes_view before(reinterpret_cast<const char*>(digest_.data()), digest_.size());
         digest_ = hash_short("trib.arrival.1", before, e.id.view());
         if (e.digest != digest_) report(at(e.number) + "the arrival log's chain is broken");
+        sketch::add(mapping_, sketch::short_of(e.id), cells_);
         if (replica_.find(e.id) != e.number) report(at(e.number) + "the index does not find it");
         const commit_header h = decode_header(e.header);
         const node_info info = replica_.info(e.number);
@@ -171,6 +175,11 @@ void checker::check_linear() {
     }
 }
 
+void checker::check_sketch() {
+    if (replica_.cells(replica_.state().commits, 0, cells_.size()) != cells_)
+        report("the sketch kept is not that of the log");
+}
+
 void checker::finish() {
     const state_record& s = replica_.state();
     if (next_ - 1 != s.commits || ops_ != s.ops || digest_ != s.digest || uncounted_ != s.uncounted)
@@ -180,6 +189,7 @@ void checker::finish() {
     try {
         check_heads();
         check_linear();
+        check_sketch();
     } catch (const error& problem) {
         report(problem.what());
     }
