@@ -29,6 +29,7 @@ struct hub_options {
     std::size_t chunk_commits = 1000;
     std::size_t window_bytes = 8u << 20;  ///< sent and not acknowledged, per subscription
     std::size_t walk_budget = 65536;      ///< shared commits a handshake may visit
+    std::size_t sketch_cells = 1u << 18;  ///< of a sketch: tells 190,000 differences
     mono_ms handshake_ms = 10000;         ///< a connection must authenticate within
     mono_ms idle_ms =
         30000;  ///< a keep-alive is sent after a third of it; silence beyond it closes

@@ -59,7 +59,7 @@ std::vector<commit_id> read_ids(reader& in) {
     if (in.nil()) return {};
     const std::size_t start = in.offset();
     const std::size_t n = in.array();
-    if (n == 0 || n > ids_max) malformed(start, "no ids or too many");
+    if (n == 0 || n > heads_max) malformed(start, "no ids or too many");
     std::vector<commit_id> ids(n);
     for (commit_id& id : ids) id = in.id<commit_id>();
     return ids;
@@ -289,35 +289,79 @@ ack read_ack(bytes_view frame) {
 }
 
 bytes encode(const have& m) {
-    bytes out = begin(message_type::have, 2);
+    bytes out = begin(message_type::have, 3);
     put_number(out, m.sub);
     put_holding(out, m.what);
+    bytes lacks;
+    for (const sketch::short_id id : m.lacks) put_be64(lacks, id);
+    put_bin(out, lacks);
     return out;
 }
 
 have read_have(bytes_view frame) {
-    reader in = open(frame, 2);
+    reader in = open(frame, 3);
     have m;
     m.sub = in.number();
     m.what = read_holding(in);
+    const std::size_t start = in.offset();
+    bytes_view lacks = in.bin();
+    if (lacks.size() % 8 != 0) malformed(start, "no list of short ids");
+    for (; !lacks.empty(); lacks.remove_prefix(8)) {
+        m.lacks.push_back(get_be64(lacks));
+        if (m.lacks.size() > 1 && m.lacks[m.lacks.size() - 2] >= m.lacks.back())
+            malformed(start, "short ids out of order");
+    }
     in.end();
     return m;
 }
 
-bytes encode(const ask& m) {
-    bytes out = begin(message_type::ask, 3);
+bytes encode(const cells& m) {
+    bytes out = begin(message_type::cells, 4);
     put_number(out, m.sub);
     put_cursor(out, m.end);
-    put_ids(out, m.heads);
+    put_number(out, m.first);
+    bytes packed;
+    for (const sketch::cell& c : m.items) {
+        put_be64(packed, c.ids);
+        put_be64(packed, c.checks);
+        put_number(packed, static_cast<std::uint64_t>(c.count));
+    }
+    put_bin(out, packed);
     return out;
 }
 
-ask read_ask(bytes_view frame) {
-    reader in = open(frame, 3);
-    ask m;
+cells read_cells(bytes_view frame) {
+    reader in = open(frame, 4);
+    cells m;
     m.sub = in.number();
     m.end = read_cursor(in);
-    m.heads = read_ids(in);
+    m.first = in.number();
+    const std::size_t start = in.offset();
+    reader packed(in.bin());
+    in.end();
+    while (!packed.at_end()) {
+        if (m.items.size() == cells_max) malformed(start, "too many cells");
+        sketch::cell c;
+        c.ids = packed.fixed64();
+        c.checks = packed.fixed64();
+        c.count = static_cast<std::int64_t>(packed.number());
+        m.items.push_back(c);
+    }
+    return m;
+}
+
+bytes encode(const more& m) {
+    bytes out = begin(message_type::more, 2);
+    put_number(out, m.sub);
+    put_number(out, m.cells);
+    return out;
+}
+
+more read_more(bytes_view frame) {
+    reader in = open(frame, 2);
+    more m;
+    m.sub = in.number();
+    m.cells = in.number();
     in.end();
     return m;
 }

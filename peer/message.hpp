@@ -34,7 +34,8 @@ enum class message_type : std::uint8_t {
     chunk = 14,
     ack = 16,
     have = 18,
-    ask = 20,
+    cells = 20,
+    more = 22,
 };
 
 inline constexpr std::uint64_t version_min = 1;
@@ -42,8 +43,8 @@ inline constexpr std::uint64_t version_max = 1;
 
 // Limits that are part of the protocol.
 inline constexpr std::size_t early_frame_bytes_max = 4096;  ///< before authentication
-inline constexpr std::size_t heads_max = 16;  ///< sent in a subscribe or accept; more: none
-inline constexpr std::size_t ids_max = 128;   ///< in any message
+inline constexpr std::size_t heads_max = 16;                ///< sent in a holding; more: none
+inline constexpr std::size_t cells_max = 4096;              ///< in a message
 inline constexpr std::size_t chunk_commits_max = 16384;
 inline constexpr std::size_t text_bytes_max = 1024;
 inline constexpr std::size_t offers_max = 10000;
@@ -79,11 +80,10 @@ struct offers {
 struct holding {
     std::uint64_t round = 0;
     std::optional<arrival_cursor> cursor;  ///< into the log of the side that sends
-    std::vector<commit_id>
-        ids;                   ///< its heads, and older commits in answer to `ask`; none: not said
-    hash32 heads_digest;       ///< hash of the sorted heads
-    std::uint64_t count = 0;   ///< commits, which is the end of its arrival log
-    std::uint64_t window = 0;  ///< bytes it takes without having acknowledged them
+    std::vector<commit_id> ids;            ///< its heads; none: not said
+    hash32 heads_digest;                   ///< hash of the sorted heads
+    std::uint64_t count = 0;               ///< commits, which is the end of its arrival log
+    std::uint64_t window = 0;              ///< bytes it takes without having acknowledged them
 };
 
 struct subscribe {
@@ -125,13 +125,21 @@ struct ack {
 struct have {
     std::uint64_t sub = 0;
     holding what;
+    std::vector<sketch::short_id> lacks;  ///< before the cursor, ascending
 };
 
-/// "I cannot tell from what you said you have; this is where my log ends and what its heads are."
-struct ask {
+/// "I cannot tell from what you said you have": cells of the sketch of what the sender holds.
+struct cells {
     std::uint64_t sub = 0;
-    arrival_cursor end;
-    std::vector<commit_id> heads;  ///< none: too many
+    arrival_cursor end;       ///< of the log that they are of
+    std::uint64_t first = 0;  ///< 0 begins anew
+    std::vector<sketch::cell> items;
+};
+
+/// How many cells the other side wants in all.
+struct more {
+    std::uint64_t sub = 0;
+    std::uint64_t cells = 0;
 };
 
 bytes encode(const hello& m);
@@ -144,7 +152,8 @@ bytes encode(const subscribe& m);
 bytes encode(const accept& m);
 bytes encode(const ack& m);
 bytes encode(const have& m);
-bytes encode(const ask& m);
+bytes encode(const cells& m);
+bytes encode(const more& m);
 
 /// The type number of a frame, known or not.
 std::uint64_t type_of(bytes_view frame);
@@ -159,7 +168,8 @@ subscribe read_subscribe(bytes_view frame);
 accept read_accept(bytes_view frame);
 ack read_ack(bytes_view frame);
 have read_have(bytes_view frame);
-ask read_ask(bytes_view frame);
+cells read_cells(bytes_view frame);
+more read_more(bytes_view frame);
 /// For messages without fields.
 void read_empty(bytes_view frame);
 

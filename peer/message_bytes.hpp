@@ -36,6 +36,10 @@ public:
         return v;
     }
 
+    /// 8 bytes, big-endian: no MessagePack.
+    std::uint64_t fixed64() { return get_be64(take(8)); }
+    bool at_end() const { return rest_.empty(); }
+
     bytes_view bin() { return take(length(0, 0, 0xc4, 0xc5, 0xc6, "bytes")); }
     bytes_view bin(std::size_t size) {
         const std::size_t start = offset();

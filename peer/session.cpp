@@ -129,8 +129,10 @@ void session::dispatch(message_type type, prepared_frame& in) {
             return on_ack(frame);
         case message_type::have:
             return on_have(frame);
-        case message_type::ask:
-            return on_ask(frame);
+        case message_type::cells:
+            return on_cells(frame);
+        case message_type::more:
+            return on_more(frame);
         case message_type::hello:
         case message_type::auth:
             throw error(errc::bad_input, "a second handshake");

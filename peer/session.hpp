@@ -7,6 +7,7 @@
 
 #include "tributary/peer/message.hpp"
 #include "tributary/peer/session_outflow.hpp"
+#include "tributary/peer/session_sketch.hpp"
 
 #include <map>
 #include <set>
@@ -102,11 +103,12 @@ private:
             : sub(number), handle(h), out(std::move(o)) {}
         std::uint64_t sub;
         crdt_handle handle;
-        bool asked = false;  ///< we asked what the peer has
         bool accepted = false;
         bool told = false;                      ///< caught_up was
-        std::optional<wire::holding> deferred;  ///< to plan from when the peer's commits are here
-        int haves = 0;                          ///< answered
+        std::optional<wire::holding> deferred;  ///< to plan from when more is known of the peer
+        int plans = 0;                          ///< and sketches that the peer made us begin
+        std::optional<sketch_source> source;    ///< of cells, while the peer may want them
+        std::unique_ptr<sketch_reader> reader;  ///< while it lasts
         std::uint64_t their_end =
             0;  ///< of the peer's log when it last spoke of what it has of ours
         std::uint64_t out_depth = 1;
@@ -137,7 +139,8 @@ private:
     void on_chunk(prepared_frame& in);
     void on_ack(bytes_view frame);
     void on_have(bytes_view frame);
-    void on_ask(bytes_view frame);
+    void on_cells(bytes_view frame);
+    void on_more(bytes_view frame);
 
     void subscribe(std::uint64_t sub, open_want& w);
     crdt_handle adopt(const want& w, const wire::accept::description& about);
@@ -145,9 +148,13 @@ private:
     subscription& find(std::uint64_t sub);
     bool may_read(crdt_handle h) const;
     wire::holding holding_of(crdt_handle h, std::uint64_t round) const;
-    void plan(subscription& s, const wire::holding& have, bool last_word);
+    void plan(subscription& s, const wire::holding& have);
+    void count_plan(subscription& s) const;
+    void begin_sketch(subscription& s, std::uint64_t their_count);
+    void settle_difference(subscription& s);
+    void send_list(subscription& s, std::vector<node> list, node end);
     void missed(subscription& s);
-    void say_have(subscription& s, wire::holding what);
+    void say_have(subscription& s, wire::holding what, std::vector<sketch::short_id> lacks = {});
     void pump(subscription& s);
     bool caught_up(subscription& s) const;
     void refresh_marks(subscription& s);

@@ -92,6 +92,7 @@ private:
 
 void outflow::begin(std::uint64_t round, node position, node end) {
     planned_ = true;
+    known_ = 0;
     round_ = round;
     position_ = acked_position_ = position;
     target_ = end;
@@ -108,7 +109,13 @@ void outflow::plan_log(std::uint64_t round, node position, node end) {
     begin(round, position, end);
 }
 
-bool outflow::plan(const wire::holding& have, node end, bool last_word) {
+void outflow::plan_list(std::uint64_t round, std::vector<node> list, node list_end, node end) {
+    begin(round, 0, end);
+    list_ = std::move(list);
+    list_end_ = list_end;
+}
+
+bool outflow::plan(const wire::holding& have, node end) {
     planned_ = false;
     limit_window(have.window);
     if (have.cursor && store_.is_valid(handle_, *have.cursor)) {
@@ -122,26 +129,18 @@ bool outflow::plan(const wire::holding& have, node end, bool last_word) {
     const std::vector<commit_id> heads = store_.state(handle_).heads;
     if (have.heads_digest == wire::digest_of_heads(heads)) {
         begin(have.round, end, end);
+        known_ = have.count;
         return true;
     }
     std::vector<node> known;
     for (const commit_id& id : have.ids)
         if (const auto n = store_.find(handle_, id)) known.push_back(*n);
-    const bool all_known = !have.ids.empty() && known.size() == have.ids.size();
-    if (!all_known && !last_word) return false;
-
-    std::optional<std::vector<node>> lacking;
-    if (!known.empty()) {
-        const std::vector<node> ours = store_.head_nodes(handle_);
-        lacking = missing(store_.graph(handle_), known, ours, options_.walk_budget);
-    }
-    // Without a common commit, or with one too far back to find what grew from it: all of it,
-    // again.
-    begin(have.round, 0, end);
-    if (lacking) {
-        list_ = *std::move(lacking);
-        list_end_ = end;
-    }
+    if (known.empty() || known.size() < have.ids.size()) return false;
+    const std::vector<node> ours = store_.head_nodes(handle_);
+    auto lacking = missing(store_.graph(handle_), known, ours, options_.walk_budget);
+    if (!lacking) return false;
+    plan_list(have.round, *std::move(lacking), end, end);
+    known_ = have.count;
     return true;
 }
 

@@ -32,11 +32,15 @@ public:
 
     /// Streams the log after entry `position`, which the receiver has up to there.
     void plan_log(std::uint64_t round, node position, node end);
-    /// Plans from what the receiver has. False: that says too little; ask it, and plan again with
-    /// `last_word`, which always succeeds.
-    bool plan(const wire::holding& have, node end, bool last_word);
+    /// Plans from what the receiver has. False: that says too little.
+    bool plan(const wire::holding& have, node end);
+    /// Streams `list` of the log's first `list_end` entries, the rest of which the receiver has,
+    /// and what comes after them.
+    void plan_list(std::uint64_t round, std::vector<node> list, node list_end, node end);
 
     bool planned() const { return planned_; }
+    /// Whether the receiver's first `end` commits were known to be here when the plan was made.
+    bool knows(std::uint64_t end) const { return planned_ && end <= known_; }
     std::uint64_t round() const { return round_; }
 
     /// Entries `first` to `last` came from this connection.
@@ -84,6 +88,7 @@ private:
     bool continuous_;
 
     bool planned_ = false;
+    std::uint64_t known_ = 0;
     std::uint64_t round_ = 0;
     node position_ = 0;  ///< the receiver has everything up to here once what is in flight arrives
     node target_ = 0;    ///< the log's end when the plan was made

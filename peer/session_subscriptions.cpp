@@ -8,20 +8,13 @@ namespace tributary {
 namespace {
 
 constexpr std::size_t subscriptions_max = 256;
-/// Plans that one subscription may ask for; each can cost a walk.
-constexpr int haves_max = 16;
+/// Plans and sketches that one subscription may ask for; each can cost a walk or a scan.
+constexpr int plans_max = 16;
 /// With a cursor, heads are only for the case that it is not good, so they are sent only while they
 /// are few.
 constexpr std::size_t heads_beside_cursor_max = 4;
-constexpr std::size_t asked_heads_max = 64;
-
-/// Of a log of `end` entries: the newest, and at distances that double. Whoever knows one of them
-/// knows all its ancestors.
-std::vector<node> samples(node end) {
-    std::vector<node> numbers;
-    for (node back = 1; back < end; back *= 2) numbers.push_back(end - back);
-    return numbers;
-}
+/// Cells sent before anybody asks for more: for differences of about a hundred commits.
+constexpr std::uint64_t cells_at_first = 192;
 
 std::string printable_name(const std::string& name, const crdt_id& id) {
     const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
@@ -229,7 +222,7 @@ void session::on_subscribe(bytes_view frame) {
         answer.about = {state.genesis, state.name};
     }
     send(encode(answer));
-    plan(s, m.have, false);
+    plan(s, m.have);
 }
 
 crdt_handle session::adopt(const want& w, const wire::accept::description& about) {
@@ -280,7 +273,7 @@ void session::on_accept(bytes_view frame) {
         s.out.limit_window(m.have.window);
     } else {
         s.their_end = m.have.count;
-        plan(s, m.have, false);
+        plan(s, m.have);
     }
     // What it is asked to clone is here, from another time: say so.
     if (restart) say_have(s, holding_of(s.handle, s.in.round + 1));
@@ -288,28 +281,33 @@ void session::on_accept(bytes_view frame) {
 
 // -- Sending --------------------------------------------------------------------------------------
 
-void session::plan(subscription& s, const wire::holding& have, bool last_word) {
-    const node end = hub_.end_of(s.handle);
+void session::plan(subscription& s, const wire::holding& have) {
     s.out_depth = counters_.round_trips + 1;
     s.deferred.reset();
-    if (s.out.plan(have, end, last_word)) return;
-    // The dialer is about to get what it does not know, and can tell then.
-    if (role_ == wire::role::dialer && !have.ids.empty() && !s.in.done) {
-        s.deferred = have;
-        return;
-    }
-    wire::ask question{s.sub, s.out.cursor_at(end), holding_of(s.handle, 0).ids};
-    s.asked = true;
-    send(encode(question));
+    if (s.out.plan(have, hub_.end_of(s.handle))) return;
+    s.deferred = have;
+    // A dialer learns more: it is about to get what it does not know, or cells.
+    if (role_ == wire::role::acceptor || s.in.done) begin_sketch(s, have.count);
+}
+
+void session::count_plan(subscription& s) const {
+    if (++s.plans > plans_max) throw error(errc::limit, "too many changes of plan");
 }
 
 void session::on_have(bytes_view frame) {
-    const wire::have m = wire::read_have(frame);
+    wire::have m = wire::read_have(frame);
     subscription& s = find(m.sub);
-    if (++s.haves > haves_max) throw error(errc::limit, "too many changes of plan");
-    const bool last_word = std::exchange(s.asked, false);
+    count_plan(s);
     s.their_end = m.what.count;
-    plan(s, m.what, last_word);
+    s.source.reset();
+    if (m.lacks.empty()) return plan(s, m.what);
+    if (!m.what.cursor || !hub_.store.is_valid(s.handle, *m.what.cursor))
+        throw error(errc::bad_input, "a list of what is lacking, before no place of this log");
+    s.out_depth = counters_.round_trips + 1;
+    s.deferred.reset();
+    s.out.limit_window(m.what.window);
+    std::vector<node> list = hub_.store.find_short(s.handle, std::move(m.lacks));
+    s.out.plan_list(m.what.round, std::move(list), m.what.cursor->seq, hub_.end_of(s.handle));
 }
 
 void session::on_ack(bytes_view frame) {
@@ -325,6 +323,7 @@ void session::pump(subscription& s) {
     const node end = hub_.end_of(s.handle);
     const bool acceptor = role_ == wire::role::acceptor;
     const auto room = [this] { return backlog_ + sent_this_turn_ < hub_.options.window_bytes; };
+    while (s.source && s.source->has_more() && room()) send(encode(s.source->next(s.sub)));
     while (s.out.window_open() && room() && s.out.has_more(end)) {
         outflow::chunk c = s.out.next_chunk(s.sub, end, acceptor);
         counters_.commits_out += c.commits;
@@ -333,6 +332,73 @@ void session::pump(subscription& s) {
     if (!acceptor || s.out.has_more(end)) return;
     s.out.settle(end);
     if (s.out.owes_cursor()) send(s.out.cursor_chunk(s.sub).frame);
+}
+
+// -- Sketches -------------------------------------------------------------------------------------
+
+/// Neither side can tell what the other lacks: it will tell us, from cells of what is here.
+void session::begin_sketch(subscription& s, std::uint64_t their_count) {
+    const node end = hub_.end_of(s.handle);
+    s.source.emplace(hub_.store, s.handle, s.out.cursor_at(end), hub_.options.sketch_cells);
+    // Small sets need no more cells than they have commits.
+    s.source->want(std::min<std::uint64_t>(
+        {cells_at_first, 16 + 2 * (end + their_count), hub_.options.sketch_cells}));
+    send(encode(s.source->next(s.sub)));
+}
+
+void session::on_more(bytes_view frame) {
+    const wire::more m = wire::read_more(frame);
+    subscription& s = find(m.sub);
+    if (!s.source) throw error(errc::bad_input, "cells of no sketch are asked for");
+    s.source->want(m.cells);
+}
+
+void session::on_cells(bytes_view frame) {
+    const wire::cells m = wire::read_cells(frame);
+    subscription& s = find(m.sub);
+    if (m.first == 0) {
+        count_plan(s);
+        wire::holding all = holding_of(s.handle, s.in.round + 1);
+        all.cursor = m.end;
+        if (s.out.knows(m.end.seq)) return say_have(s, std::move(all));
+        const node end = hub_.end_of(s.handle);
+        s.reader = std::make_unique<sketch_reader>(
+            hub_.store, s.handle, end, m.end, hub_.options.sketch_cells);
+    }
+    if (!s.reader) throw error(errc::bad_input, "cells of no sketch");
+    s.reader->take(m);
+    counters_.round_trips = std::max(counters_.round_trips, s.in.depth);
+    if (s.reader->done()) return settle_difference(s);
+    if (!s.reader->needs_more()) return;
+    if (const auto total = s.reader->ask()) {
+        s.in.depth = counters_.round_trips + 1;
+        return send(encode(wire::more{s.sub, *total}));
+    }
+    // They differ by so much that everything is the least: what is known is skipped.
+    s.reader.reset();
+    if (s.deferred) send_list(s, {}, 0);
+    wire::holding have = holding_of(s.handle, s.in.round + 1);
+    have.cursor = arrival_cursor{};
+    say_have(s, std::move(have));
+}
+
+/// The deferred plan, now that it is known what the peer lacks of the first `end` entries.
+void session::send_list(subscription& s, std::vector<node> list, node end) {
+    s.out_depth = counters_.round_trips + 1;
+    s.out.limit_window(s.deferred->window);
+    s.out.plan_list(s.deferred->round, std::move(list), end, hub_.end_of(s.handle));
+    s.deferred.reset();
+}
+
+/// The sketch is read: what the peer lacks is sent if nothing told it before, and it is told what
+/// is lacking here.
+void session::settle_difference(subscription& s) {
+    const std::unique_ptr<sketch_reader> read = std::move(s.reader);
+    if (s.deferred) send_list(s, read->lacking(), read->end());
+    wire::holding have = holding_of(s.handle, s.in.round + 1);
+    have.cursor = read->theirs();
+    have.ids.clear();
+    say_have(s, std::move(have), read->lacks());
 }
 
 // -- Receiving ------------------------------------------------------------------------------------
@@ -379,7 +445,7 @@ void session::on_chunk(prepared_frame& in) {
     if (head.cursor) s.marks.in = head.cursor;
     if (head.done && !s.in.done) {
         s.in.done = true;
-        if (s.deferred) plan(s, wire::holding(*s.deferred), false);
+        if (s.deferred && role_ == wire::role::dialer) plan(s, wire::holding(*s.deferred));
     }
 }
 
@@ -394,33 +460,13 @@ void session::missed(subscription& s) {
     say_have(s, std::move(have));
 }
 
-void session::on_ask(bytes_view frame) {
-    const wire::ask m = wire::read_ask(frame);
-    subscription& s = find(m.sub);
-    if (++s.haves > haves_max) throw error(errc::limit, "too many questions");
-    wire::holding have = holding_of(s.handle, s.in.round + 1);
-    const auto known = [&](const commit_id& id) {
-        return hub_.store.find(s.handle, id).has_value();
-    };
-    if (!m.heads.empty() && std::all_of(m.heads.begin(), m.heads.end(), known)) {
-        have.cursor = m.end;
-        have.ids.clear();
-        return say_have(s, std::move(have));
-    }
-    std::vector<commit_id> ids = hub_.store.state(s.handle).heads;
-    if (ids.size() > asked_heads_max) ids.resize(asked_heads_max);
-    for (const node n : samples(have.count)) ids.push_back(hub_.store.entry(s.handle, n).id);
-    have.ids = std::move(ids);
-    say_have(s, std::move(have));
-}
-
-void session::say_have(subscription& s, wire::holding what) {
+void session::say_have(subscription& s, wire::holding what, std::vector<sketch::short_id> lacks) {
     s.in.round = what.round;
     s.in.done = false;
     s.in.chunks = 0;
     s.in.ack_due = false;
     s.in.depth = counters_.round_trips + 1;
-    send(encode(wire::have{s.sub, std::move(what)}));
+    send(encode(wire::have{s.sub, std::move(what), std::move(lacks)}));
 }
 
 bool session::caught_up(subscription& s) const {

@@ -82,8 +82,10 @@ std::vector<std::pair<std::string, bytes>> all_messages() {
         {"chunk", some_chunk()},
         {"chunk-empty", wire::chunk_writer().finish({1, 0, std::nullopt, false}, {})},
         {"ack", encode(wire::ack{1, 2, 300, 70000})},
-        {"have", encode(wire::have{1, some_holding()})},
-        {"ask", encode(wire::ask{1, cursor_of(9), {}})},
+        {"have", encode(wire::have{1, some_holding(), {}})},
+        {"have-but", encode(wire::have{1, some_holding(), {5, 0x0102030405060708}})},
+        {"cells", encode(wire::cells{1, cursor_of(9), 192, {{1, 2, 300}, {0, 0, 0}}})},
+        {"more", encode(wire::more{1, 216})},
     };
 }
 
@@ -123,8 +125,11 @@ bool read_any(bytes_view frame) {
         case t::have:
             wire::read_have(frame);
             break;
-        case t::ask:
-            wire::read_ask(frame);
+        case t::cells:
+            wire::read_cells(frame);
+            break;
+        case t::more:
+            wire::read_more(frame);
             break;
         default:
             return false;
@@ -160,8 +165,10 @@ TEST_CASE("message: what is read is what was written", "[peer]") {
     for (const char* name : {"accept", "accept-genesis"})
         REQUIRE(encode(wire::read_accept(frame(name))) == frame(name));
     REQUIRE(encode(wire::read_ack(frame("ack"))) == frame("ack"));
-    REQUIRE(encode(wire::read_have(frame("have"))) == frame("have"));
-    REQUIRE(encode(wire::read_ask(frame("ask"))) == frame("ask"));
+    for (const char* name : {"have", "have-but"})
+        REQUIRE(encode(wire::read_have(frame(name))) == frame(name));
+    REQUIRE(encode(wire::read_cells(frame("cells"))) == frame("cells"));
+    REQUIRE(encode(wire::read_more(frame("more"))) == frame("more"));
 
     std::vector<commit> commits;
     const wire::chunk_head head = wire::read_chunk(frame("chunk"), commits);

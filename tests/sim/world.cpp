@@ -90,6 +90,7 @@ void world::make_replicas() {
         r.options.chunk_bytes = random_.chance(50) ? 400 : 1u << 20;
         r.options.window_bytes = random_.chance(30) ? 1000 : 8u << 20;
         r.options.walk_budget = std::array{0u, 2u, 16u, 65536u}[random_.below(4)];
+        r.options.sketch_cells = std::array{4u, 64u, 1u << 18}[seed_ % 3];  // one limit for all
         r.options.handshake_ms = 2000;
         r.options.idle_ms = 4000;
         r.disk = make_memory_kv();
