@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -160,6 +161,7 @@ void start_log(const session& s) {
 }
 
 void log_line(const std::string& text, const std::string& level) {
+    std::fflush(stdout);  // what was said before stands before it where both go to one file
     spdlog::get(own_log)->log(spdlog::level::from_str(level), text);
 }
 
