@@ -122,7 +122,7 @@ bool outflow::plan(const wire::holding& have, node end) {
         begin(have.round, have.cursor->seq, end);
         return true;
     }
-    if (have.count == 0) {
+    if (have.count == 0 || end == 0) {
         begin(have.round, 0, end);
         return true;
     }

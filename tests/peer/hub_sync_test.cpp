@@ -132,6 +132,16 @@ TEST_CASE("hub: too much for a sketch is everything", "[peer]") {
     REQUIRE(p.server.commits() == 810);
 }
 
+TEST_CASE("hub: who has nothing yet is sent everything at once", "[peer]") {
+    met_pair p(0);
+    p.laptop.write_many(1, 50, "laptop ");
+    forget_cursors(p.laptop, p.server);
+    const connection_counters c = sync(p.net, p.laptop, p.server);
+    p.require_equal();
+    REQUIRE(c.commits_out == 50);
+    REQUIRE(c.control_bytes < 500);
+}
+
 TEST_CASE("hub: one commit on an ancient one is found without reading history", "[peer]") {
     hub_options little;
     little.walk_budget = 50;
