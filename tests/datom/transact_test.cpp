@@ -523,7 +523,7 @@ TEST_CASE("transact: maps nested without an end are refused, not run into the gr
     d.conn->transact(nested(400), ++d.now);
     CHECK(facts(d.now_db()).size() == 400);
     std::string message;
-    CHECK(code_of([&] { d.conn->transact(nested(2000), ++d.now); }, &message) == errc::limit);
+    CHECK(code_of([&] { d.conn->transact(nested(600), ++d.now); }, &message) == errc::limit);
     CHECK(message.find("inside each other") != std::string::npos);
     CHECK(facts(d.now_db()).size() == 400);
 }
