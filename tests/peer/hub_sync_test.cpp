@@ -122,7 +122,7 @@ TEST_CASE("hub: both wrote much, and no cursor says what", "[peer]") {
 
 TEST_CASE("hub: too much for a sketch is everything", "[peer]") {
     hub_options little;
-    little.sketch_cells = 300;
+    little.sketch_cells = GENERATE(100, 200, 300);
     met_pair p(10, little);
     p.server.write_many(1, 400, "server ");
     p.laptop.write_many(1, 400, "laptop ");
