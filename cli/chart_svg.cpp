@@ -56,6 +56,12 @@ std::string text_at(double x, double y, const char* anchor, const std::string& t
                        escaped(text));
 }
 
+/// Under a mark of an axis, but not over the picture's edge.
+std::string mark_at(double x, double y, const std::string& text) {
+    const double half = character * static_cast<double>(display_width(text)) / 2;
+    return text_at(std::min(x, width - half), y, "middle", text);
+}
+
 std::string line_at(double x1, double y1, double x2, double y2, const char* color) {
     return fmt::format(
         "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\"/>\n",
@@ -110,7 +116,7 @@ std::string bars(const chart& c) {
         text_at(12, 20, "start", c.x_title) + text_at(width - right, 20, "end", c.y_title);
     for (const double m : marks)
         out += line_at(x_of(m), top, x_of(m), bottom, faint) +
-               text_at(x_of(m), bottom + 18, "middle", short_number(m));
+               mark_at(x_of(m), bottom + 18, short_number(m));
     double y = top + (bar_step - bar_height) / 2;
     for (const chart::bar& b : c.bars) {
         out += text_at(left - 8, y + 14, "end", shortened(b.label, label_most));
@@ -186,9 +192,8 @@ std::string lines(const chart& c) {
     const time_ticks times = ticks_of_time(begin, end, 6);
     for (const std::int64_t t : times.at)
         out += line_at(x_of(t), bottom, x_of(t), bottom + 5, ink) +
-               text_at(x_of(t),
+               mark_at(x_of(t),
                        bottom + 20,
-                       "middle",
                        format_instant(inst{t}).substr(times.label_begin, times.label_size));
     out +=
         line_at(left, bottom, width - right, bottom, ink) + line_at(left, top, left, bottom, ink);
