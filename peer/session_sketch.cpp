@@ -63,11 +63,12 @@ void sketch_reader::take(const wire::cells& m) {
 std::optional<std::uint64_t> sketch_reader::ask() {
     const std::uint64_t taken = decoder_.taken();
     if (taken == most_) return std::nullopt;
-    // The first guess is good to about a tenth; after that, as little too many as possible.
+    // The first guess is good to about a tenth; after that, as little too many as possible, but
+    // few round trips while cells are few.
     const bool is_first = wanted_ == 0;
     const double most = static_cast<double>(most_);
     const double guessed = is_first ? cells_per_id * decoder_.estimate() : 0;
-    const double step = static_cast<double>(taken + taken / 8 + 1);
+    const double step = static_cast<double>(taken + taken / (taken < wire::cells_max ? 4 : 8) + 1);
     wanted_ = static_cast<std::uint64_t>(std::min(std::max(guessed, step), most));
     return wanted_;
 }
