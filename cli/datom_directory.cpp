@@ -232,8 +232,7 @@ void follow_database(const std::filesystem::path& dir,
         return "after:" + std::to_string(last.as<std::int64_t>());
     };
     // What comes while nobody has the database open is not to be missed.
-    std::string cursor =
-        from == "latest" ? after(*ask_database(dir, "stats/1", map{}).find(t)) : from;
+    std::string cursor = from == "latest" ? after(ask_database(dir, "basis-t/1", map{})) : from;
     const auto take = [&](const value& transactions) {
         part(transactions);
         cursor = after(*transactions.as<vector>().back().find(t));

@@ -14,8 +14,8 @@ namespace tributary::cli {
 class datom_directory {
 public:
     /// Opens (or makes) `dir` in this process and serves it. Waits for a short-lived owner, such as
-    /// a query; one that follows the log makes room. Errors: locked, naming who has it; not_found without `create`; those of
-    /// require_room_for_database.
+    /// a query; one that follows the log makes room. Errors: locked, naming who has it; not_found
+    /// without `create`; those of require_room_for_database.
     datom_directory(const std::filesystem::path& dir, bool create, sharing allowed);
     /// Stops serving.
     ~datom_directory();

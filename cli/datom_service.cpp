@@ -396,6 +396,8 @@ value stats(const request& r) {
                      {keyword{"attributes"}, make_map(std::move(attributes))}});
 }
 
+value basis_t(const request& r) { return r.connection.current().basis_t(); }
+
 value verify(const request& r) {
     const datom::verified v = datom::verify(
         r.connection.current(),
@@ -466,6 +468,7 @@ value answer_request(datom::connection& connection,
                                                                 {"schema/1", schema},
                                                                 {"stats/1", stats},
                                                                 {"idents/1", idents},
+                                                                {"basis-t/1", basis_t},
                                                                 {"verify/1", verify},
                                                                 {"writes/1", writes},
                                                                 {"transact/1", transact}};

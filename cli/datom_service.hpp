@@ -44,6 +44,7 @@ using emit_function = std::function<bool(const value& part)>;
 ///   schema/1                              [{:db/ident ...} ...]
 ///   stats/1                               {:datoms n :attributes {attribute {...}}}
 ///   idents/1                              [keyword ...]
+///   basis-t/1                             the last t
 ///   verify/1    parts "a problem" or [done all]; {:transactions :datoms :entries :problems}
 ///   writes/1    fails as transact/1 would            nil
 ///   transact/1  :tx-data                  {:t :tx-data [[e attribute value t added] ...] :tempids}

@@ -66,7 +66,6 @@ void decoder::read_off(std::size_t number) {
     if (!known_.insert(c.ids).second)
         throw error(errc::bad_input, "the peer's sketch is none of a set of commits");
     found_.push_back({c.ids, c.checks, c.count == 1, mapping::places(c.checks)});
-    (c.count == 1 ? ours_ : theirs_).push_back(c.ids);
     remove(found_.back());
 }
 
@@ -103,6 +102,13 @@ double decoder::estimate() const {
     const double by_cells =
         cells_.size() > 1 ? squares_ / static_cast<double>(cells_.size() - 1) : 0;
     return std::max(by_cells, std::abs(excess_));
+}
+
+std::vector<short_id> decoder::found_of(bool ours) const {
+    std::vector<short_id> ids;
+    for (const found& f : found_)
+        if (f.ours == ours) ids.push_back(f.id);
+    return ids;
 }
 
 bool decoder::done() const { return !cells_.empty() && cells_.front() == cell(); }

@@ -13,8 +13,8 @@
 
 #include "tributary/crdt/commit.hpp"
 
+#include <array>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <unordered_set>
 #include <vector>
@@ -63,6 +63,7 @@ void add(
 /// Reads a difference off its cells.
 class decoder {
 public:
+    /// `m` must outlive it.
     explicit decoder(const mapping& m) : mapping_(m) {}
 
     /// The sequence's next cells, of both sets. Errors: bad_input if they are no cells of sets.
@@ -74,8 +75,8 @@ public:
     /// How large the difference is, from the cells taken: with 192 of them good to a tenth.
     double estimate() const;
 
-    const std::vector<short_id>& only_ours() const { return ours_; }
-    const std::vector<short_id>& only_theirs() const { return theirs_; }
+    std::vector<short_id> only_ours() const { return found_of(true); }
+    std::vector<short_id> only_theirs() const { return found_of(false); }
 
 private:
     struct found {
@@ -87,6 +88,7 @@ private:
     void estimate_from(std::size_t first);
     void remove(found& f);
     void read_off(std::size_t number);
+    std::vector<short_id> found_of(bool ours) const;
 
     const mapping& mapping_;
     std::vector<cell> cells_;  ///< the difference, ours less theirs, without what was found
@@ -95,7 +97,6 @@ private:
     std::vector<found> found_;
     std::unordered_set<short_id> known_;
     std::vector<std::size_t> pure_;  ///< cells that may hold a single id
-    std::vector<short_id> ours_, theirs_;
 };
 
 }  // namespace tributary::sketch

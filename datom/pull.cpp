@@ -23,25 +23,17 @@ value id_map(entity_id e) {
     return m;
 }
 
-/// What a block of memory takes besides what is in it.
-constexpr std::size_t block_bytes = 16;
-
 /// About what a value takes in memory, where it is.
 std::size_t size_of(const value& v) {
-    const auto all = [](const auto& items) {
-        std::size_t size = sizeof(value) + block_bytes;
-        for (const value& item : items) size += size_of(item);
-        return size;
-    };
-    const auto text = [](const std::string& s) {
-        const bool is_apart = s.capacity() > std::string().capacity();
-        return sizeof(value) + (is_apart ? s.capacity() + block_bytes : 0);
-    };
-    if (const auto* s = v.get_if<std::string>()) return text(*s);
-    if (const auto* k = v.get_if<keyword>()) return text(k->text);
-    if (const auto* b = v.get_if<blob>()) return text(b->data);
-    if (const auto* items = v.get_if<vector>()) return all(*items);
-    return sizeof(value);
+    std::size_t size = sizeof(value);
+    if (const auto* s = v.get_if<std::string>()) size += datalog::bytes_apart(s->capacity());
+    if (const auto* k = v.get_if<keyword>()) size += datalog::bytes_apart(k->text.capacity());
+    if (const auto* b = v.get_if<blob>()) size += datalog::bytes_apart(b->data.capacity());
+    if (const auto* items = v.get_if<vector>()) {
+        size += datalog::block_bytes;
+        for (const value& item : *items) size += size_of(item);
+    }
+    return size;
 }
 
 /// Pulls entity after entity by one pattern. Works from a stack of its own, so that long chains of
@@ -106,6 +98,7 @@ private:
         std::vector<value> targets;
         std::size_t next = 0;
         std::vector<value> values;
+        datalog::counted_bytes bytes;
     };
 
     void enter(const pull_pattern& pattern, entity_id e, const pull_spec* through) {
@@ -117,6 +110,7 @@ private:
                             "or ask for the closure with a rule of a query");
         }
         frame& f = stack_.emplace_back();
+        spend(sizeof(frame), f.bytes);
         f.pattern = &pattern;
         f.e = e;
         f.through = through;
@@ -139,7 +133,7 @@ private:
         }
         map m;
         m.entries.reserve(f.result.size());
-        spend(block_bytes);
+        spend(datalog::block_bytes);
         for (auto& [k, v] : f.result) {
             spend(size_of(k));
             m.entries.emplace_back(k, std::move(v));
@@ -258,7 +252,8 @@ private:
         values.push_back(std::move(v));
     }
 
-    void spend(std::size_t bytes) {
+    void spend(std::size_t bytes) { spend(bytes, spent_); }
+    void spend(std::size_t bytes, datalog::counted_bytes& by) {
         if (bytes > datalog::memory_budget::left()) {
             throw error(errc::limit,
                         "db.error/memory-limit",
@@ -266,7 +261,7 @@ private:
                             " bytes; give :limit or fewer levels, or allow more "
                             "(query_options::memory_bytes, --memory)");
         }
-        spent_.take(bytes);
+        by.take(bytes);
     }
 
     const reader& reader_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory_resource>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,14 @@ public:
 private:
     bool is_outermost_;
 };
+
+/// What a block of memory takes besides what is in it.
+constexpr std::size_t block_bytes = 16;
+
+/// What a text of so many bytes takes outside of the value that holds it.
+inline std::size_t bytes_apart(std::size_t text) {
+    return text > std::string().capacity() ? text + block_bytes : 0;
+}
 
 /// Bytes that count for as long as it lives.
 class counted_bytes {

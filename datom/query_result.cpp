@@ -9,13 +9,10 @@ namespace tributary::datom::datalog {
 
 namespace {
 
-/// What a block of memory takes besides what is in it.
-constexpr std::size_t block_bytes = 16;
-
 /// What a cell takes as a value.
 std::size_t size_of(const cell& c) {
     std::size_t bytes = sizeof(value);
-    if (c.is_text() && c.size > std::string().capacity()) bytes += c.size + block_bytes;
+    if (c.is_text()) bytes += bytes_apart(c.size);
     if (!c.is_collection()) return bytes;
     bytes += block_bytes;
     for (const cell& item : c.span()) bytes += size_of(item);

@@ -152,7 +152,7 @@ private:
     void count_plan(subscription& s) const;
     void begin_sketch(subscription& s, std::uint64_t their_count);
     void settle_difference(subscription& s);
-    void send_list(subscription& s, std::vector<node> list, node end);
+    void plan_list(subscription& s, const wire::holding& have, std::vector<node> list, node end);
     void missed(subscription& s);
     void say_have(subscription& s, wire::holding what, std::vector<sketch::short_id> lacks = {});
     void pump(subscription& s);

@@ -303,11 +303,7 @@ void session::on_have(bytes_view frame) {
     if (m.lacks.empty()) return plan(s, m.what);
     if (!m.what.cursor || !hub_.store.is_valid(s.handle, *m.what.cursor))
         throw error(errc::bad_input, "a list of what is lacking, before no place of this log");
-    s.out_depth = counters_.round_trips + 1;
-    s.deferred.reset();
-    s.out.limit_window(m.what.window);
-    std::vector<node> list = hub_.store.find_short(s.handle, std::move(m.lacks));
-    s.out.plan_list(m.what.round, std::move(list), m.what.cursor->seq, hub_.end_of(s.handle));
+    plan_list(s, m.what, hub_.store.find_short(s.handle, std::move(m.lacks)), m.what.cursor->seq);
 }
 
 void session::on_ack(bytes_view frame) {
@@ -376,25 +372,28 @@ void session::on_cells(bytes_view frame) {
     }
     // They differ by so much that everything is the least: what is known is skipped.
     s.reader.reset();
-    if (s.deferred) send_list(s, {}, 0);
+    if (s.deferred) plan_list(s, *s.deferred, {}, 0);
     wire::holding have = holding_of(s.handle, s.in.round + 1);
     have.cursor = arrival_cursor{};
     say_have(s, std::move(have));
 }
 
-/// The deferred plan, now that it is known what the peer lacks of the first `end` entries.
-void session::send_list(subscription& s, std::vector<node> list, node end) {
+/// Plans for who holds `have`, now that it is known what it lacks of the first `end` entries.
+void session::plan_list(subscription& s,
+                        const wire::holding& have,
+                        std::vector<node> list,
+                        node end) {
     s.out_depth = counters_.round_trips + 1;
-    s.out.limit_window(s.deferred->window);
-    s.out.plan_list(s.deferred->round, std::move(list), end, hub_.end_of(s.handle));
-    s.deferred.reset();
+    s.out.limit_window(have.window);
+    s.out.plan_list(have.round, std::move(list), end, hub_.end_of(s.handle));
+    s.deferred.reset();  // `have`, perhaps
 }
 
 /// The sketch is read: what the peer lacks is sent if nothing told it before, and it is told what
 /// is lacking here.
 void session::settle_difference(subscription& s) {
     const std::unique_ptr<sketch_reader> read = std::move(s.reader);
-    if (s.deferred) send_list(s, read->lacking(), read->end());
+    if (s.deferred) plan_list(s, *s.deferred, read->lacking(), read->end());
     wire::holding have = holding_of(s.handle, s.in.round + 1);
     have.cursor = read->theirs();
     have.ids.clear();

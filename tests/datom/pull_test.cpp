@@ -257,7 +257,7 @@ TEST_CASE("pulls of a query have the query's memory, together") {
 TEST_CASE("a pull keeps to its memory and its time, and ends when told to") {
     town t;
     query_options o;
-    o.memory_bytes = 500;
+    o.memory_bytes = 2000;
     CHECK(code_of([&] { t.pulled("[:name {:knows ...}]", "1", o); }) == errc::limit);
     query_options stopped;
     const std::atomic<bool> cancel = true;
