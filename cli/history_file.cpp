@@ -212,17 +212,21 @@ private:
 std::uint64_t write_lines(const std::filesystem::path& dir, std::ostream& out, bool show) {
     progress bar("exporting " + dir.string());
     std::uint64_t count = 0;
+    const auto require_written = [&] {  // at once: the reason is that of the last call
+        if (!out)
+            throw error(errc::io,
+                        std::string("the export could not be written: ") + std::strerror(errno));
+    };
     ask_database(dir, "tx-range/1", map{}, [&](const value& part) {
         for (const value& tx : part.as<vector>()) {
             out << edn::print(tx) << '\n';
+            require_written();
             ++count;
         }
         if (show) bar.show(count, 0, "transactions");
     });
     out.flush();
-    if (!out)
-        throw error(errc::io,
-                    std::string("the export could not be written: ") + std::strerror(errno));
+    require_written();
     if (!keep_going()) throw error(errc::canceled, "the export was interrupted");
     return count;
 }
