@@ -15,9 +15,14 @@ struct hub::impl {
     std::map<connection_id, connection_counters> closed;  ///< in this turn
     mono_ms ticked = 0;
 
-    void open(connection_id c, wire::role role, std::vector<want> wants, bool list, mono_ms now) {
+    void open(connection_id c,
+              wire::role role,
+              std::vector<want> wants,
+              bool list,
+              bytes exported,
+              mono_ms now) {
         if (sessions.contains(c)) throw error(errc::misuse, "a connection with this id is open");
-        sessions.try_emplace(c, shared, c, role, std::move(wants), list, now);
+        sessions.try_emplace(c, shared, c, role, std::move(wants), list, std::move(exported), now);
     }
 
     /// Ends a connection; `tell`: the peer is there to hear why.
@@ -127,12 +132,12 @@ hub::hub(commit_store& store,
 
 hub::~hub() = default;
 
-void hub::accepted(connection_id c, mono_ms now) {
-    impl_->open(c, wire::role::acceptor, {}, false, now);
+void hub::accepted(connection_id c, mono_ms now, bytes exported) {
+    impl_->open(c, wire::role::acceptor, {}, false, std::move(exported), now);
 }
 
-void hub::dialed(connection_id c, std::vector<want> wants, bool list, mono_ms now) {
-    impl_->open(c, wire::role::dialer, std::move(wants), list, now);
+void hub::dialed(connection_id c, std::vector<want> wants, bool list, mono_ms now, bytes exported) {
+    impl_->open(c, wire::role::dialer, std::move(wants), list, std::move(exported), now);
 }
 
 void hub::received(connection_id c, prepared_frame frame, mono_ms now) {

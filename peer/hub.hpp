@@ -120,9 +120,12 @@ public:
         hub_options options = {});
     ~hub();
 
-    void accepted(connection_id c, mono_ms now);
+    /// `exported`: what TLS exports at both ends of this connection (RFC 9266), if it ends here;
+    /// the handshake is bound to it if the other end has it, too.
+    void accepted(connection_id c, mono_ms now, bytes exported = {});
     /// Wants are subscribed after authentication; `list` asks for the offers as well.
-    void dialed(connection_id c, std::vector<want> wants, bool list, mono_ms now);
+    void dialed(
+        connection_id c, std::vector<want> wants, bool list, mono_ms now, bytes exported = {});
     void received(connection_id c, prepared_frame frame, mono_ms now);
     void received(connection_id c, bytes_view frame, mono_ms now) {
         received(c, prepared_frame::prepare(bytes(frame)), now);

@@ -21,6 +21,18 @@ reader open(bytes_view frame, std::size_t fields) {
     return in;
 }
 
+/// Of a message that a peer of any version must be able to read: what follows the fields known here
+/// is left unread.
+template <class F>
+void read_lasting(bytes_view frame, std::size_t fields, const F& read) {
+    reader in(frame);
+    const std::size_t there = in.array();
+    if (there < fields + 1) malformed(0, "too few fields");
+    in.number();
+    read(in);
+    if (there == fields + 1) in.end();
+}
+
 void put_cursor(bytes& out, const arrival_cursor& c) {
     put_array(out, 2);
     put_number(out, c.seq);
@@ -109,26 +121,28 @@ bool is_of_type(bytes_view frame, message_type type) {
 void read_empty(bytes_view frame) { open(frame, 0).end(); }
 
 bytes encode(const hello& m) {
-    bytes out = begin(message_type::hello, 6);
+    bytes out = begin(message_type::hello, 7);
     put_text(out, "trib");
     put_number(out, m.version_min);
     put_number(out, m.version_max);
     put_bin(out, m.key.view());
     put_bin(out, m.nonce.view());
     put_text(out, m.software);
+    put_number(out, m.binds);
     return out;
 }
 
 hello read_hello(bytes_view frame) {
-    reader in = open(frame, 6);
-    if (in.text() != "trib") malformed(2, "no tributary hello");
     hello m;
-    m.version_min = in.number();
-    m.version_max = in.number();
-    m.key = in.id<public_key>();
-    m.nonce = in.id<hash32>();
-    m.software = in.text();
-    in.end();
+    read_lasting(frame, 7, [&](reader& in) {
+        if (in.text() != "trib") malformed(2, "no tributary hello");
+        m.version_min = in.number();
+        m.version_max = in.number();
+        m.key = in.id<public_key>();
+        m.nonce = in.id<hash32>();
+        m.software = in.text();
+        m.binds = in.number();
+    });
     return m;
 }
 
@@ -153,13 +167,13 @@ bytes encode(const bye& m) {
 }
 
 bye read_bye(bytes_view frame) {
-    reader in = open(frame, 2);
-    const std::uint64_t code = in.number();
     bye m;
-    const bool known = code >= 1 && code <= static_cast<std::uint64_t>(errc::misuse);
-    m.code = known ? static_cast<errc>(code) : errc::unavailable;
-    m.reason = in.text();
-    in.end();
+    read_lasting(frame, 2, [&](reader& in) {
+        const std::uint64_t code = in.number();
+        const bool known = code >= 1 && code <= static_cast<std::uint64_t>(errc::misuse);
+        m.code = known ? static_cast<errc>(code) : errc::unavailable;
+        m.reason = in.text();
+    });
     return m;
 }
 
@@ -466,8 +480,8 @@ crdt_id crdt_of_header(bytes_view header) {
     return in.id<crdt_id>();
 }
 
-hash32 transcript(bytes_view dialer_hello, bytes_view acceptor_hello) {
-    return hash("trib.auth.1", dialer_hello, acceptor_hello);
+hash32 transcript(bytes_view dialer_hello, bytes_view acceptor_hello, bytes_view exported) {
+    return hash("trib.auth.1", dialer_hello, bytes(acceptor_hello).append(exported));
 }
 
 signature sign_transcript(const identity& self, role who, const hash32& t) {

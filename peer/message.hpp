@@ -49,20 +49,26 @@ inline constexpr std::size_t chunk_commits_max = 16384;
 inline constexpr std::size_t text_bytes_max = 1024;
 inline constexpr std::size_t offers_max = 10000;
 
-/// The first frame each way.
+/// The first frame each way. Every version has these fields; later ones may append more.
 struct hello {
     std::uint64_t version_min = wire::version_min, version_max = wire::version_max;
     public_key key;
     hash32 nonce;
     std::string software;
+    /// How the handshake may be (the dialer's) or is (the acceptor's) bound to the channel.
+    std::uint64_t binds = 0;
 };
+
+/// Bits of hello::binds: by what TLS exports at both ends (RFC 9266).
+inline constexpr std::uint64_t binds_tls_exporter = 1;
 
 /// Proves the key of the hello.
 struct auth {
     signature sig;
 };
 
-/// The last frame of a side that closes.
+/// The last frame of a side that closes. Every version has these fields; later ones may append
+/// more.
 struct bye {
     errc code = errc::unavailable;
     std::string reason;
@@ -214,8 +220,9 @@ private:
 std::optional<commit_id> prev_of_header(bytes_view header);
 crdt_id crdt_of_header(bytes_view header);
 
-/// What both sides sign: the hash of both hello frames as they were sent.
-hash32 transcript(bytes_view dialer_hello, bytes_view acceptor_hello);
+/// What both sides sign: the hash of both hello frames as they were sent, and of what the channel
+/// exports if they are bound to it.
+hash32 transcript(bytes_view dialer_hello, bytes_view acceptor_hello, bytes_view exported = {});
 enum class role : char { dialer = 0, acceptor = 1 };
 signature sign_transcript(const identity& self, role who, const hash32& transcript);
 bool verify_transcript(const public_key& key,

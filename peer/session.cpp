@@ -48,21 +48,18 @@ session::session(hub_shared& hub,
                  wire::role role,
                  std::vector<want> wants,
                  bool list,
+                 bytes exported,
                  mono_ms now)
     : hub_(hub),
       id_(id),
       role_(role),
       wants_(std::move(wants)),
       list_(list),
+      exported_(std::move(exported)),
       started_(now),
       heard_at_(now),
       spoke_at_(now) {
-    wire::hello mine;
-    mine.key = hub_.self.key();
-    mine.nonce = hash32::from_bytes(hub_.nonce());
-    mine.software = "tributary";
-    my_hello_ = encode(mine);
-    if (role_ == wire::role::dialer) send(my_hello_);
+    if (role_ == wire::role::dialer) say_hello(exported_.empty() ? 0 : wire::binds_tls_exporter);
 }
 
 void session::send(bytes frame, std::size_t payload_bytes) {
@@ -144,6 +141,16 @@ void session::dispatch(message_type type, prepared_frame& in) {
                 "the peer sent a message of a newer protocol; a newer tributary is needed here");
 }
 
+void session::say_hello(std::uint64_t binds) {
+    wire::hello mine;
+    mine.key = hub_.self.key();
+    mine.nonce = hash32::from_bytes(hub_.nonce());
+    mine.software = "tributary";
+    mine.binds = binds;
+    my_hello_ = encode(mine);
+    send(my_hello_);
+}
+
 void session::on_hello(bytes_view frame) {
     try {
         peer_ = wire::read_hello(frame);
@@ -158,21 +165,33 @@ void session::on_hello(bytes_view frame) {
                                 peer_.version_max,
                                 wire::version_min,
                                 wire::version_max));
+    const std::uint64_t mine = exported_.empty() ? 0 : wire::binds_tls_exporter;
+    // The acceptor decides, for it alone knows whether TLS ends at itself or at a proxy before it.
     const bool dialer = role_ == wire::role::dialer;
-    transcript_ = dialer ? wire::transcript(my_hello_, frame) : wire::transcript(frame, my_hello_);
+    if (dialer && (peer_.binds & ~mine) != 0)
+        throw error(errc::bad_input, "the peer binds the handshake to what is not there");
+    const std::uint64_t agreed = mine & peer_.binds;
+    if (agreed == 0) exported_.clear();
     phase_ = phase::proving;
-    if (dialer) return;
-    send(my_hello_);
-    send(encode(wire::auth{wire::sign_transcript(hub_.self, role_, transcript_)}));
+    if (!dialer) say_hello(agreed);
+    transcript_ = dialer ? wire::transcript(my_hello_, frame, exported_)
+                         : wire::transcript(frame, my_hello_, exported_);
+    if (!dialer) send(encode(wire::auth{wire::sign_transcript(hub_.self, role_, transcript_)}));
 }
 
 void session::on_auth(bytes_view frame) {
     const bool dialer = role_ == wire::role::dialer;
     const wire::role theirs = dialer ? wire::role::acceptor : wire::role::dialer;
     if (!wire::verify_transcript(peer_.key, theirs, transcript_, wire::read_auth(frame).sig))
-        throw error(errc::unauthorized, "the peer does not hold the key it names");
+        throw error(errc::unauthorized,
+                    exported_.empty()
+                        ? "the peer does not hold the key it names"
+                        : "the peer does not hold the key it names, or somebody between the two "
+                          "ends TLS and begins it anew; a proxy that is meant to must reach the "
+                          "peer without TLS");
     if (dialer) send(encode(wire::auth{wire::sign_transcript(hub_.self, role_, transcript_)}));
     phase_ = phase::open;
+    my_hello_ = exported_ = {};
     event({.what = hub_event::kind::authenticated});
     if (!dialer) return;
     heard_this_turn_ = true;

@@ -55,12 +55,13 @@ struct peer_marks {
 
 class session {
 public:
-    /// `wants` and `list` are of a dialing side.
+    /// `wants` and `list` are of a dialing side; `exported` as in hub::accepted.
     session(hub_shared& hub,
             connection_id id,
             wire::role role,
             std::vector<want> wants,
             bool list,
+            bytes exported,
             mono_ms now);
 
     void received(prepared_frame frame, mono_ms now);
@@ -126,6 +127,7 @@ private:
 
     // session.cpp
     void dispatch(wire::message_type type, prepared_frame& in);
+    void say_hello(std::uint64_t binds);
     void on_hello(bytes_view frame);
     void on_auth(bytes_view frame);
     void on_list();
@@ -166,6 +168,7 @@ private:
     phase phase_ = phase::greeting;
     std::vector<want> wants_;
     bool list_;
+    bytes exported_;  ///< by the channel; empty: nothing to bind to, or no longer needed
     bytes my_hello_;
     hash32 transcript_;
     wire::hello peer_;

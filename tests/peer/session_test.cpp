@@ -16,13 +16,16 @@ using type = wire::message_type;
 
 /// A hub and a hand-made peer at the other end of one connection.
 struct script {
-    explicit script(bool hub_dials, std::vector<want> wants = {}, hub_options o = {})
+    explicit script(bool hub_dials,
+                    std::vector<want> wants = {},
+                    hub_options o = {},
+                    bytes exported = {})
         : peer(1, o), dials(hub_dials) {
         peer.create("tweets", peer.self);
         if (dials) {
-            peer.talk->dialed(c, std::move(wants), false, now);
+            peer.talk->dialed(c, std::move(wants), false, now, std::move(exported));
         } else {
-            peer.talk->accepted(c, now);
+            peer.talk->accepted(c, now, std::move(exported));
         }
     }
 
@@ -216,7 +219,7 @@ TEST_CASE("session: what a first message may not be", "[peer]") {
         h.version_min = 2;
         h.version_max = 3;
         s.say(encode(h));
-        s.require_closed(errc::newer_version, "versions 2 to 3");
+        s.require_closed(errc::newer_version, "versions 2 to 3, this one 1 to 1");
     }
     SECTION("a hello, but not the key it names") {
         s.say(encode(s.my_hello()));
@@ -228,6 +231,80 @@ TEST_CASE("session: what a first message may not be", "[peer]") {
         s.now += 10001;
         s.peer.talk->tick(s.now);
         s.require_closed(errc::canceled, "in time");
+    }
+}
+
+TEST_CASE("session: a peer of later versions and this one speak the version both know", "[peer]") {
+    const bool dials = GENERATE(false, true);
+    script s(dials, {want{.handle = 1}});
+    wire::hello later = s.my_hello();
+    later.version_max = 3;
+    bytes hello = encode(later);
+    hello[0] = static_cast<char>(hello[0] + 2);
+    hello += from_hex("a56c61746572c1");  // a text, and what no version knows
+
+    const bytes first = dials ? s.turn().at(0) : bytes();
+    s.say(hello);
+    const bytes theirs = dials ? first : s.turn().at(0);
+    const wire::role role = dials ? wire::role::acceptor : wire::role::dialer;
+    const hash32 t = dials ? wire::transcript(theirs, hello) : wire::transcript(hello, theirs);
+    s.say(encode(wire::auth{wire::sign_transcript(s.me, role, t)}));
+    const auto said = s.turn();
+    REQUIRE(s.events.at(0).what == hub_event::kind::authenticated);
+    // A dialer goes on with what version 1 says: its proof, and what it wants.
+    if (dials) REQUIRE(wire::read_subscribe(said.at(1)).have.round == 1);
+}
+
+TEST_CASE("session: the handshake is bound to the channel where TLS ends at both", "[peer]") {
+    const bytes exported(32, 'e');
+    const bool dials = GENERATE(false, true);
+    script s(dials, {}, {}, exported);
+    wire::hello mine = s.my_hello();
+    bytes theirs;
+    const auto greet = [&](std::uint64_t binds) {
+        mine.binds = binds;
+        if (dials) theirs = s.turn().at(0);
+        s.say(encode(mine));
+        if (!dials) theirs = s.turn().at(0);
+    };
+    const auto prove = [&](bytes_view by) {
+        const bytes hello = encode(mine);
+        const wire::role role = dials ? wire::role::acceptor : wire::role::dialer;
+        const hash32 t =
+            dials ? wire::transcript(theirs, hello, by) : wire::transcript(hello, theirs, by);
+        s.say(encode(wire::auth{wire::sign_transcript(s.me, role, t)}));
+    };
+    SECTION("both have it") {
+        greet(wire::binds_tls_exporter);
+        REQUIRE(wire::read_hello(theirs).binds == wire::binds_tls_exporter);
+        prove(exported);
+        s.turn();
+        REQUIRE(s.events.at(0).what == hub_event::kind::authenticated);
+    }
+    SECTION("somebody between has one TLS connection with each") {
+        greet(wire::binds_tls_exporter);
+        prove(bytes(32, 'f'));
+        s.require_closed(errc::unauthorized, "between the two");
+    }
+    SECTION("it is left out though both have it") {
+        greet(wire::binds_tls_exporter);
+        prove({});
+        s.require_closed(errc::unauthorized, "between the two");
+    }
+    SECTION("the other side does not have it: a proxy ends TLS") {
+        greet(0);
+        REQUIRE(wire::read_hello(theirs).binds == (dials ? wire::binds_tls_exporter : 0));
+        prove({});
+        s.turn();
+        REQUIRE(s.events.at(0).what == hub_event::kind::authenticated);
+    }
+    SECTION("of what nobody here knows") {
+        greet(wire::binds_tls_exporter | 4);
+        if (dials) {
+            s.require_closed(errc::bad_input, "not there");
+        } else {
+            REQUIRE(wire::read_hello(theirs).binds == wire::binds_tls_exporter);
+        }
     }
 }
 
