@@ -1,6 +1,7 @@
 #include "tributary/peer/hub.hpp"
 
 #include "tributary/peer/session.hpp"
+#include "tributary/value/covered.hpp"
 
 #include <algorithm>
 #include <map>
@@ -90,8 +91,14 @@ struct hub::impl {
         shared.ends.clear();
         shared.changed.clear();
         std::vector<connection_id> lost;
-        for (auto& [c, s] : sessions)
-            if (!s.retreat()) lost.push_back(c);
+        for (auto& [c, s] : sessions) {
+            if (s.retreat()) {
+                covered("failed flush: connection kept");
+            } else {
+                covered("failed flush: connection closed");
+                lost.push_back(c);
+            }
+        }
         std::erase_if(shared.effects.sends, [&](const hub_effects::send& s) {
             return std::find(lost.begin(), lost.end(), s.to) != lost.end();
         });

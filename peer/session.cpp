@@ -1,5 +1,7 @@
 #include "tributary/peer/session.hpp"
 
+#include "tributary/value/covered.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -87,8 +89,10 @@ void session::received(prepared_frame in, mono_ms now) {
             fmt::format("a message of {} bytes; at most {} are taken", in.size(), frame_max));
     // Answers wait in memory, so who asks without reading is cut off.
     const std::size_t answers_max = 4 * hub_.options.window_bytes + hub_.options.frame_bytes_max;
-    if (sent_this_turn_ + backlog_ > answers_max)
+    if (sent_this_turn_ + backlog_ > answers_max) {
+        covered("reads no answers");
         throw error(errc::limit, "too many requests without reading the answers");
+    }
 
     const std::uint64_t chunk = static_cast<std::uint64_t>(message_type::chunk);
     const std::uint64_t type = in.chunk_         ? chunk
@@ -222,14 +226,16 @@ void session::on_offers(bytes_view frame) {
 
 void session::tick(mono_ms now) {
     if (!authenticated()) {
-        if (now - started_ > hub_.options.handshake_ms)
-            throw error(errc::canceled, "the peer did not authenticate in time");
-        return;
+        if (now - started_ <= hub_.options.handshake_ms) return;
+        covered("handshake too slow");
+        throw error(errc::canceled, "the peer did not authenticate in time");
     }
     marks_due_ = true;
-    if (now - heard_at_ > hub_.options.idle_ms)
+    if (now - heard_at_ > hub_.options.idle_ms) {
+        covered("silence");
         throw error(errc::unavailable,
                     fmt::format("the peer was silent for {} ms", now - heard_at_));
+    }
     if (now - spoke_at_ >= hub_.options.idle_ms / 3) {
         spoke_at_ = now;
         send(encode(wire::ping{}));

@@ -1,5 +1,7 @@
 #include "tributary/peer/session_outflow.hpp"
 
+#include "tributary/value/covered.hpp"
+
 #include <algorithm>
 #include <unordered_set>
 
@@ -138,7 +140,10 @@ bool outflow::plan(const wire::holding& have, node end) {
     if (known.empty() || known.size() < have.ids.size()) return false;
     const std::vector<node> ours = store_.head_nodes(handle_);
     auto lacking = missing(store_.graph(handle_), known, ours, options_.walk_budget);
-    if (!lacking) return false;
+    if (!lacking) {
+        covered("walk overrun");
+        return false;
+    }
     plan_list(have.round, *std::move(lacking), end, end);
     known_ = have.count;
     return true;

@@ -1,4 +1,5 @@
 #include "tributary/peer/session.hpp"
+#include "tributary/value/covered.hpp"
 
 #include <fmt/format.h>
 
@@ -212,6 +213,7 @@ void session::on_subscribe(bytes_view frame) {
     wire::accept answer;
     answer.sub = m.sub;
     answer.cursor_good = m.have.cursor && hub_.store.is_valid(*h, *m.have.cursor);
+    if (m.have.cursor && !answer.cursor_good) covered("cursor of another log");
     // Round 0 is what the dialer pushes on the strength of its cursors, before it reads this
     // answer.
     s.in.round = answer.cursor_good ? 0 : 1;
@@ -272,11 +274,14 @@ void session::on_accept(bytes_view frame) {
     if (w.trusted && m.cursor_good) {
         s.out.limit_window(m.have.window);
     } else {
+        if (w.trusted) covered("pushed in vain");
         s.their_end = m.have.count;
         plan(s, m.have);
     }
     // What it is asked to clone is here, from another time: say so.
-    if (restart) say_have(s, holding_of(s.handle, s.in.round + 1));
+    if (!restart) return;
+    covered("clone of what is here already");
+    say_have(s, holding_of(s.handle, s.in.round + 1));
 }
 
 // -- Sending --------------------------------------------------------------------------------------
@@ -325,6 +330,7 @@ void session::pump(subscription& s) {
         counters_.commits_out += c.commits;
         send(std::move(c.frame), c.payload_bytes);
     }
+    if (s.out.has_more(end) && !s.out.window_open()) covered("window closed");
     if (!acceptor || s.out.has_more(end)) return;
     s.out.settle(end);
     if (s.out.owes_cursor()) send(s.out.cursor_chunk(s.sub).frame);
@@ -367,10 +373,12 @@ void session::on_cells(bytes_view frame) {
     if (s.reader->done()) return settle_difference(s);
     if (!s.reader->needs_more()) return;
     if (const auto total = s.reader->ask()) {
+        covered("sketch asked for more");
         s.in.depth = counters_.round_trips + 1;
         return send(encode(wire::more{s.sub, *total}));
     }
     // They differ by so much that everything is the least: what is known is skipped.
+    covered("sketch given up");
     s.reader.reset();
     if (s.deferred) plan_list(s, *s.deferred, {}, 0);
     wire::holding have = holding_of(s.handle, s.in.round + 1);
@@ -392,6 +400,7 @@ void session::plan_list(subscription& s,
 /// The sketch is read: what the peer lacks is sent if nothing told it before, and it is told what
 /// is lacking here.
 void session::settle_difference(subscription& s) {
+    covered("sketch read");
     const std::unique_ptr<sketch_reader> read = std::move(s.reader);
     if (s.deferred) plan_list(s, *s.deferred, read->lacking(), read->end());
     wire::holding have = holding_of(s.handle, s.in.round + 1);
@@ -417,7 +426,7 @@ void session::on_chunk(prepared_frame& in) {
 
     subscription& s = find(head.sub);
     if (head.round > s.in.round) throw error(errc::bad_input, "an answer to what was not said");
-    if (head.round < s.in.round) return;
+    if (head.round < s.in.round) return covered("round is over");
     s.in.unacknowledged += payload;
     if (s.in.unacknowledged > hub_.options.window_bytes + hub_.options.frame_bytes_max)
         throw error(errc::limit, "the peer does not keep to the window");
@@ -451,8 +460,12 @@ void session::on_chunk(prepared_frame& in) {
 /// The peer was wrong about what is here, for one of the two was restored from a backup: tell it,
 /// and the second time ask for all.
 void session::missed(subscription& s) {
-    if (++s.in.failures > 2)
+    if (++s.in.failures > 2) {
+        covered("parent missing for the third time");
         throw error(errc::bad_input, "the peer sends commits without the parents they build on");
+    }
+    if (s.in.failures == 1) covered("parent missing");
+    if (s.in.failures == 2) covered("parent missing again");
     s.marks = {};
     wire::holding have = holding_of(s.handle, s.in.round + 1);
     if (s.in.failures == 2) have.cursor = arrival_cursor{};
@@ -463,6 +476,7 @@ void session::say_have(subscription& s, wire::holding what, std::vector<sketch::
     s.in.round = what.round;
     s.in.done = false;
     s.in.chunks = 0;
+    s.in.unacknowledged = 0;  // and never will be
     s.in.ack_due = false;
     s.in.depth = counters_.round_trips + 1;
     send(encode(wire::have{s.sub, std::move(what), std::move(lacks)}));

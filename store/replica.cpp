@@ -2,6 +2,7 @@
 
 #include "tributary/crdt/packed.hpp"
 #include "tributary/store/keys.hpp"
+#include "tributary/value/covered.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -238,9 +239,11 @@ void replica::record_author(const node_info& info) {
     std::vector<node> numbers;
     if (tip && info.seq <= tip->seq)
         if (const auto record = to_.get(key)) numbers = parse_nodes(*record);
-    if (!numbers.empty())
+    if (!numbers.empty()) {
+        covered("equivocation stored");
         to_.put(keys::of(space::equivocation, handle_, info.number),
                 encode_number(numbers.front()));
+    }
     numbers.push_back(info.number);
     to_.put(std::move(key), encode_nodes(numbers));
     if (!tip || info.seq > tip->seq) author_tips_[info.author] = {info.seq, info.number, info.id};
