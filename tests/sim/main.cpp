@@ -1,22 +1,27 @@
-/// sim --seed N | --seeds A..B [--trace]: runs worlds and says which seeds break an invariant.
-/// TRIBUTARY_SIM_SEEDS=A..B takes the place of --seeds, so that ctest can be asked for other seeds.
+/// sim --seed N | --seeds A..B | --sweep N [--trace] [--marks]: plays worlds and says which seeds
+/// break an invariant. A sweep plays one seed again and again, and each time the power goes during
+/// another write of one of its disks. --marks: also fails if a rare path (value/covered.hpp) was
+/// never taken. TRIBUTARY_SIM_SEEDS=A..B takes the place of --seeds, so that ctest can be asked for
+/// other seeds.
+#include "tributary/value/covered.hpp"
+
 #include <fmt/format.h>
 
 #include "sim/world.hpp"
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 
 namespace {
 
+using namespace tributary;
 using namespace tributary::sim;
 
 struct arguments {
     std::uint64_t first = 1, last = 100;
-    bool trace = false, verbose = false;
+    bool trace = false, alone = false, sweep = false, marks = false;
 };
 
 void read_range(arguments& a, const std::string& range, const std::string& from) {
@@ -36,45 +41,92 @@ arguments parse(int argc, char** argv) {
         const std::string word = argv[i];
         if (word == "--trace") {
             a.trace = true;
-        } else if (word == "--seed" && i + 1 < argc) {
+        } else if (word == "--marks") {
+            a.marks = true;
+        } else if ((word == "--seed" || word == "--sweep") && i + 1 < argc) {
             a.first = a.last = std::stoull(argv[++i]);
-            a.verbose = true;
+            a.alone = true;
+            a.sweep = word == "--sweep";
         } else if (word == "--seeds" && i + 1 < argc) {
             read_range(a, argv[++i], "--seeds");
         } else {
-            throw std::invalid_argument("usage: sim --seed N | --seeds A..B [--trace]");
+            throw std::invalid_argument(
+                "usage: sim --seed N | --seeds A..B | --sweep N [--trace] [--marks]");
         }
     }
     const char* range = std::getenv("TRIBUTARY_SIM_SEEDS");
-    if (range != nullptr && !a.verbose) read_range(a, range, "TRIBUTARY_SIM_SEEDS");
+    if (range != nullptr && !a.alone) read_range(a, range, "TRIBUTARY_SIM_SEEDS");
     return a;
 }
 
 /// A few seeds are run twice: the same seed must give the same run.
 constexpr std::uint64_t repeat_every = 50;
+/// And a few with a crash at every write.
+constexpr std::uint64_t sweep_every = 100;
+constexpr std::size_t sweep_peers_max = 3;
 
-bool run(std::uint64_t seed, const arguments& a, run_report& total) {
+/// The power goes during write 1, 2, 3 ... of each peer in turn.
+void sweep(std::uint64_t seed, const run_report& undisturbed, counts& total) {
+    for (std::size_t peer = 0; peer < undisturbed.writes.size(); ++peer)
+        for (std::size_t write = 1; write <= undisturbed.writes[peer]; ++write) {
+            try {
+                total.add(world(seed, false, planned_crash{peer, write}).play().counted);
+            } catch (const std::exception& e) {
+                throw std::logic_error(fmt::format(
+                    "with a crash of peer {} at its write {}: {}", peer, write, e.what()));
+            }
+        }
+}
+
+bool play(std::uint64_t seed, const arguments& a, counts& total) {
     try {
-        const run_report r = world(seed, a.trace).run();
-        if (a.verbose || seed % repeat_every == 0)
-            if (world(seed).run().end_hash != r.end_hash)
+        const run_report r = world(seed, a.trace).play();
+        total.add(r.counted);
+        if (a.alone) fmt::print("seed {}: end hash {}\n", seed, r.end_hash.hex());
+        if (a.alone || seed % repeat_every == 0)
+            if (world(seed).play().end_hash != r.end_hash)
                 throw std::logic_error("the same seed gives another run");
-        if (a.verbose) fmt::print("seed {}: end hash {}\n", seed, r.end_hash.hex());
-        total.commits += r.commits;
-        total.merges += r.merges;
-        total.frames += r.frames;
-        total.crashes += r.crashes;
-        total.cut_writes += r.cut_writes;
-        total.surviving_writes += r.surviving_writes;
-        total.failed_writes += r.failed_writes;
-        total.restores += r.restores;
-        total.broken_links += r.broken_links;
-        total.healed_ms = std::max(total.healed_ms, r.healed_ms);
+        const bool small = r.counted.peers_max <= sweep_peers_max;
+        if (a.sweep || (!a.alone && seed % sweep_every == 0 && small)) sweep(seed, r, total);
         return true;
     } catch (const std::exception& e) {
         fmt::print("seed {}: {}\nreplay with: sim --seed {} --trace\n", seed, e.what(), seed);
         return false;
     }
+}
+
+void print(const counts& c) {
+    fmt::print("{} commits, {} merges, {} equivocations, {} frames, at most {} peers\n",
+               c.commits,
+               c.merges,
+               c.equivocations,
+               c.frames,
+               c.peers_max);
+    fmt::print(
+        "{} broken links, {} partitions, {} crashes ({} during a write; {} writes survived "
+        "unacknowledged), {} failed writes, {} restored backups, healed within {} ms\n",
+        c.broken_links,
+        c.partitions,
+        c.crashes,
+        c.cut_writes,
+        c.surviving_writes,
+        c.failed_writes,
+        c.restores,
+        c.healed_ms);
+    fmt::print("{} attacks; connections to hostile peers closed for:", c.attacks);
+    for (const auto& [code, n] : c.hostile_closed) fmt::print(" {} {}", name_of(code), n);
+    fmt::print("\n");
+}
+
+/// How often each rare path was taken; returns how many never were.
+int print_marks() {
+    int missed = 0;
+    for (std::size_t i = 0; i < rare_paths.size(); ++i) {
+        const std::uint64_t taken = rare_paths_taken[i];
+        fmt::print("{:>9} {}\n", taken, rare_paths[i]);
+        missed += taken == 0 ? 1 : 0;
+    }
+    return missed;
 }
 
 }  // namespace
@@ -93,28 +145,16 @@ int main(int argc, char** argv) {
         a.last,
         argv[0]);
     const auto began = std::chrono::steady_clock::now();
-    run_report total;
+    counts total;
     int failed = 0;
     for (std::uint64_t seed = a.first; seed <= a.last && failed < 10; ++seed)
-        failed += run(seed, a, total) ? 0 : 1;
+        failed += play(seed, a, total) ? 0 : 1;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    fmt::print(
-        "seeds {}..{}: {} commits, {} merges, {} frames, {} broken links, {} crashes ({} during a "
-        "write; {} writes survived unacknowledged), {} failed writes, {} restored backups, healed "
-        "within {} ms; {:.1f} s; {} failed\n",
-        a.first,
-        a.last,
-        total.commits,
-        total.merges,
-        total.frames,
-        total.broken_links,
-        total.crashes,
-        total.cut_writes,
-        total.surviving_writes,
-        total.failed_writes,
-        total.restores,
-        total.healed_ms,
-        took.count(),
-        failed);
-    return failed == 0 ? 0 : 1;
+    print(total);
+    const int missed = print_marks();
+    fmt::print("seeds {}..{}: {:.1f} s; {} failed\n", a.first, a.last, took.count(), failed);
+    if (!a.marks || missed == 0) return failed == 0 ? 0 : 1;
+    fmt::print("{} rare paths were never taken: more seeds, or a simulator that gets there\n",
+               missed);
+    return 1;
 }

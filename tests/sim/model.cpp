@@ -8,8 +8,8 @@ void broken(const std::string& what) { throw std::logic_error(what); }
 
 void model::follow(const commit_store& store, crdt_handle h) {
     const crdt_state state = store.state(h);
-    if (state.end.seq < read_) broken("the arrival log became shorter");
-    for (node n = read_ + 1; n <= state.end.seq; ++n) {
+    if (state.end.seq < log_.size()) broken("the arrival log became shorter");
+    for (node n = log_.size() + 1; n <= state.end.seq; ++n) {
         const arrival_entry e = store.entry(h, n);
         if (hash_as<commit_id>("trib.commit.1", e.header) != e.id)
             broken("an id that is no hash of its header");
@@ -21,11 +21,11 @@ void model::follow(const commit_store& store, crdt_handle h) {
         }
         if (!parents_.emplace(e.id, header.parents).second) broken("a commit is in the log twice");
         heads_.insert(e.id);
+        log_.push_back(e.id);
         const bytes_view before(reinterpret_cast<const char*>(digest_.data()), digest_.size());
         digest_ = hash_short("trib.arrival.1", before, e.id.view());
         if (digest_ != e.digest) broken("the digest chain is wrong");
     }
-    read_ = state.end.seq;
     if (state.end.digest != digest_) broken("the digest of the end is wrong");
     if (state.heads != std::vector<commit_id>(heads_.begin(), heads_.end()))
         broken("the heads are not the maximal commits");

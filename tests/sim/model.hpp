@@ -25,14 +25,15 @@ public:
 
     bool has(const commit_id& id) const { return parents_.contains(id); }
     const std::map<commit_id, std::vector<commit_id>>& commits() const { return parents_; }
-    std::uint64_t read() const { return read_; }
+    /// In the order of arrival.
+    const std::vector<commit_id>& log() const { return log_; }
 
 private:
     std::vector<commit_id> linear(const commit_id& head) const;
 
     std::map<commit_id, std::vector<commit_id>> parents_;
     std::set<commit_id> heads_;
-    std::uint64_t read_ = 0;
+    std::vector<commit_id> log_;
     hash16 digest_{};
 };
 
