@@ -110,6 +110,7 @@ private:
         int plans = 0;                          ///< and sketches that the peer made us begin
         std::optional<sketch_source> source;    ///< of cells, while the peer may want them
         std::unique_ptr<sketch_reader> reader;  ///< while it lasts
+        std::uint64_t cells_asked = 0;          ///< of the sketch that was read last
         std::uint64_t their_end =
             0;  ///< of the peer's log when it last spoke of what it has of ours
         std::uint64_t out_depth = 1;

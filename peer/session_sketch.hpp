@@ -65,6 +65,7 @@ public:
     bool needs_more() const { return !done() && decoder_.taken() >= wanted_; }
     /// How many to ask for then, in all. Nothing: it has had all it may.
     std::optional<std::uint64_t> ask();
+    std::uint64_t asked() const { return wanted_; }
 
     /// Of the log that the cells are of.
     const arrival_cursor& theirs() const { return theirs_; }

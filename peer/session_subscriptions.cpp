@@ -367,6 +367,8 @@ void session::on_cells(bytes_view frame) {
         s.reader = std::make_unique<sketch_reader>(
             hub_.store, s.handle, end, m.end, hub_.options.sketch_cells);
     }
+    // Fewer cells may have been enough than were asked for.
+    if (!s.reader && m.first > 0 && m.first < s.cells_asked) return;
     if (!s.reader) throw error(errc::bad_input, "cells of no sketch");
     s.reader->take(m);
     counters_.round_trips = std::max(counters_.round_trips, s.in.depth);
@@ -379,6 +381,7 @@ void session::on_cells(bytes_view frame) {
     }
     // They differ by so much that everything is the least: what is known is skipped.
     covered("sketch given up");
+    s.cells_asked = 0;
     s.reader.reset();
     if (s.deferred) plan_list(s, *s.deferred, {}, 0);
     wire::holding have = holding_of(s.handle, s.in.round + 1);
@@ -402,6 +405,7 @@ void session::plan_list(subscription& s,
 void session::settle_difference(subscription& s) {
     covered("sketch read");
     const std::unique_ptr<sketch_reader> read = std::move(s.reader);
+    s.cells_asked = read->asked();
     if (s.deferred) plan_list(s, *s.deferred, read->lacking(), read->end());
     wire::holding have = holding_of(s.handle, s.in.round + 1);
     have.cursor = read->theirs();
