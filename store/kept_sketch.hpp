@@ -1,5 +1,7 @@
 /// The first cells of the sketch (crdt/sketch.hpp) of a CRDT's whole arrival log, kept up with it,
-/// so that peers are told what they differ by without reading history. Thread rule: one thread.
+/// so that peers are told what they differ by without reading history. The first few are kept in
+/// memory. The many that large differences need are on disk only, and follow the log in long steps:
+/// who asks for them pays for what came since the last one. Thread rule: one thread.
 #pragma once
 
 #include "tributary/crdt/graph.hpp"
@@ -12,8 +14,8 @@ namespace tributary {
 
 class kept_sketch {
 public:
-    /// Cells kept: enough for differences of about 3,000 commits.
-    static constexpr std::size_t cells_kept = 4096;
+    /// Cells kept in memory, enough for differences of about 3,000 commits; and in all, for 190,000.
+    static constexpr std::size_t cells_kept = 4096, cells_stored = 1u << 18;
     /// Calls `visit` for the log's entries `first` to `last`, in order.
     using each_id = std::function<void(
         node first, node last, const std::function<void(const commit_id&)>& visit)>;
@@ -25,13 +27,16 @@ public:
     void save(node end);
 
     /// Cells `first` to `first + count` of the log's first `end` entries, of `now` that there are.
-    /// Costs what came after `end`, and reads all ids for cells that are not kept.
+    /// Costs what came after `end`, for cells beyond cells_kept at most 131,072 ids, and beyond
+    /// cells_stored all of them.
     std::vector<sketch::cell> cells(node end, node now, std::uint64_t first, std::size_t count);
 
 private:
     void load();
     void follow(node end);
     void add(node first, node last, std::span<sketch::cell> cells, std::uint64_t at, int times);
+    node load_stored(std::uint64_t first, std::span<sketch::cell> cells) const;
+    void fill(node end, std::uint64_t first, std::span<sketch::cell> cells);
 
     staging& to_;
     std::uint32_t handle_;
@@ -40,7 +45,8 @@ private:
     bool loaded_ = false;
     std::vector<sketch::cell> cells_;
     node up_to_ = 0;  ///< entries that are in cells_
-    node saved_ = 0;  ///< in the cells stored
+    node saved_ = 0;  ///< in those of them that are stored
+    node far_saved_ = 0;  ///< in the cells that are stored only
 };
 
 }  // namespace tributary

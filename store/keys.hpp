@@ -23,7 +23,7 @@ enum class space : char {
     linear = 'L',        ///< handle, position -> 2 * node + mainline
     position = 'P',      ///< handle, node -> 2 * position + mainline
     authority = 'U',     ///< handle, number -> authority
-    sketch = 'C',        ///< handle -> how many entries, and the first cells of their sketch
+    sketch = 'C',        ///< handle, cell -> how many entries, and cells of their sketch from there
     mark = 'K',          ///< handle, key -> mark
 };
 

@@ -72,6 +72,12 @@ entry_record parse_entry(node number, bytes_view record) {
     return e;
 }
 
+commit_id id_of_entry(bytes_view record) {
+    packed::reader in(record, "an arrival log entry");
+    in.take(1);
+    return commit_id::from_bytes(in.take(32));
+}
+
 bytes with_counted(bytes record, bool counted) {
     auto flags = static_cast<std::uint8_t>(record.at(0));
     flags = static_cast<std::uint8_t>(counted ? flags & ~flag_uncounted : flags | flag_uncounted);

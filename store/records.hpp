@@ -38,6 +38,8 @@ bytes encode_entry(const node_info& info,
                    bytes_view header);
 /// Errors of parsing, here and below: bad_input (the store is damaged).
 entry_record parse_entry(node number, bytes_view record);
+/// The commit's id alone.
+commit_id id_of_entry(bytes_view record);
 /// The same record, but counted or not.
 bytes with_counted(bytes record, bool counted);
 

@@ -129,7 +129,8 @@ void replica::each_id(node first,
         for (at->seek(keys::of(space::entry, handle_, first)); first <= durable; at->next()) {
             if (!at->valid() || at->key() != keys::of(space::entry, handle_, first))
                 damaged("the entry of commit number " + std::to_string(first));
-            visit(parse_entry(first++, at->val()).info.id);
+            ++first;
+            visit(id_of_entry(at->val()));
         }
     }
     for (; first <= last; ++first) visit(info(first).id);

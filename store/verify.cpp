@@ -12,7 +12,7 @@ namespace {
 class checker {
 public:
     checker(const replica& r, const std::function<void(const std::string&)>& problem)
-        : replica_(r), problem_(problem), mapping_(r.id()), cells_(kept_sketch::cells_kept) {}
+        : replica_(r), problem_(problem), mapping_(r.id()), cells_(kept_sketch::cells_stored) {}
 
     void take(const arrival_entry& e, bytes_view body);
     void finish();

@@ -1,5 +1,8 @@
 #include <catch2/catch.hpp>
 
+#include "tributary/store/kept_sketch.hpp"
+#include "tributary/store/memory_kv.hpp"
+
 #include "store/replica_support.hpp"
 
 using namespace tributary;
@@ -39,6 +42,36 @@ TEST_CASE("commit_store: the cells kept are those of the log, whenever and of wh
         check(commit_store(*w.db));
     }
     CHECK(problems(w.store, w.handle).empty());
+}
+
+TEST_CASE("kept_sketch: cells on disk only are those of the log, and cost what came since",
+          "[store]") {
+    const crdt_id crdt = hash_as<crdt_id>("test", "crdt");
+    const auto id_of = [](node n) { return hash_as<commit_id>("test", std::to_string(n)); };
+    node read = 0;
+    const auto each_id = [&](node first, node last, const auto& visit) {
+        for (; first <= last; ++first, ++read) visit(id_of(first));
+    };
+    constexpr std::uint64_t from = kept_sketch::cells_stored - 5000;
+    const auto db = make_memory_kv();
+    staging to(*db);
+    std::vector<sketch::cell> expected(5000);
+    node end = 0;
+    for (const node now : {50000, 140000, 150000, 290000}) {
+        const sketch::mapping m(crdt);
+        for (; end < now; ++end) sketch::add(m, sketch::short_of(id_of(end + 1)), expected, from);
+        kept_sketch(to, 1, crdt, each_id).save(now);
+        to.write();
+        read = 0;
+        kept_sketch again(to, 1, crdt, each_id);
+        CHECK(again.cells(now, now, from, 5000) == expected);
+        CHECK(read < (1u << 17) + 4096);
+        // As they were before what is in them already.
+        again.cells(now - 1000, now, from, 5000);
+        auto before = again.cells(now - 1, now, from, 5000);
+        sketch::add(m, sketch::short_of(id_of(now)), before, from);
+        CHECK(before == expected);
+    }
 }
 
 TEST_CASE("commit_store: a failed flush takes its commits out of the cells", "[store]") {
