@@ -1,12 +1,16 @@
-// Clone: 1,000,000 ops in commits of 100 over a loopback WebSocket into a new replica, verified and
-// synced, beside a bare copy of the same bytes from one WebSocket into LevelDB.
+// Clone over a loopback WebSocket into a new replica, verified and synced: 1,000,000 ops in commits
+// of 100, beside a bare copy of the same bytes from one WebSocket into LevelDB; and 1,000,000
+// commits of one op, beside bare LevelDB writing the keys and values that the clone has written.
 
+#include "tributary/crdt/packed.hpp"
 #include "tributary/peer/stage.hpp"
+#include "tributary/store/keys.hpp"
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/websocket.hpp>
 #include <leveldb/db.h>
+#include <leveldb/filter_policy.h>
 #include <leveldb/write_batch.h>
 
 #include "servers.hpp"
@@ -105,13 +109,97 @@ figures copy_bare(const std::string& port, const fs::path& dir) {
     return {static_cast<double>(seq * ops_per_commit) / watch.seconds()};
 }
 
-}  // namespace
+/// What cloning does here; figures: seconds, private MiB.
+figures clone_ours(const std::string& url, const fs::path& to, std::uint64_t commits) {
+    return isolated([&]() -> figures {
+        auto replica = stage::open(to);
+        stopwatch watch;
+        watch.start();
+        replica->clone(url + "/tweets", "tweets");
+        watch.stop();
+        if (replica->summary("tweets").commits < commits) std::abort();
+        return {watch.seconds(), private_mib()};
+    });
+}
 
-int main() {
-    const scratch dir;
+/// What a clone wrote: per commit the records under its number, and its place in the index, which
+/// is under its id.
+class written_records {
+public:
+    explicit written_records(const fs::path& db) {
+        leveldb::DB* opened = nullptr;
+        if (!leveldb::DB::Open({}, db.string(), &opened).ok()) std::abort();
+        const std::unique_ptr<leveldb::DB> closing(opened);
+        const std::unique_ptr<leveldb::Iterator> at(opened->NewIterator({}));
+        for (at->SeekToFirst(); at->Valid(); at->Next()) take(at->key(), at->value());
+    }
+
+    const std::vector<std::vector<std::pair<bytes, bytes>>>& by_commit() const { return records_; }
+
+private:
+    void take(const leveldb::Slice& key, const leveldb::Slice& val) {
+        using keys::space;
+        const bytes k = key.ToString();
+        std::uint64_t number = 0;
+        switch (static_cast<space>(k[0])) {
+            case space::entry:
+            case space::body:
+            case space::position:
+            case space::author:
+                number = get_be64(bytes_view(k).substr(k.size() - 8));
+                break;
+            case space::linear:
+                number = get_be64(bytes_view(k).substr(k.size() - 8)) + 1;
+                break;
+            case space::index:
+                number = packed::reader(val.ToString(), "an index entry").uint();
+                break;
+            default:
+                return;
+        }
+        if (number >= records_.size()) records_.resize(number + 1);
+        records_[number].emplace_back(k, val.ToString());
+    }
+
+    std::vector<std::vector<std::pair<bytes, bytes>>> records_;
+};
+
+/// Writes them in the order of the log, 1,000 commits to a sync, with the settings that a replica
+/// has; figures: seconds.
+figures write_bare(const written_records& records, const fs::path& dir) {
+    return isolated([&]() -> figures {
+        const std::unique_ptr<const leveldb::FilterPolicy> filter(
+            leveldb::NewBloomFilterPolicy(10));
+        leveldb::Options options;
+        options.create_if_missing = true;
+        options.write_buffer_size = 16u << 20;
+        options.block_size = 16u << 10;
+        options.filter_policy = filter.get();
+        leveldb::DB* db = nullptr;
+        if (!leveldb::DB::Open(options, dir.string(), &db).ok()) std::abort();
+        stopwatch watch;
+        watch.start();
+        leveldb::WriteBatch batch;
+        std::uint64_t commits = 0;
+        for (const auto& of_commit : records.by_commit()) {
+            for (const auto& [key, val] : of_commit) batch.Put(key, val);
+            if (++commits % 1000 != 0 && commits != records.by_commit().size()) continue;
+            leveldb::WriteOptions how;
+            how.sync = true;
+            if (!db->Write(how, &batch).ok()) std::abort();
+            batch.Clear();
+        }
+        watch.stop();
+        delete db;
+        return {watch.seconds()};
+    });
+}
+
+void bench_large_commits(const scratch& dir) {
     const std::uint64_t commits = scaled(10000);
     make_bare(dir / "bare", commits);
     make_replica(dir / "ours", commits, ops_per_commit);
+    const double ops = static_cast<double>(commits * ops_per_commit);
     std::vector<double> ours, bare, memory;
     for (int run = 0; run < runs(); ++run) {
         const std::string turn = std::to_string(run);
@@ -122,17 +210,8 @@ int main() {
                 [&] { return copy_bare(server.address(), dir / ("bare-copy" + turn)); })[0]);
         }
         const server_process server([&](const auto& ready) { serve_replica(dir / "ours", ready); });
-        const figures f = isolated([&]() -> figures {
-            auto replica = stage::open(dir / ("clone" + turn));
-            stopwatch watch;
-            watch.start();
-            replica->clone(server.address() + "/tweets", "tweets");
-            watch.stop();
-            const double ops = static_cast<double>(replica->summary("tweets").ops);
-            if (ops != static_cast<double>(commits * ops_per_commit)) std::abort();
-            return {ops / watch.seconds(), private_mib()};
-        });
-        ours.push_back(f[0]);
+        const figures f = clone_ours(server.address(), dir / ("clone" + turn), commits);
+        ours.push_back(ops / f[0]);
         memory.push_back(f[1]);
     }
     report("clone, 100 ops a commit",
@@ -142,4 +221,36 @@ int main() {
            "ops/s",
            true);
     report("  private memory", median(memory), "MiB");
+}
+
+void bench_small_commits(const scratch& dir) {
+    const std::uint64_t commits = scaled(1000000);
+    make_replica(dir / "small", commits, 1);
+    std::vector<double> ours, bare;
+    const server_process server([&](const auto& ready) { serve_replica(dir / "small", ready); });
+    const auto clone = [&](const std::string& name) {
+        return clone_ours(server.address(), dir / name, commits)[0];
+    };
+    clone("small-records");
+    const written_records records(dir / "small-records/db");
+    const auto all = static_cast<double>(commits);
+    for (int run = 0; run < runs(); ++run) {
+        const std::string turn = std::to_string(run);
+        bare.push_back(all / write_bare(records, dir / ("small-bare" + turn))[0]);
+        ours.push_back(all / clone("small-clone" + turn));
+    }
+    report("clone, 1 op a commit",
+           median(ours),
+           "bare LevelDB, the same keys",
+           median(bare),
+           "commits/s",
+           true);
+}
+
+}  // namespace
+
+int main() {
+    const scratch dir;
+    bench_large_commits(dir);
+    bench_small_commits(dir);
 }

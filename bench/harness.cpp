@@ -100,8 +100,8 @@ figures isolated(const std::function<figures()>& f) {
     return result;
 }
 
-double private_mib() {
-    std::ifstream status("/proc/self/status");
+double private_mib(const fs::path& file) {
+    std::ifstream status(file);
     std::string line;
     while (std::getline(status, line)) {
         if (line.rfind("RssAnon:", 0) == 0) return std::strtod(line.c_str() + 8, nullptr) / 1024;

@@ -43,9 +43,9 @@ using figures = std::vector<double>;
 /// with a message.
 figures isolated(const std::function<figures()>& f);
 
-/// Private memory of this process in MiB (RssAnon: LevelDB maps its tables, so resident size counts
-/// the page cache).
-double private_mib();
+/// Private memory of this process, or of another by its status file, in MiB (RssAnon: LevelDB maps
+/// its tables, so resident size counts the page cache).
+double private_mib(const fs::path& status = "/proc/self/status");
 
 double median(std::vector<double> v);
 

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 
 namespace bench {
@@ -35,6 +36,19 @@ server_process::server_process(
 server_process::~server_process() {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
+}
+
+double server_process::private_mib() const {
+    return bench::private_mib("/proc/" + std::to_string(pid_) + "/status");
+}
+
+double server_process::processor_seconds() const {
+    std::ifstream stat("/proc/" + std::to_string(pid_) + "/stat");
+    std::string field;
+    double ticks = 0;
+    for (int i = 1; i <= 15 && stat >> field; ++i)
+        if (i >= 14) ticks += std::strtod(field.c_str(), nullptr);
+    return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 void serve_replica(const fs::path& dir, const std::function<void(const std::string&)>& ready) {

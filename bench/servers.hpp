@@ -16,6 +16,10 @@ public:
     ~server_process();
     server_process(const server_process&) = delete;
     const std::string& address() const { return address_; }
+    /// Private memory of it now, MiB.
+    double private_mib() const;
+    /// Processor time it has used, seconds.
+    double processor_seconds() const;
 
 private:
     int pid_ = 0;
