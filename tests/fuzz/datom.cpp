@@ -1,24 +1,15 @@
-/// fuzz [--seconds N] [--seed N] [CRASHERS]
-///
-/// Bad input of every kind must end in an error of the database's own, and change nothing. Inputs
-/// are samples with parts cut out, repeated, exchanged between each other, or bytes changed. What
-/// is being tried stands in fuzz-last-input, so that a crash leaves it behind; it then becomes a
-/// file of CRASHERS, all of which run first. With -DTRIBUTARY_LIBFUZZER and clang's
-/// -fsanitize=fuzzer the same entry serves libFuzzer.
+/// EDN, queries, transactions and pull patterns: samples with forms cut out, repeated, exchanged
+/// between each other, or bytes changed. The first byte of an input says what it is: e(dn),
+/// q(uery), t(ransaction), p(ull).
 #include "tributary/datom/database.hpp"
 #include "tributary/datom/pull.hpp"
 #include "tributary/store/memory_kv.hpp"
 #include "tributary/value/edn.hpp"
 
+#include "fuzz/driver.hpp"
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
-#include <random>
 
 using namespace tributary;
 
@@ -106,10 +97,7 @@ void try_input(const std::string& input) {
                 for (std::int64_t e : {1, 2, 3}) datom::pull(database(), v, e, o);
                 break;
             default:
-                if (edn::read(edn::print(v)) != v) {
-                    std::cerr << "not read back as printed: " << text << '\n';
-                    std::abort();
-                }
+                if (edn::read(edn::print(v)) != v) fuzz::fail("not read back as printed: " + text);
         }
     } catch (const error&) {
     }
@@ -117,7 +105,7 @@ void try_input(const std::string& input) {
 
 class mutator {
 public:
-    explicit mutator(unsigned seed) : random_(seed) {}
+    explicit mutator(sim::random_source& random) : random_(random) {}
 
     std::string next() {
         std::string s = samples[below(samples.size())];
@@ -126,9 +114,7 @@ public:
     }
 
 private:
-    std::size_t below(std::size_t n) {
-        return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
-    }
+    std::size_t below(std::size_t n) { return random_.below(n); }
     /// A form of `s` (from where one may begin to where it ends), or a few bytes.
     std::pair<std::size_t, std::size_t> piece(const std::string& s) {
         if (s.size() < 2) return {s.size(), 0};
@@ -204,53 +190,13 @@ private:
                 if (s.size() > 1) s[1 + below(s.size() - 1)] = static_cast<char>(below(256));
         }
     }
-    std::mt19937 random_;
+    sim::random_source& random_;
 };
+
+bytes changed_sample(sim::random_source& random) { return mutator(random).next(); }
 
 }  // namespace
 
-#ifdef TRIBUTARY_LIBFUZZER
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    try_input(std::string(reinterpret_cast<const char*>(data), size));
-    return 0;
-}
-#else
 int main(int argc, char** argv) {
-    long seconds = 4;
-    unsigned seed = 1;
-    std::string crashers;
-    for (int i = 1; i < argc; ++i) {
-        const std::string a = argv[i];
-        if (a == "--seconds" && i + 1 < argc)
-            seconds = std::stol(argv[++i]);
-        else if (a == "--seed" && i + 1 < argc)
-            seed = static_cast<unsigned>(std::stoul(argv[++i]));
-        else
-            crashers = a;
-    }
-    if (!crashers.empty()) {
-        for (const auto& f : std::filesystem::directory_iterator(crashers)) {
-            std::ifstream in(f.path(), std::ios::binary);
-            try_input(std::string(std::istreambuf_iterator<char>(in), {}));
-        }
-    }
-    for (const std::string& s : samples) try_input(s);
-    std::cout << "seed " << seed << std::endl;
-    mutator m(seed);
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-    long tried = 0;
-    std::FILE* last = std::fopen("fuzz-last-input", "wb");
-    for (; std::chrono::steady_clock::now() < end; ++tried) {
-        const std::string input = m.next();
-        if (last != nullptr) {
-            std::rewind(last);
-            std::fprintf(last, "%s\n", input.c_str());
-            std::fflush(last);
-        }
-        try_input(input);
-    }
-    if (last != nullptr) std::fclose(last);
-    std::filesystem::remove("fuzz-last-input");
-    std::cout << tried << " inputs\n";
+    return fuzz::drive(argc, argv, {{"datom", samples, changed_sample, try_input}});
 }
-#endif
