@@ -10,6 +10,7 @@ void ledger::sent(connection_id c, std::size_t from, std::size_t to, const bytes
     if (net_.is_hostile(from) || net_.is_hostile(to)) return;
     ++traffic_.frames;
     traffic_.sent_bytes += frame.size();
+    traffic_.hellos += wire::is_of_type(frame, wire::message_type::hello) ? 1 : 0;
     if (!wire::is_of_type(frame, wire::message_type::chunk)) return;
     std::vector<commit> commits;
     const wire::chunk_head head = wire::read_chunk(frame, commits);

@@ -20,7 +20,7 @@ public:
     void ended(connection_id c) override;
 
     struct traffic {
-        std::uint64_t frames = 0, sent_bytes = 0, payload_bytes = 0, commits = 0;
+        std::uint64_t frames = 0, sent_bytes = 0, payload_bytes = 0, commits = 0, hellos = 0;
     };
     /// Between honest peers, since the last call.
     traffic take_traffic() { return std::exchange(traffic_, {}); }

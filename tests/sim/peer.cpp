@@ -63,7 +63,11 @@ void peer::dialed(connection_id c, bool live) {
     want w;
     w.live = live;
     w.handle = handle();
-    if (!w.handle) w.remote = shared_name;
+    if (!w.handle) {
+        // A name is what the other side says; only the address is sure to be the same.
+        w.remote = settings_.clone_from;
+        w.clone_as = shared_name;
+    }
     talk_->dialed(c, {w}, false, local_now());
     turn_soon();
 }

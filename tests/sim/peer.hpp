@@ -27,6 +27,7 @@ struct peer_settings {
     std::int64_t wall_ahead = 0;
     mono_ms slow_ms_max = 0;  ///< that a flush may take
     bool backups = false;
+    std::string clone_from = shared_name;  ///< or an address
 };
 
 class peer : public machine {

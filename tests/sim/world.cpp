@@ -6,7 +6,7 @@ namespace tributary::sim {
 namespace {
 
 constexpr mono_ms chaos_ms = 20000;
-constexpr mono_ms heal_ms_max = 200000;
+constexpr mono_ms heal_ms_max = 60000;
 
 }  // namespace
 
@@ -70,6 +70,7 @@ void world::make_peers() {
     // Limits that are part of the protocol, and so the same for all.
     common_.sketch_cells = std::array{4u, 64u, 1u << 18}[random.below(3)];
     common_.frame_bytes_max = common_.sketch_cells <= 64 ? 16u << 10 : 128u << 10;
+    with_hostile_ = random.chance(50);
     const std::size_t count = random_size(random);
     const bool backups = random.chance(40);
     std::vector<peer_settings> all;
@@ -83,14 +84,19 @@ void world::make_peers() {
         twins_.insert(all[1].self.key());
     }
     const signed_genesis g = make_genesis(all);
-    for (const peer_settings& s : all) peers_.push_back(std::make_unique<peer>(run_, net_, s));
+    const std::string address = address_of(id_of_genesis(g.record));
+    for (peer_settings& s : all) {
+        if (with_hostile_ || random.chance(50)) s.clone_from = address;
+        peers_.push_back(std::make_unique<peer>(run_, net_, s));
+    }
     peers_.front()->create(g);
-    for (const edge& e : random_edges(random, count)) net_.keep_connected(e);
+    edges_ = random_edges(random, count);
+    for (const edge& e : edges_) net_.keep_connected(e);
 }
 
 void world::make_hostile_peers() {
     random_source& random = run_.random;
-    if (random.chance(50)) return;
+    if (!with_hostile_) return;
     const crdt_id target = peers_.front()->store().state(1).id;
     for (std::size_t n = 1 + random.below(2); n > 0; --n) {
         hostile_.push_back(std::make_unique<hostile_peer>(run_, net_, random_settings(), target));
@@ -185,15 +191,16 @@ bool world::all_equal() const {
     return true;
 }
 
-/// How many commits are to be brought to how many peers.
+/// How many commits would cross how many links, if each crossed every one that has an end without
+/// it.
 std::uint64_t world::missing() const {
     std::set<commit_id> all;
-    std::uint64_t here = 0;
-    for (const auto& p : peers_) {
-        all.insert(p->judged().log().begin(), p->judged().log().end());
-        here += p->judged().log().size();
-    }
-    return all.size() * peers_.size() - here;
+    for (const auto& p : peers_) all.insert(p->judged().log().begin(), p->judged().log().end());
+    std::uint64_t crossings = 0;
+    for (const auto& [a, b, live] : edges_)
+        for (const commit_id& id : all)
+            if (!peers_[a]->judged().has(id) || !peers_[b]->judged().has(id)) ++crossings;
+    return crossings;
 }
 
 void world::settle() {
@@ -229,6 +236,38 @@ void world::heal() {
     judge_promises();
     judge_authors();
     require_equal_logs();
+    reconnect();
+}
+
+/// All connections end, some write, all connect again: that costs what is missing.
+void world::reconnect() {
+    for (const auto& p : peers_) {
+        net_.reset(p->index());
+        for (const auto& other : peers_)
+            net_.hold(p->index(), other->index(), run_.time.now() + 500);
+    }
+    for (std::size_t n = 1 + run_.random.below(3); n > 0; --n)
+        peers_[run_.random.below(peers_.size())]->act();
+    run_.time.run_until(run_.time.now() + 500);
+    const std::uint64_t lacking = missing();
+    ledger_.take_traffic();
+    settle();
+    const ledger::traffic t = ledger_.take_traffic();
+    const std::uint64_t control = t.sent_bytes - t.payload_bytes, connections = t.hellos / 2;
+    run_.say(
+        fmt::format("all are equal again: {} crossings were needed; {} commits, {} frames and {} "
+                    "control bytes were sent over {} connections",
+                    lacking,
+                    t.commits,
+                    t.frames,
+                    control,
+                    connections));
+    // Twice: one may reach both ends of a link at the same time, and cross it both ways.
+    if (t.commits > 2 * lacking) broken("a reconnect sent more commits than were missing");
+    if (control > 1500 * connections + 100 * t.commits + 500 * peers_.size())
+        broken("a reconnect cost more than what was missing");
+    if (t.frames > 30 * connections + 4 * t.commits + 30 * peers_.size())
+        broken("a reconnect took too many messages");
 }
 
 void world::require_equal_logs() {

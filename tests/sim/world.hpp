@@ -47,13 +47,16 @@ private:
     void settle();
     void heal();
     void require_equal_logs();
+    void reconnect();
 
     run run_;
     ledger ledger_;
     network net_;
     std::vector<std::unique_ptr<peer>> peers_;
+    std::vector<edge> edges_;  ///< between honest ones
     std::vector<std::unique_ptr<hostile_peer>> hostile_;
     hub_options common_;
+    bool with_hostile_ = false;
     std::set<public_key> writers_;  ///< none: anyone may write
     std::set<public_key> twins_;    ///< keys that two machines have
     std::optional<planned_crash> crash_;
