@@ -66,6 +66,7 @@ void chunk_check::take(const commit& c, std::size_t source) {
     planned p;
     p.source = source;
     p.commit.op_count = h.op_count;
+    p.commit.blobs = blobs_of_ext(h.ext);
     node_info& info = p.commit.info;
     info.number = next_number();
     info.id = id;

@@ -273,7 +273,8 @@ commit_id commit_store::append(crdt_handle h,
                    std::move(made.header),
                    made.sig,
                    std::move(made.body),
-                   static_cast<std::uint32_t>(ops.size())});
+                   static_cast<std::uint32_t>(ops.size()),
+                   blobs_of_ext(header.ext)});
     impl_->stage_all(r, authorities, std::move(one), true);
     return id;
 }
@@ -343,6 +344,8 @@ std::vector<std::pair<std::string, bytes>> commit_store::marks(crdt_handle h,
     });
     return found;
 }
+
+blob_index& commit_store::blobs(crdt_handle h) { return impl_->at(h).blobs(); }
 
 void commit_store::flush() {
     if (!dirty()) return;

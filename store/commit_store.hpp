@@ -76,6 +76,8 @@ struct ingest_report {
 /// and vouch in the end.
 enum class chunk_from { peer, here };
 
+class blob_index;
+
 class commit_store {
 public:
     /// Errors: newer_version (written by a newer tributary), io.
@@ -128,6 +130,9 @@ public:
     std::optional<bytes> mark(crdt_handle h, std::string_view key) const;
     /// All marks whose key begins with `prefix`.
     std::vector<std::pair<std::string, bytes>> marks(crdt_handle h, std::string_view prefix) const;
+
+    /// The blobs that the commits of a CRDT name; must not outlive the store.
+    blob_index& blobs(crdt_handle h);
 
     /// Makes everything staged durable. Errors: io, no_space; then all of it is forgotten.
     void flush();

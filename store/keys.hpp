@@ -25,6 +25,8 @@ enum class space : char {
     authority = 'U',     ///< handle, number -> authority
     sketch = 'C',        ///< handle, cell -> how many entries, and cells of their sketch from there
     mark = 'K',          ///< handle, key -> mark
+    blob = 'O',          ///< handle, blob id -> size, first node that names it
+    lacking_blob = 'W',  ///< handle, node, blob id -> size: named there, not known to be here
 };
 
 inline bytes of(space s) { return bytes(1, static_cast<char>(s)); }

@@ -31,7 +31,7 @@ bytes encode_number(std::uint64_t n) {
 }  // namespace
 
 replica::replica(staging& to, crdt_handle handle, state_record state)
-    : to_(to), handle_(handle), linear_(to, handle, state_) {
+    : to_(to), handle_(handle), linear_(to, handle, state_), blobs_(to, handle) {
     reset(std::move(state));
 }
 
@@ -230,6 +230,7 @@ void replica::add(accepted_commit c) {
             encode_entry(c.info, state_.digest, c.sig, c.header));
     to_.put(keys::of(space::body, handle_, number), std::move(c.body));
     to_.put(keys::of(space::index, handle_, c.info.id.view()), encode_number(number));
+    blobs_.add(number, c.blobs);
     remember(c.info);
     sketch_->added(number, c.info.id);
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "tributary/crdt/authority.hpp"
+#include "tributary/store/blob_index.hpp"
 #include "tributary/store/kept_sketch.hpp"
 #include "tributary/store/linear_log.hpp"
 #include "tributary/store/records.hpp"
@@ -35,6 +36,7 @@ struct accepted_commit {
     std::optional<signature> sig;  ///< verified
     bytes body;
     std::uint32_t op_count = 0;
+    std::vector<blob_ref> blobs;  ///< that it names
 };
 
 class replica final : public commit_graph {
@@ -94,6 +96,7 @@ public:
     authority_ptr everyone() const { return authority_of(state_.everyone); }
     linear_log& linear() { return linear_; }
     const linear_log& linear() const { return linear_; }
+    blob_index& blobs() { return blobs_; }
 
     /// Stages a new authority; the number it gets is state().authorities + 1.
     void add_authority(const authority_ptr& a);
@@ -121,6 +124,7 @@ private:
     crdt_id id_;
     genesis genesis_;
     linear_log linear_;
+    blob_index blobs_;
     bool dirty_ = false;
     std::uint64_t durable_commits_ = 0;
     node followed_ = 0;  ///< the head that the linear log is of
