@@ -78,6 +78,16 @@ struct hub::impl {
         close(c, m.code, "the peer closed the connection: " + m.reason, false);
     }
 
+    /// What comes slowly is durable now and then, too.
+    void sync_blobs() {
+        if (!shared.blobs.store) return;
+        try {
+            shared.blobs.store->sync();
+        } catch (const error&) {
+            // What is not durable is fetched again.
+        }
+    }
+
     void require_staged() {
         if (!shared.forgotten()) return;
         const error lost(errc::io,
@@ -134,8 +144,11 @@ prepared_frame prepared_frame::prepare(bytes frame) {
 hub::hub(commit_store& store,
          const identity& self,
          std::function<bytes()> nonce,
-         hub_options options)
-    : impl_(new impl{.shared = {store, self, std::move(nonce), options}}) {}
+         hub_options options,
+         blob_store* blobs)
+    : impl_(new impl{.shared = {store, self, std::move(nonce), options}}) {
+    impl_->shared.blobs.store = blobs;
+}
 
 hub::~hub() = default;
 
@@ -169,6 +182,7 @@ void hub::tick(mono_ms now) {
     if (stalled > impl_->shared.options.idle_ms / 3)
         for (auto& [c, s] : impl_->sessions) s.forgive(stalled);
     impl_->each([now](session& s) { s.tick(now); });
+    impl_->sync_blobs();
 }
 
 void hub::set_backlog(connection_id c, std::size_t bytes) {
@@ -191,6 +205,7 @@ hub_effects hub::end_turn(mono_ms now) {
         }
     }
     impl_->each([now](session& s) { s.after_flush(now); });
+    shared.blobs.arrived.clear();
     hub_effects out = std::exchange(shared.effects, {});
     out.changed.assign(shared.changed.begin(), shared.changed.end());
     shared.changed.clear();

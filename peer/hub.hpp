@@ -8,6 +8,7 @@
 /// touches nothing else. docs/protocol.md is the protocol. Thread rule: one thread.
 #pragma once
 
+#include "tributary/crdt/blob.hpp"
 #include "tributary/store/commit_store.hpp"
 
 #include <cstdint>
@@ -30,6 +31,7 @@ struct hub_options {
     std::size_t window_bytes = 8u << 20;  ///< sent and not acknowledged, per subscription
     std::size_t walk_budget = 65536;      ///< shared commits a handshake may visit
     std::size_t sketch_cells = 1u << 18;  ///< of a sketch: tells 190,000 differences
+    std::size_t blob_window_bytes = 4u << 20;  ///< of blobs asked for and not here, per connection
     mono_ms handshake_ms = 10000;         ///< a connection must authenticate within
     mono_ms idle_ms =
         30000;  ///< a keep-alive is sent after a third of it; silence beyond it closes
@@ -42,12 +44,16 @@ struct want {
         handle;            ///< the replica here; none: a clone, made when the peer answers
     std::string clone_as;  ///< its name then; the peer's if empty
     bool live = false;     ///< stay subscribed after catching up
+    std::optional<bool> lazy_blobs;  ///< from now on, blobs are fetched only on demand, or all
+    std::vector<blob_id> blobs;      ///< to be fetched in any case
 };
 
 /// Counters since authentication, for sync reports.
 struct connection_counters {
     std::uint64_t commits_in = 0, commits_out = 0, commits_in_expected = 0;
     std::uint64_t payload_bytes = 0, control_bytes = 0, round_trips = 0;
+    std::uint64_t blobs_in = 0, blob_bytes_in = 0, blob_bytes_in_expected = 0, blob_bytes_out = 0;
+    std::uint64_t blobs_missing = 0;  ///< that the peer had not, or that could not be stored
 };
 
 struct hub_offer {
@@ -90,6 +96,7 @@ struct hub_effects {
 namespace wire {
 struct chunk;
 }
+class blob_store;
 
 /// A frame with all done that needs no store: the commits of a chunk are taken apart and their
 /// bodies hashed. What is wrong with a frame is found out by the hub that receives it.
@@ -113,11 +120,12 @@ private:
 
 class hub {
 public:
-    /// `nonce` gives 32 fresh bytes for each call.
+    /// `nonce` gives 32 fresh bytes for each call. Without `blobs` none are fetched or served.
     hub(commit_store& store,
         const identity& self,
         std::function<bytes()> nonce,
-        hub_options options = {});
+        hub_options options = {},
+        blob_store* blobs = nullptr);
     ~hub();
 
     /// `exported`: what TLS exports at both ends of this connection (RFC 9266), if it ends here;

@@ -7,20 +7,6 @@
 namespace tributary::wire {
 namespace {
 
-bytes begin(message_type type, std::size_t fields) {
-    bytes out;
-    put_array(out, fields + 1);
-    put_number(out, static_cast<std::uint64_t>(type));
-    return out;
-}
-
-reader open(bytes_view frame, std::size_t fields) {
-    reader in(frame);
-    in.array(fields + 1);
-    in.number();
-    return in;
-}
-
 /// Of a message that a peer of any version must be able to read: what follows the fields known here
 /// is left unread.
 template <class F>

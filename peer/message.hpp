@@ -36,6 +36,10 @@ enum class message_type : std::uint8_t {
     have = 18,
     cells = 20,
     more = 22,
+    blob_ask = 24,
+    blob_part = 26,
+    blob_have = 28,
+    blob_lack = 30,
 };
 
 inline constexpr std::uint64_t version_min = 1;

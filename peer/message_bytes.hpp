@@ -1,5 +1,5 @@
 /// The few MessagePack types that messages are made of, read in place and written in their one
-/// canonical form. Private to peer/message.cpp: chunks are large, and the general decoder would
+/// canonical form. Private to peer/message*.cpp: chunks are large, and the general decoder would
 /// copy what is only passed on.
 #pragma once
 
@@ -211,5 +211,21 @@ inline void put_number(bytes& out, std::uint64_t n) { encode_to(out, value(n)); 
 inline void put_text(bytes& out, const std::string& s) { encode_to(out, value(s)); }
 inline void put_bool(bytes& out, bool b) { out.push_back(static_cast<char>(b ? 0xc3 : 0xc2)); }
 inline void put_nil(bytes& out) { out.push_back(static_cast<char>(0xc0)); }
+
+/// The beginning of a message; its fields must follow.
+inline bytes begin(message_type type, std::size_t fields) {
+    bytes out;
+    put_array(out, fields + 1);
+    put_number(out, static_cast<std::uint64_t>(type));
+    return out;
+}
+
+/// At the first field of a message.
+inline reader open(bytes_view frame, std::size_t fields) {
+    reader in(frame);
+    in.array(fields + 1);
+    in.number();
+    return in;
+}
 
 }  // namespace tributary::wire

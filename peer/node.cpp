@@ -67,8 +67,9 @@ peer_node::peer_node(const std::filesystem::path& dir, node_options options)
       db_(open_leveldb(dir_ / "db")),
       self_(open_identity(dir_)),
       store_(std::make_unique<commit_store>(*db_)),
+      blobs_(open_blob_files(dir_ / blobs_directory)),
       hub_(std::make_unique<hub>(
-          *store_, self_, [] { return random_bytes(32); }, options_.hub)) {
+          *store_, self_, [] { return random_bytes(32); }, options_.hub, blobs_.get())) {
     start();
 }
 
@@ -77,8 +78,9 @@ peer_node::peer_node(std::unique_ptr<kv> db, const identity& self, node_options 
       db_(std::move(db)),
       self_(self),
       store_(std::make_unique<commit_store>(*db_)),
+      blobs_(make_memory_blobs()),
       hub_(std::make_unique<hub>(
-          *store_, self_, [] { return random_bytes(32); }, options_.hub)) {
+          *store_, self_, [] { return random_bytes(32); }, options_.hub, blobs_.get())) {
     start();
 }
 

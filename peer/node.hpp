@@ -7,6 +7,7 @@
 #pragma once
 
 #include "tributary/peer/websocket.hpp"
+#include "tributary/store/blob_store.hpp"
 #include "tributary/store/kv.hpp"
 
 #include <atomic>
@@ -66,6 +67,8 @@ public:
     const public_key& key() const { return self_.key(); }
     const identity& self() const { return self_; }
     kv& db() { return *db_; }
+    /// Without a directory: in memory, and only for the store thread.
+    blob_store& blobs() { return *blobs_; }
 
     /// Runs f(commit_store&) on the store thread against durable state and returns what it returns.
     template <class F>
@@ -162,6 +165,7 @@ private:
     std::unique_ptr<kv> db_;
     identity self_;
     std::unique_ptr<commit_store> store_;
+    std::unique_ptr<blob_store> blobs_;
     std::unique_ptr<hub> hub_;
 
     // Of the store thread.

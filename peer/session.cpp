@@ -58,6 +58,9 @@ session::session(hub_shared& hub,
       wants_(std::move(wants)),
       list_(list),
       exported_(std::move(exported)),
+      blobs_(hub,
+             id,
+             [this](bytes frame, std::size_t payload) { send(std::move(frame), payload); }),
       started_(now),
       heard_at_(now),
       spoke_at_(now) {
@@ -110,7 +113,10 @@ void session::dispatch(message_type type, prepared_frame& in) {
         if (type == message_type::auth && phase_ == phase::proving) return on_auth(frame);
         not_a_peer();
     }
-    const bool rests_on_state = type != message_type::ping && type != message_type::list;
+    const bool is_of_blobs = type == message_type::blob_ask || type == message_type::blob_part ||
+                             type == message_type::blob_have || type == message_type::blob_lack;
+    const bool rests_on_state =
+        type != message_type::ping && type != message_type::list && !is_of_blobs;
     heard_this_turn_ = heard_this_turn_ || rests_on_state;
     switch (type) {
         case message_type::ping:
@@ -134,6 +140,18 @@ void session::dispatch(message_type type, prepared_frame& in) {
             return on_cells(frame);
         case message_type::more:
             return on_more(frame);
+        case message_type::blob_ask:
+            return blobs_.on_ask(frame);
+        case message_type::blob_part: {
+            const std::size_t payload = blobs_.on_part(frame, heard_at_);
+            counters_.payload_bytes += payload;
+            counters_.control_bytes -= payload;  // the frame counts as a whole
+            return;
+        }
+        case message_type::blob_have:
+            return blobs_.on_have(frame, heard_at_);
+        case message_type::blob_lack:
+            return blobs_.on_lack(frame);
         case message_type::hello:
         case message_type::auth:
             throw error(errc::bad_input, "a second handshake");
@@ -231,6 +249,7 @@ void session::tick(mono_ms now) {
         throw error(errc::canceled, "the peer did not authenticate in time");
     }
     marks_due_ = true;
+    blobs_.tick(now);
     if (now - heard_at_ > hub_.options.idle_ms) {
         covered("silence");
         throw error(errc::unavailable,
@@ -254,6 +273,8 @@ void session::after_flush(mono_ms now) {
     heard_this_turn_ = false;
     for (hub_event& e : events_) hub_.effects.events.push_back(std::move(e));
     events_.clear();
+    // Before the acknowledgements, so that a dialer knows by then what of its blobs is lacking.
+    blobs_.ask(now);
     for (auto& [sub, s] : subscriptions_) {
         if (s.in.ack_due) {
             const node end = hub_.end_of(s.handle);
@@ -268,8 +289,19 @@ void session::after_flush(mono_ms now) {
         e.handle = s.handle;
         hub_.effects.events.push_back(std::move(e));
     }
+    blobs_.serve([this] { return has_room_for_blobs(); });
+    blobs_.count(counters_);
     if (sent_this_turn_ > 0) spoke_at_ = now;
     sent_this_turn_ = 0;
+}
+
+/// No commit waits, and little is on its way to the wire: so one that comes now waits behind no
+/// more than that, and a piece.
+bool session::has_room_for_blobs() {
+    if (backlog_ + sent_this_turn_ >= wire::blob_piece_bytes) return false;
+    return std::none_of(subscriptions_.begin(), subscriptions_.end(), [this](const auto& each) {
+        return each.second.out.has_more(hub_.end_of(each.second.handle));
+    });
 }
 
 bool session::retreat() {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tributary/peer/message.hpp"
+#include "tributary/peer/session_blobs.hpp"
 #include "tributary/peer/session_outflow.hpp"
 #include "tributary/peer/session_sketch.hpp"
 
@@ -26,6 +27,7 @@ struct hub_shared {
     hub_effects effects;               ///< gathered for the end of the turn
     std::set<crdt_handle> changed;     ///< in this turn
     std::map<crdt_handle, node> ends;  ///< of the arrival logs, staged entries included
+    blob_desk blobs;
 
     node end_of(crdt_handle h);
     /// `h` has new entries.
@@ -162,6 +164,7 @@ private:
     bool caught_up(subscription& s) const;
     void refresh_marks(subscription& s);
     void store_marks(subscription& s);
+    bool has_room_for_blobs();
 
     hub_shared& hub_;
     connection_id id_;
@@ -176,6 +179,7 @@ private:
 
     std::map<std::uint64_t, open_want> open_wants_;
     std::map<std::uint64_t, subscription> subscriptions_;
+    blob_exchange blobs_;
 
     connection_counters counters_;
     std::size_t backlog_ = 0;

@@ -224,6 +224,7 @@ void session::on_subscribe(bytes_view frame) {
         answer.about = {state.genesis, state.name};
     }
     send(encode(answer));
+    blobs_.open(s.sub, s.handle, {});
     plan(s, m.have);
 }
 
@@ -263,6 +264,10 @@ void session::on_accept(bytes_view frame) {
     }
     subscription& s = subscriptions_.at(m.sub);
     s.accepted = true;
+    if (w.what.lazy_blobs)
+        hub_.store.put_mark(
+            s.handle, lazy_blobs_mark, *w.what.lazy_blobs ? std::optional(bytes("1")) : std::nullopt);
+    blobs_.open(s.sub, s.handle, w.what.blobs);
     if (w.cursor_given && !m.cursor_good) {
         s.marks = {};
         store_marks(s);
@@ -488,7 +493,7 @@ void session::say_have(subscription& s, wire::holding what, std::vector<sketch::
 
 bool session::caught_up(subscription& s) const {
     if (role_ == wire::role::acceptor || !s.accepted || !s.in.done) return false;
-    return s.out.complete(hub_.end_of(s.handle));
+    return s.out.complete(hub_.end_of(s.handle)) && blobs_.settled(s.sub);
 }
 
 }  // namespace tributary

@@ -75,6 +75,9 @@ struct blob_store_options {
     std::uint64_t sync_bytes = 4u << 20;
 };
 
+/// Where in the directory of a replica they are.
+inline constexpr const char* blobs_directory = "blobs";
+
 /// Blobs as files in `dir`, which is made (mode 0700) with the first of them. Whole blobs may be
 /// added, read and removed by several processes at a time; only one may receive partial ones.
 /// docs/formats.md says which files there are. Errors: io.

@@ -4,6 +4,7 @@
 
 #include "tributary/peer/hub.hpp"
 #include "tributary/peer/message.hpp"
+#include "tributary/store/blob_store.hpp"
 #include "tributary/store/commit_store.hpp"
 #include "tributary/store/memory_kv.hpp"
 #include "tributary/value/msgpack.hpp"
@@ -50,7 +51,11 @@ struct replica_peer {
         store.reset();
         store = std::make_unique<commit_store>(*db);
         talk = std::make_unique<hub>(
-            *store, self, [this] { return bytes(32, static_cast<char>(++nonces)); }, options);
+            *store,
+            self,
+            [this] { return bytes(32, static_cast<char>(++nonces)); },
+            options,
+            blobs.get());
     }
 
     crdt_handle create(const std::string& name, const identity& owner) {
@@ -83,6 +88,7 @@ struct replica_peer {
     identity self;
     hub_options options;
     std::unique_ptr<memory_kv> db = make_memory_kv();
+    std::unique_ptr<memory_blobs> blobs = make_memory_blobs();
     std::unique_ptr<commit_store> store;
     std::unique_ptr<hub> talk;
     unsigned nonces = 0;

@@ -1,5 +1,7 @@
 #include "tributary/peer/message.hpp"
 
+#include "tributary/peer/message_blobs.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "peer/hub_harness.hpp"
@@ -86,6 +88,12 @@ std::vector<std::pair<std::string, bytes>> all_messages() {
         {"have-but", encode(wire::have{1, some_holding(), {5, 0x0102030405060708}})},
         {"cells", encode(wire::cells{1, cursor_of(9), 192, {{1, 2, 300}, {0, 0, 0}}})},
         {"more", encode(wire::more{1, 216})},
+        {"blob-ask", encode(wire::blob_ask{1, filled<blob_id>('b'), true, 300, 4})},
+        {"blob-part", encode(wire::blob_part{1, filled<blob_id>('b'), 300, 70000, "data"})},
+        {"blob-part-manifest",
+         encode(wire::blob_part{1, filled<blob_id>('b'), std::nullopt, 0, "manifest"})},
+        {"blob-have", encode(wire::blob_have{1, filled<blob_id>('b'), 301, true})},
+        {"blob-lack", encode(wire::blob_lack{1, true, 2})},
     };
 }
 
@@ -131,6 +139,18 @@ bool read_any(bytes_view frame) {
         case t::more:
             wire::read_more(frame);
             break;
+        case t::blob_ask:
+            wire::read_blob_ask(frame);
+            break;
+        case t::blob_part:
+            wire::read_blob_part(frame);
+            break;
+        case t::blob_have:
+            wire::read_blob_have(frame);
+            break;
+        case t::blob_lack:
+            wire::read_blob_lack(frame);
+            break;
         default:
             return false;
     }
@@ -169,6 +189,11 @@ TEST_CASE("message: what is read is what was written", "[peer]") {
         REQUIRE(encode(wire::read_have(frame(name))) == frame(name));
     REQUIRE(encode(wire::read_cells(frame("cells"))) == frame("cells"));
     REQUIRE(encode(wire::read_more(frame("more"))) == frame("more"));
+    REQUIRE(encode(wire::read_blob_ask(frame("blob-ask"))) == frame("blob-ask"));
+    for (const char* name : {"blob-part", "blob-part-manifest"})
+        REQUIRE(encode(wire::read_blob_part(frame(name))) == frame(name));
+    REQUIRE(encode(wire::read_blob_have(frame("blob-have"))) == frame("blob-have"));
+    REQUIRE(encode(wire::read_blob_lack(frame("blob-lack"))) == frame("blob-lack"));
 
     std::vector<commit> commits;
     const wire::chunk_head head = wire::read_chunk(frame("chunk"), commits);
