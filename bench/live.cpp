@@ -43,12 +43,8 @@ double now_us() {
 }
 
 shared_clock& make_clock() {
-    void* at = mmap(nullptr,
-                    sizeof(shared_clock),
-                    PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_ANONYMOUS,
-                    -1,
-                    0);
+    void* at = mmap(
+        nullptr, sizeof(shared_clock), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) std::abort();
     return *new (at) shared_clock{};
 }
@@ -83,7 +79,10 @@ void put_synced(leveldb::DB& db, std::uint64_t number, const leveldb::Slice& dat
     if (!db.Put(how, key, data).ok()) std::abort();
 }
 
-void receive_bare(shared_clock& clock, const fs::path& dir, tcp::acceptor& acceptor, std::uint64_t commits) {
+void receive_bare(shared_clock& clock,
+                  const fs::path& dir,
+                  tcp::acceptor& acceptor,
+                  std::uint64_t commits) {
     leveldb::DB* db = open_bare(dir);
     tcp::socket socket = acceptor.accept();
     socket.set_option(tcp::no_delay(true));
@@ -156,7 +155,7 @@ figures live_ours(const fs::path& dir, std::uint64_t commits) {
     std::atomic<bool> serving = true;
     std::thread server([&] {
         replica->serve(
-            "127.0.0.1:0",
+            {"127.0.0.1:0"},
             [&](const std::string& address) {
                 const std::string line = address + "\n";
                 if (write(ends[1], line.data(), line.size()) < 0) std::abort();

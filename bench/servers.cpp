@@ -52,7 +52,7 @@ double server_process::processor_seconds() const {
 }
 
 void serve_replica(const fs::path& dir, const std::function<void(const std::string&)>& ready) {
-    stage::open(dir)->serve("127.0.0.1:0", ready, [] { return true; });
+    stage::open(dir)->serve({"127.0.0.1:0"}, ready, [] { return true; });
 }
 
 void make_replica(const fs::path& dir, std::uint64_t commits, std::uint64_t ops_per_commit) {

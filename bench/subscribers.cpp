@@ -201,7 +201,7 @@ void serve_ours(const fs::path& dir,
             replica->transact_encoded("tweets",
                                       encoded_tweets(c * ops_per_commit, ops_per_commit));
     });
-    replica->serve("127.0.0.1:0", ready, [] { return true; });
+    replica->serve({"127.0.0.1:0"}, ready, [] { return true; });
 }
 
 /// Figures: MiB/s to all subscribers together, share of one processor that the server used.

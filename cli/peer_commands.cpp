@@ -43,9 +43,10 @@ void mention_conflict(stage& replica, const std::string& name) {
                  "warn");
 }
 
-connect_options shown(const session& s, progress& bar, bool follow) {
+connect_options shown(const session& s, progress& bar, bool follow, const tls_trust& trust) {
     connect_options options;
     options.follow = follow;
+    options.trust = trust;
     options.keep_going = [&s, &bar, follow, last = std::string()](const sync_progress& p) mutable {
         const bool waiting = p.state.rfind("waiting", 0) == 0;
         const bool counts_down = waiting && last.rfind("waiting", 0) == 0;
@@ -63,6 +64,27 @@ connect_options shown(const session& s, progress& bar, bool follow) {
     return options;
 }
 
+/// Paths are read by the process that has the store open, which may be elsewhere.
+std::string absolute(const std::string& file) {
+    return file.empty() ? file : std::filesystem::absolute(file).string();
+}
+
+/// --ca and --pin.
+std::shared_ptr<tls_trust> add_trust(CLI::App* command) {
+    auto trust = std::make_shared<tls_trust>();
+    auto* ca = command->add_option_function<std::string>(
+        "--ca",
+        [trust](const std::string& file) { trust->ca = absolute(file); },
+        "certificates (PEM) of those who may vouch for the server, instead of the system's");
+    command
+        ->add_option("--pin",
+                     trust->pin,
+                     "the server's key, which trib serve prints; it alone is trusted, whatever "
+                     "the certificate says")
+        ->excludes(ca);
+    return trust;
+}
+
 void add_serve(CLI::App& app, session& s) {
     auto* command = add_command(app,
                                 "serve",
@@ -71,17 +93,33 @@ void add_serve(CLI::App& app, session& s) {
                                 "trib serve --listen 0.0.0.0:9095");
     auto listen = std::make_shared<std::string>("127.0.0.1:9095");
     command
-        ->add_option(
-            "--listen", *listen, "HOST:PORT, or HOST for port 9095; port 0 picks a free one")
+        ->add_option("--listen",
+                     *listen,
+                     "HOST:PORT, or HOST for port 9095; port 0 picks a free one; or "
+                     "unix:/PATH/TO/SOCKET")
         ->capture_default_str();
+    auto certificate = std::make_shared<std::string>();
+    auto key = std::make_shared<std::string>();
+    auto* with_certificate = command->add_option(
+        "--tls-cert", *certificate, "serve wss:// with this certificate (PEM, with its chain)");
+    auto* with_key = command->add_option("--tls-key", *key, "its key (PEM, not encrypted)");
+    with_certificate->needs(with_key);
+    with_key->needs(with_certificate);
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             if (listen->find_first_not_of("0123456789") == listen->npos)
                 throw usage_error("--listen is HOST:PORT, such as 127.0.0.1:9095, found " +
                                   *listen);
             s.open_or_make()->serve(
-                *listen,
-                [&](const std::string& address) { std::cout << address << std::endl; },
+                {*listen, {absolute(*certificate), absolute(*key)}},
+                [&](const std::string& address) {
+                    if (!certificate->empty())
+                        log_line(
+                            "peers that do not know who vouches for this server trust it with"
+                            " --pin " +
+                            tls_pin(*certificate));
+                    std::cout << address << std::endl;
+                },
                 [] { return keep_going(); });
             return ok;
         };
@@ -93,6 +131,7 @@ void add_ls(CLI::App& app, session& s) {
         app, "ls", "What a peer offers, or what is here", "trib ls ws://127.0.0.1:9095");
     auto url = std::make_shared<std::string>();
     command->add_option("URL", *url, "ws://HOST:PORT; without one, the store's own");
+    const auto trust = add_trust(command);
     add_format(command, s);
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
@@ -106,7 +145,7 @@ void add_ls(CLI::App& app, session& s) {
                                     address_of(c.id)});
                 }
             } else {
-                for (const offer& o : stage::offers(*url)) {
+                for (const offer& o : stage::offers(*url, *trust)) {
                     rows.push_back(
                         {o.name, o.type, whole(o.commits), whole(o.heads), address_of(o.id)});
                 }
@@ -127,11 +166,13 @@ void add_clone(CLI::App& app, session& s) {
     command->add_option("URL", *url, "ws://HOST:PORT/NAME, the name or the trib: address")
         ->required();
     command->add_option("NAME", *name, "its name here (default: the peer's)");
+    const auto trust = add_trust(command);
     add_format(command, s, {"table", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("cloning");
-            const sync_report report = s.open_or_make()->clone(*url, *name, shown(s, bar, false));
+            const sync_report report =
+                s.open_or_make()->clone(*url, *name, shown(s, bar, false, *trust));
             bar.clear();
             print_report(s, report);
             return keep_going() ? ok : interrupted;
@@ -148,12 +189,14 @@ void add_sync(CLI::App& app, session& s) {
     command->add_option("CRDT", *name)->required();
     command->add_option("URL", *url, "ws://HOST:PORT (default: the one used last)");
     command->add_flag("--follow", *follow, "stay live, reconnect by itself, until interrupted");
+    const auto trust = add_trust(command);
     add_format(command, s, {"table", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("syncing " + *name);
             const auto replica = s.open();
-            const sync_report report = replica->connect(*name, *url, shown(s, bar, *follow));
+            const sync_report report =
+                replica->connect(*name, *url, shown(s, bar, *follow, *trust));
             bar.clear();
             print_report(s, report);
             mention_conflict(*replica, *name);

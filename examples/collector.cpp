@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
         std::thread server([&] {
             try {
                 replica->serve(
-                    argv[4],
+                    {argv[4]},
                     [](const std::string& address) { std::cout << address << std::endl; },
                     [] { return !stop_asked; });
             } catch (...) {

@@ -86,8 +86,8 @@ peer_node::peer_node(std::unique_ptr<kv> db, const identity& self, node_options 
 
 void peer_node::start() {
     websocket_handlers on;
-    on.opened = [this](connection_id c, bool accepted) {
-        put({input::kind::opened, c, accepted}, true);
+    on.opened = [this](connection_id c, bool accepted, bytes exported) {
+        put({input::kind::opened, c, accepted, 0, {}, std::move(exported)}, true);
     };
     on.received = [this](connection_id c, bytes frame) {
         input in{input::kind::received, c};
@@ -98,7 +98,7 @@ void peer_node::start() {
         put({input::kind::written, c, all, written}, written >= backlog_step_bytes);
     };
     on.closed = [this](connection_id c, errc code, const std::string& reason) {
-        put({input::kind::closed, c, false, 0, {}, code, reason}, true);
+        put({input::kind::closed, c, false, 0, {}, {}, code, reason}, true);
     };
     on.http = [this](const std::string& path, std::function<void(http_answer)> reply) {
         std::lock_guard lock(mutex_);
@@ -161,7 +161,8 @@ std::uint64_t peer_node::wait_for_change(crdt_handle h,
 
 std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url& to,
                                                                   std::vector<want> wants,
-                                                                  bool list) {
+                                                                  bool list,
+                                                                  const tls_trust& trust) {
     auto d = std::make_shared<dialog>();
     d->wants_ = std::move(wants);
     d->list_ = list;
@@ -170,7 +171,7 @@ std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url
         std::lock_guard lock(mutex_);
         dialogs_.emplace(c, d);
     }
-    shell_->dial(c, to);
+    shell_->dial(c, to, trust);
     return {c, d};
 }
 
@@ -278,7 +279,7 @@ void peer_node::feed(input& in, mono_ms now) {
 void peer_node::feed_opened(input& in, mono_ms now) {
     if (in.flag) {
         backlog_out_.emplace(in.connection, 0);
-        return hub_->accepted(in.connection, now);
+        return hub_->accepted(in.connection, now, std::move(in.exported));
     }
     std::shared_ptr<dialog> d;
     {
@@ -288,7 +289,7 @@ void peer_node::feed_opened(input& in, mono_ms now) {
         d = at->second;
     }
     backlog_out_.emplace(in.connection, 0);
-    hub_->dialed(in.connection, std::move(d->wants_), d->list_, now);
+    hub_->dialed(in.connection, std::move(d->wants_), d->list_, now, std::move(in.exported));
 }
 
 void peer_node::feed_closed(input& in) {

@@ -94,12 +94,13 @@ public:
     /// A connection to `to`; let go of it with hang_up.
     std::pair<connection_id, std::shared_ptr<dialog>> dial(const peer_url& to,
                                                            std::vector<want> wants,
-                                                           bool list);
+                                                           bool list,
+                                                           const tls_trust& trust = {});
     void hang_up(connection_id c);
 
     /// As websocket_shell::listen.
-    websocket_shell::listening listen(const std::string& host, const std::string& port) {
-        return shell_->listen(host, port);
+    websocket_shell::listening listen(const peer_url& at, const tls_files& tls = {}) {
+        return shell_->listen(at, tls);
     }
     void stop_listening(std::uint64_t listener) { shell_->stop_listening(listener); }
 
@@ -120,6 +121,7 @@ private:
         bool flag = false;  ///< opened: accepted; written: all
         std::size_t size = 0;
         prepared_frame frame;
+        bytes exported;  ///< opened: by TLS
         errc code = errc::unavailable;
         std::string reason;
     };

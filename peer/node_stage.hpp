@@ -57,7 +57,7 @@ public:
     sync_report clone(const std::string& url,
                       const std::string& name,
                       const connect_options& options) override;
-    void serve(const std::string& listen,
+    void serve(const serve_options& options,
                const std::function<void(const std::string& address)>& bound,
                const std::function<bool()>& keep_going) override;
 

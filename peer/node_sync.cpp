@@ -22,6 +22,7 @@ constexpr double backoff_first_s = 0.5, backoff_max_s = 30;
 /// somewhere.
 constexpr int resumes_max = 5;
 const std::string remote_mark = "remote";
+const std::string trust_mark = "remote trust";
 const std::string sync_mark = "status/last sync";
 
 std::string time_text() {
@@ -32,6 +33,19 @@ std::string time_text() {
 bool is_passing(errc code) {
     return code == errc::unavailable || code == errc::io || code == errc::no_space ||
            code == errc::canceled;
+}
+
+/// What a dialer believed, as the text of a mark.
+std::string text_of(const tls_trust& trust) {
+    if (!trust.pin.empty()) return "pin " + trust.pin;
+    return trust.ca.empty() ? "" : "ca " + trust.ca;
+}
+
+tls_trust trust_of(const std::string& text) {
+    tls_trust trust;
+    if (text.starts_with("pin ")) trust.pin = text.substr(4);
+    if (text.starts_with("ca ")) trust.ca = text.substr(3);
+    return trust;
 }
 
 /// Doubles from 0.5 s to 30 s; the jitter keeps many clients of a server that restarts apart.
@@ -53,8 +67,12 @@ private:
 /// Brings one CRDT up to date with one peer, over as many connections as it takes.
 class sync_run {
 public:
-    sync_run(peer_node& n, peer_url to, want what, const connect_options& options)
-        : node_(n), to_(std::move(to)), want_(std::move(what)), options_(options) {
+    sync_run(peer_node& n, peer_url to, tls_trust trust, want what, const connect_options& options)
+        : node_(n),
+          to_(std::move(to)),
+          trust_(std::move(trust)),
+          want_(std::move(what)),
+          options_(options) {
         want_.live = options_.follow;
     }
 
@@ -84,7 +102,7 @@ private:
         state_ = "connecting";
         failure_ = {hub_event::kind::closed};
         caught_up_ = false;
-        auto [c, d] = node_.dial(to_, {want_}, false);
+        auto [c, d] = node_.dial(to_, {want_}, false, trust_);
         bool open = true;
         auto next_beat = clock::now() + beat;
         try {
@@ -180,7 +198,9 @@ private:
         try {
             node_.write([&](commit_store& store, hub&) {
                 store.put_mark(*want_.handle, sync_mark, text);
-                if (caught_up_) store.put_mark(*want_.handle, remote_mark, to_.origin());
+                if (!caught_up_) return;
+                store.put_mark(*want_.handle, remote_mark, to_.origin());
+                store.put_mark(*want_.handle, trust_mark, text_of(trust_));
             });
         } catch (const error&) {
             // A full disk is no reason to end a sync otherwise than it ended.
@@ -203,6 +223,7 @@ private:
 
     peer_node& node_;
     const peer_url to_;
+    const tls_trust trust_;
     want want_;
     const connect_options& options_;
     connection_counters total_, now_;  ///< of past connections, of this one
@@ -217,8 +238,9 @@ private:
 /// What the peer offers. Errors: as the connection's.
 std::vector<hub_offer> ask_offers(peer_node& n,
                                   const peer_url& to,
+                                  const tls_trust& trust,
                                   const std::function<bool()>& keep_going) {
-    auto [c, d] = n.dial(to, {}, true);
+    auto [c, d] = n.dial(to, {}, true, trust);
     std::optional<hub_event> event;
     do {
         event = d->next(beat);
@@ -239,15 +261,16 @@ std::vector<hub_offer> ask_offers(peer_node& n,
 crdt_id find_offer(const std::vector<hub_offer>& offers, const peer_url& at) {
     std::string names;
     for (const hub_offer& o : offers) {
-        if (o.name == at.path) return o.id;
+        if (o.name == at.name) return o.id;
         names += (names.empty() ? "" : ", ") + o.name;
     }
     const std::string offered =
         names.empty() ? "it offers nothing to this identity" : "it offers: " + names;
-    if (at.path.empty())
-        throw error(errc::bad_input,
-                    "which CRDT of " + at.origin() + "? Give " + at.origin() + "/NAME; " + offered);
-    throw error(errc::not_found, at.origin() + " has no CRDT \"" + at.path + "\"; " + offered);
+    if (at.name.empty())
+        throw error(
+            errc::bad_input,
+            "which CRDT of " + at.origin() + "? Give " + at.with_name("NAME") + "; " + offered);
+    throw error(errc::not_found, at.origin() + " has no CRDT \"" + at.name + "\"; " + offered);
 }
 
 }  // namespace
@@ -256,36 +279,40 @@ sync_report node_stage::connect(const std::string& name,
                                 const std::string& url,
                                 const connect_options& options) {
     want w;
-    std::string address = url;
+    std::string last;
+    tls_trust trust = options.trust, last_trust;
     node_.read([&](commit_store& store) {
         w.handle = require_crdt(store, name);
-        if (address.empty()) address = store.mark(*w.handle, remote_mark).value_or("");
+        last = store.mark(*w.handle, remote_mark).value_or("");
+        last_trust = trust_of(store.mark(*w.handle, trust_mark).value_or(""));
     });
-    if (address.empty())
+    if (url.empty() && last.empty())
         throw error(
             errc::misuse,
             "\"" + name +
                 "\" was not synced with a peer before; give the URL of one, ws://HOST:PORT");
-    peer_url to = parse_peer_url(address);
-    w.remote = to.path;
-    return sync_run(node_, std::move(to), std::move(w), options).run();
+    peer_url to = parse_peer_url(url.empty() ? last : url);
+    if (trust == tls_trust() && to.origin() == last) trust = last_trust;
+    w.remote = to.name;
+    return sync_run(node_, std::move(to), std::move(trust), std::move(w), options).run();
 }
 
 sync_report node_stage::clone(const std::string& url,
                               const std::string& name,
                               const connect_options& options) {
     peer_url to = parse_peer_url(url);
-    const bool by_address = to.path.starts_with("trib:");
+    const bool by_address = to.name.starts_with("trib:");
     auto keep_going = [&] {
         return !node_.stopping() &&
                (!options.keep_going || options.keep_going({0, 0, 0, 0, "connecting"}));
     };
-    const crdt_id id =
-        by_address ? parse_address(to.path) : find_offer(ask_offers(node_, to, keep_going), to);
+    const crdt_id id = by_address
+                           ? parse_address(to.name)
+                           : find_offer(ask_offers(node_, to, options.trust, keep_going), to);
 
     want w;
     w.remote = address_of(id);
-    w.clone_as = !name.empty() || by_address ? name : to.path;
+    w.clone_as = !name.empty() || by_address ? name : to.name;
     // A replica of the same CRDT is one that an earlier clone began.
     node_.read([&](commit_store& store) {
         w.handle = store.find_id(id);
@@ -294,13 +321,13 @@ sync_report node_stage::clone(const std::string& url,
                         "there is another CRDT named \"" + w.clone_as +
                             "\" here; clone it under another name");
     });
-    return sync_run(node_, std::move(to), std::move(w), options).run();
+    return sync_run(node_, std::move(to), options.trust, std::move(w), options).run();
 }
 
-std::vector<offer> stage::offers(const std::string& url) {
+std::vector<offer> stage::offers(const std::string& url, const tls_trust& trust) {
     peer_node asking(make_memory_kv(), identity::generate());
     std::vector<offer> out;
-    for (hub_offer& o : ask_offers(asking, parse_peer_url(url), [] { return true; }))
+    for (hub_offer& o : ask_offers(asking, parse_peer_url(url), trust, [] { return true; }))
         out.push_back({std::move(o.name), o.id, std::move(o.type), o.commits, o.heads});
     return out;
 }
@@ -310,13 +337,13 @@ namespace {
 /// Listens, or tries again for two seconds: if a server was killed whose store another process has
 /// open, that one notices, and gives the port free, only a moment later.
 websocket_shell::listening listen_soon(peer_node& node,
-                                       const std::string& host,
-                                       const std::string& port,
+                                       const serve_options& options,
                                        const std::function<bool()>& keep_going) {
+    const peer_url at = parse_listen(options.listen);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     for (;;) {
         try {
-            return node.listen(host, port);
+            return node.listen(at, options.tls);
         } catch (const error& e) {
             const bool late = std::chrono::steady_clock::now() >= deadline;
             if (e.code() != errc::unavailable || late || !keep_going()) throw;
@@ -327,15 +354,14 @@ websocket_shell::listening listen_soon(peer_node& node,
 
 }  // namespace
 
-void node_stage::serve(const std::string& listen,
+void node_stage::serve(const serve_options& options,
                        const std::function<void(const std::string&)>& bound,
                        const std::function<bool()>& keep_going) {
-    const auto [host, port] = parse_listen(listen);
     struct open_listener {
         ~open_listener() { node.stop_listening(at.id); }
         peer_node& node;
         websocket_shell::listening at;
-    } const listener{node_, listen_soon(node_, host, port, keep_going)};
+    } const listener{node_, listen_soon(node_, options, keep_going)};
     bound(listener.at.address);
     while (!node_.stopping() && keep_going()) std::this_thread::sleep_for(beat);
 }

@@ -58,25 +58,27 @@ value wait_for_change(stage& s, value args, const emitter& emit) {
     }
 }
 
-connect_options emit_progress(bool follow, const emitter& emit) {
-    return {follow, [&emit](const sync_progress& p) { return emit(pack(p)); }};
+connect_options emit_progress(bool follow, tls_trust trust, const emitter& emit) {
+    return {follow, [&emit](const sync_progress& p) { return emit(pack(p)); }, std::move(trust)};
 }
 
 value connect(stage& s, value args, const emitter& emit) {
-    auto [name, url, follow] = unpack_all<std::string, std::string, bool>(std::move(args));
-    return pack(s.connect(name, url, emit_progress(follow, emit)));
+    auto [name, url, follow, trust] =
+        unpack_all<std::string, std::string, bool, tls_trust>(std::move(args));
+    return pack(s.connect(name, url, emit_progress(follow, std::move(trust), emit)));
 }
 
 value clone(stage& s, value args, const emitter& emit) {
-    auto [url, name, follow] = unpack_all<std::string, std::string, bool>(std::move(args));
-    return pack(s.clone(url, name, emit_progress(follow, emit)));
+    auto [url, name, follow, trust] =
+        unpack_all<std::string, std::string, bool, tls_trust>(std::move(args));
+    return pack(s.clone(url, name, emit_progress(follow, std::move(trust), emit)));
 }
 
 value serve(stage& s, value args, const emitter& emit) {
-    auto [listen] = unpack_all<std::string>(std::move(args));
+    auto [options] = unpack_all<serve_options>(std::move(args));
     // The beats let the client say when to stop.
     s.serve(
-        listen,
+        options,
         [&](const std::string& address) { emit(pack(address)); },
         [&] { return emit(true); });
     return {};

@@ -95,18 +95,18 @@ public:
     sync_report connect(const std::string& name,
                         const std::string& url,
                         const connect_options& options) override {
-        return sync("connect", pack_all(name, url, options.follow), options);
+        return sync("connect", pack_all(name, url, options.follow, options.trust), options);
     }
     sync_report clone(const std::string& url,
                       const std::string& name,
                       const connect_options& options) override {
-        return sync("clone", pack_all(url, name, options.follow), options);
+        return sync("clone", pack_all(url, name, options.follow, options.trust), options);
     }
 
-    void serve(const std::string& listen,
+    void serve(const serve_options& options,
                const std::function<void(const std::string&)>& bound,
                const std::function<bool()>& keep_going) override {
-        ask_until("serve", pack_all(listen), [&](value part) {
+        ask_until("serve", pack_all(options), [&](value part) {
             if (part.get_if<bool>()) return keep_going();
             bound(unpack<std::string>(std::move(part)));
             return true;

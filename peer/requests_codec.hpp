@@ -37,6 +37,9 @@ auto fields(is_a<sync_progress> auto& s) {
 }
 auto fields(is_a<conflict_summary::side> auto& s) { return std::tie(s.head, s.commits); }
 auto fields(is_a<conflict_summary> auto& s) { return std::tie(s.fork_points, s.sides); }
+auto fields(is_a<tls_trust> auto& s) { return std::tie(s.ca, s.pin); }
+auto fields(is_a<tls_files> auto& s) { return std::tie(s.certificate, s.key); }
+auto fields(is_a<serve_options> auto& s) { return std::tie(s.listen, s.tls); }
 auto fields(is_a<mark> auto& s) { return std::tie(s.key, s.val); }
 
 template <class T>

@@ -131,20 +131,22 @@ public:
         return reading([&](stage& s) { return s.clone(url, name, options); });
     }
 
-    void serve(const std::string& listen,
+    void serve(const serve_options& options,
                const std::function<void(const std::string&)>& bound,
                const std::function<bool()>& keep_going) override {
-        std::string at = listen;
+        serve_options same = options;
         bool known = false;
         auto note = [&](const std::string& address) {
-            at = address.substr(address.find("//") + 2);
+            // Another process that takes this over is to have the same port.
+            const std::size_t authority = address.find("://");
+            same.listen = authority == std::string::npos ? address : address.substr(authority + 3);
             if (!std::exchange(known, true)) bound(address);
         };
         reading([&](stage& s) {
             const auto until = clock::now() + listen_patience;
             for (;;) {
                 try {
-                    return s.serve(at, note, keep_going);
+                    return s.serve(same, note, keep_going);
                 } catch (const owner_gone&) {
                     throw;
                 } catch (const error& e) {

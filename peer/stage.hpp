@@ -14,6 +14,7 @@
 #pragma once
 
 #include "tributary/crdt/commit.hpp"
+#include "tributary/peer/tls.hpp"
 #include "tributary/store/commit_store.hpp"
 
 #include <chrono>
@@ -87,6 +88,12 @@ struct conflict_summary {
 struct connect_options {
     bool follow = false;  ///< stay live and reconnect, until `keep_going` says no
     std::function<bool(const sync_progress&)> keep_going = {};  ///< called about ten times a second
+    tls_trust trust = {};  ///< of wss://; the one used last with that URL if nothing is set
+};
+
+struct serve_options {
+    std::string listen;  ///< HOST:PORT or unix:/PATH/TO/SOCKET
+    tls_files tls = {};  ///< absolute paths; empty: in the clear
 };
 
 /// A record kept in the same batch as a commit: which part of a source it covers. What is under a
@@ -160,7 +167,7 @@ public:
                                           std::uint64_t commits,
                                           std::chrono::milliseconds wait) = 0;
 
-    /// Fetches and pushes what is new. `url`: ws://HOST:PORT; the last one used if empty. Resumes
+    /// Fetches and pushes what is new. `url`: as in peer_url; the last one used if empty. Resumes
     /// by itself; with follow it reconnects with back-off and jitter.
     virtual sync_report connect(const std::string& name,
                                 const std::string& url,
@@ -170,12 +177,12 @@ public:
     virtual sync_report clone(const std::string& url,
                               const std::string& name,
                               const connect_options& options = {}) = 0;
-    static std::vector<offer> offers(const std::string& url);
+    static std::vector<offer> offers(const std::string& url, const tls_trust& trust = {});
 
-    /// Serves peers on HOST:PORT until `keep_going` (called about ten times a second) says no;
+    /// Serves peers until `keep_going` (called about ten times a second) says no;
     /// `bound` gets the real address first. One request thread serves /health and /metrics on the
     /// same port.
-    virtual void serve(const std::string& listen,
+    virtual void serve(const serve_options& options,
                        const std::function<void(const std::string& address)>& bound,
                        const std::function<bool()>& keep_going) = 0;
 

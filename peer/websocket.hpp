@@ -1,5 +1,5 @@
-/// Sockets: WebSocket connections to and from peers, and plain HTTP on the same port. The only code
-/// that knows Asio and Beast.
+/// Sockets: WebSocket connections to and from peers, and plain HTTP on the same port; over TCP, TLS
+/// or Unix-domain sockets. The only code that knows Asio and Beast.
 ///
 /// It moves frames and knows nothing of what is in them. One thread of its own calls the handlers;
 /// they must not block. What is received is counted until it is reported as consumed, and a
@@ -7,6 +7,8 @@
 #pragma once
 
 #include "tributary/peer/hub.hpp"
+#include "tributary/peer/peer_url.hpp"
+#include "tributary/peer/tls.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -15,23 +17,6 @@
 #include <vector>
 
 namespace tributary {
-
-/// Where a peer is: ws://HOST:PORT/PATH. IPv6 literals stand in brackets.
-struct peer_url {
-    std::string host;
-    std::string port;
-    std::string path;  ///< without the first slash: the name or address of a CRDT, often empty
-
-    /// "ws://HOST:PORT", without the path.
-    std::string origin() const;
-};
-
-/// The port is 9095 if not given. Errors: bad_input, telling what a URL looks like; misuse for
-/// wss://.
-peer_url parse_peer_url(const std::string& text);
-
-/// HOST:PORT to listen on; an empty HOST is the loopback address. Errors: bad_input.
-std::pair<std::string, std::string> parse_listen(const std::string& text);
 
 struct http_answer {
     int status = 200;
@@ -43,19 +28,20 @@ struct websocket_options {
     std::size_t frame_bytes_max = 24u << 20;
     std::size_t unread_bytes_max =
         8u << 20;              ///< received and not consumed, per connection, before reading pauses
-    int handshake_ms = 10000;  ///< for connecting, for the opening and for the closing handshake
+    int handshake_ms = 10000;  ///< for all that opens a connection, and for closing it
     std::size_t accepted_max = 4096;  ///< connections from outside at a time
 };
 
 struct websocket_handlers {
-    /// A connection is ready for frames.
-    std::function<void(connection_id, bool accepted)> opened;
+    /// A connection is ready for frames. `exported`: what TLS exports at its ends, if it does.
+    std::function<void(connection_id, bool accepted, bytes exported)> opened;
     std::function<void(connection_id, bytes frame)> received;
     /// `written` more bytes of it are on the wire; `outbox_empty`: all that was sent.
     std::function<void(connection_id, std::size_t written, bool outbox_empty)> written;
     /// It is gone, or a dial failed; called once for each dial and each opened connection. Codes:
     /// unavailable (refused, unknown host, broken off; trying again may help), bad_input (it
-    /// answers, but is no tributary peer), limit (a frame too large).
+    /// answers, but is no tributary peer), unauthorized (it is not the server that is trusted),
+    /// limit (a frame too large); not_found, misuse (what to trust does not make sense).
     std::function<void(connection_id, errc, const std::string& reason)> closed;
     /// A plain HTTP GET: call `reply` once, from any thread, while the shell lives.
     std::function<void(const std::string& path, std::function<void(http_answer)> reply)> http;
@@ -70,16 +56,17 @@ public:
 
     /// A number for a connection to dial, so that who dials can prepare for its events.
     connection_id next_connection();
-    void dial(connection_id c, const peer_url& to);
+    void dial(connection_id c, const peer_url& to, const tls_trust& trust = {});
 
     struct listening {
         std::uint64_t id = 0;
-        std::string address;  ///< ws://HOST:PORT with the real port
+        std::string address;  ///< its URL, with the real port
     };
-    /// Accepts connections until stop_listening. Errors: unavailable (the address is in use or not
-    /// ours), bad_input (no such host).
-    listening listen(const std::string& host, const std::string& port);
-    /// Also drops what was accepted there.
+    /// Accepts connections until stop_listening, at any path; with `tls`, over TLS. A Unix-domain
+    /// socket that a process left behind which is no more is replaced. Errors: unavailable (the
+    /// address is in use or not ours), bad_input (no such host), those of tls_server.
+    listening listen(const peer_url& at, const tls_files& tls = {});
+    /// Also drops what was accepted there, and removes its Unix-domain socket.
     void stop_listening(std::uint64_t listener);
 
     /// Frames of unknown connections are dropped. Connections in `closes` are closed once all sent

@@ -40,7 +40,7 @@ public:
         thread_ = std::thread([this, &s, listen, bound = std::move(bound)]() mutable {
             try {
                 s.serve(
-                    listen,
+                    {listen},
                     [&](const std::string& at) { bound.set_value(at); },
                     [this] { return !stop_; });
             } catch (...) {

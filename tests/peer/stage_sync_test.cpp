@@ -27,7 +27,7 @@ class strange_peer {
 public:
     explicit strange_peer(bytes frame) {
         websocket_handlers on;
-        on.opened = [this, frame = std::move(frame)](connection_id c, bool) {
+        on.opened = [this, frame = std::move(frame)](connection_id c, bool, const bytes&) {
             shell_->send({{c, frame}}, {});
         };
         on.received = [](connection_id, const bytes&) {};
@@ -37,7 +37,7 @@ public:
             reply({});
         };
         shell_ = std::make_unique<websocket_shell>(std::move(on));
-        address_ = shell_->listen("127.0.0.1", "0").address;
+        address_ = shell_->listen(parse_listen("127.0.0.1:0")).address;
     }
     const std::string& address() const { return address_; }
 
