@@ -103,14 +103,11 @@ std::set<node> closure(const commit_store& store, crdt_handle from, crdt_handle 
 
 /// Before anything is staged. Errors: unauthorized.
 void require_writer(const commit_store& store, crdt_handle h, const public_key& key) {
-    const auto head = store.state(h).current;
-    const authority granted =
-        head ? store.authority_at(h, store.find(h, *head).value()) : authority{};
-    if (!granted.may_write(store.genesis_of(h), key, std::numeric_limits<std::uint64_t>::max()))
+    if (!store.authority_of(h)->may_write(key, std::numeric_limits<std::uint64_t>::max()))
         throw error(errc::unauthorized,
                     "this identity may not write to \"" + store.state(h).name +
                         "\"; its owner can run: trib grant " + store.state(h).name + " " +
-                        key.hex());
+                        key.hex() + " --name YOURS");
 }
 
 crdt_handle begin_fork(commit_store& store,

@@ -128,8 +128,7 @@ bool outflow::plan(const wire::holding& have, node end) {
         begin(have.round, 0, end);
         return true;
     }
-    const std::vector<commit_id> heads = store_.state(handle_).heads;
-    if (have.heads_digest == wire::digest_of_heads(heads)) {
+    if (have.heads_digest == wire::digest_of_heads(store_.tip_ids(handle_))) {
         begin(have.round, end, end);
         known_ = have.count;
         return true;

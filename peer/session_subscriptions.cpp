@@ -127,25 +127,17 @@ session::subscription& session::find(std::uint64_t sub) {
 }
 
 bool session::may_read(crdt_handle h) const {
-    const genesis& g = hub_.store.genesis_of(h);
-    if (g.public_read) return true;
-    if (std::find(g.owners.begin(), g.owners.end(), peer_.key) != g.owners.end()) return true;
-    for (const node head : hub_.store.head_nodes(h)) {
-        const authority a = hub_.store.authority_at(h, head);
-        const auto member = a.members.find(peer_.key);
-        if (member != a.members.end() && member->second.granted) return true;
-    }
-    return false;
+    return hub_.store.authority_of(h)->may_read(peer_.key);
 }
 
 wire::holding session::holding_of(crdt_handle h, std::uint64_t round) const {
-    const crdt_state state = hub_.store.state(h);
     wire::holding have;
     have.round = round;
-    have.heads_digest = wire::digest_of_heads(state.heads);
-    have.count = state.end.seq;
+    have.ids = hub_.store.tip_ids(h);
+    have.heads_digest = wire::digest_of_heads(have.ids);
+    have.count = hub_.store.state(h).end.seq;
     have.window = hub_.options.window_bytes;
-    if (state.heads.size() <= wire::heads_max) have.ids = state.heads;
+    if (have.ids.size() > wire::heads_max) have.ids.clear();
     return have;
 }
 

@@ -17,6 +17,7 @@ std::uint64_t authority_draft::add(authority a) {
 
 std::uint64_t authority_draft::join(std::uint64_t a, std::uint64_t b) {
     return join_numbers(
+        replica_.rules(),
         a,
         b,
         [this](std::uint64_t n) { return get(n); },
@@ -25,14 +26,23 @@ std::uint64_t authority_draft::join(std::uint64_t a, std::uint64_t b) {
 
 std::uint64_t authority_draft::after(std::uint64_t before, const commit_header& h) {
     const authority_ptr rules = get(before);
-    if (!rules->may_write(replica_.rules(), h.author, h.seq))
-        throw error(errc::unauthorized,
-                    "key " + h.author.hex() + " may not write \"" + replica_.rules().name +
-                        "\"; an owner can grant it with trib grant. If that has been done, sync "
-                        "first");
+    if (!rules->may_write(h.author, h.seq)) refuse_writer(replica_, *rules, h.author);
     if (h.ext.as<map>().entries.empty()) return before;
     authority changed = apply(*rules, replica_.rules(), h);
     return changed == *rules ? before : add(std::move(changed));
+}
+
+void refuse_writer(const replica& r, const authority& rules, const public_key& key) {
+    const std::string& name = r.state().name;
+    if (rules.is_revoked(key))
+        throw error(errc::unauthorized,
+                    "key " + key.hex() + " may no longer write \"" + name +
+                        "\": it was revoked (trib members " + name +
+                        " tells by whom). Ask an owner to grant another key");
+    throw error(errc::unauthorized,
+                "key " + key.hex() + " may not write \"" + name +
+                    "\". Ask an owner: trib grant " + name + " " + key.hex() +
+                    " --name YOURS; if that was done, sync first");
 }
 
 // -- chunk_check ----------------------------------------------------------------------------------

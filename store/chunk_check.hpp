@@ -33,6 +33,9 @@ private:
     std::vector<authority_ptr> fresh_;
 };
 
+/// Throws unauthorized, and says what to do.
+[[noreturn]] void refuse_writer(const replica& r, const authority& rules, const public_key& key);
+
 class chunk_check {
 public:
     struct planned {

@@ -262,10 +262,8 @@ commit_id commit_store::append(crdt_handle h,
     header.time_ms = time_ms;
     header.ext = std::move(ext);
     info.authority = authorities.after(info.authority, header);
-    if (!r.everyone()->may_write(r.rules(), header.author, header.seq))
-        throw error(errc::unauthorized,
-                    "the right of key " + header.author.brief() + " to write \"" + r.state().name +
-                        "\" was revoked");
+    if (!r.everyone()->may_write(header.author, header.seq))
+        refuse_writer(r, *r.everyone(), header.author);
     commit made = make_commit(header, ops, author);
     const commit_id id = info.id = id_of_header(made.header);
     std::vector<accepted_commit> one;
@@ -438,15 +436,32 @@ std::vector<node> commit_store::head_nodes(crdt_handle h) const {
 
 std::vector<node> commit_store::tip_nodes(crdt_handle h) const { return impl_->at(h).tips(); }
 
-authority commit_store::authority_at(crdt_handle h, node n) const {
+std::vector<commit_id> commit_store::tip_ids(crdt_handle h) const {
     const replica& r = impl_->at(h);
-    return *r.authority_of(r.info(n).authority);
+    std::vector<commit_id> ids;
+    for (const node n : r.tips()) ids.push_back(r.info(n).id);
+    std::sort(ids.begin(), ids.end());
+    return ids;
+}
+
+std::shared_ptr<const authority> commit_store::authority_at(crdt_handle h, node n) const {
+    const replica& r = impl_->at(h);
+    return r.authority_of(r.info(n).authority);
+}
+
+std::shared_ptr<const authority> commit_store::authority_of(crdt_handle h) const {
+    return impl_->at(h).everyone();
+}
+
+std::uint64_t commit_store::last_seq(crdt_handle h, const public_key& author) const {
+    const auto tip = impl_->at(h).tip_of(author);
+    return tip ? tip->seq : 0;
 }
 
 std::optional<std::string> commit_store::author_name(crdt_handle h, const public_key& key) const {
     const authority_ptr everyone = impl_->at(h).everyone();
-    const auto found = everyone->members.find(key);
-    if (found == everyone->members.end() || found->second.name.empty()) return std::nullopt;
+    const auto found = everyone->members().find(key);
+    if (found == everyone->members().end() || found->second.name.empty()) return std::nullopt;
     return found->second.name;
 }
 

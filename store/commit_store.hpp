@@ -165,8 +165,14 @@ public:
     /// not count (`linearized` is false) and that nothing builds on. Equal tips mean equal sets of
     /// commits, so they are what replication compares; heads are what users see.
     std::vector<node> tip_nodes(crdt_handle h) const;
-    authority authority_at(crdt_handle h, node n) const;
-    /// The name its grants give `key`, if any of them is an ancestor of a head.
+    std::vector<commit_id> tip_ids(crdt_handle h) const;  ///< the same, ascending by id
+    /// What commit `n` and its ancestors say.
+    std::shared_ptr<const authority> authority_at(crdt_handle h, node n) const;
+    /// What all commits here say.
+    std::shared_ptr<const authority> authority_of(crdt_handle h) const;
+    /// The seq of the newest commit of `author` here; 0 if there is none.
+    std::uint64_t last_seq(crdt_handle h, const public_key& author) const;
+    /// The name that the grants here give `key`.
     std::optional<std::string> author_name(crdt_handle h, const public_key& key) const;
     /// Pairs of commits of one author with the same seq.
     std::vector<std::pair<commit_id, commit_id>> equivocations(crdt_handle h) const;

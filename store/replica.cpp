@@ -39,6 +39,7 @@ void replica::reset(state_record state) {
     state_ = std::move(state);
     id_ = id_of_genesis(state_.genesis.record);
     genesis_ = decode_genesis(state_.genesis.record);
+    of_genesis_ = std::make_shared<const authority>(genesis_);
     dirty_ = false;
     durable_commits_ = state_.commits;
     followed_ = state_.current;
@@ -193,15 +194,14 @@ std::optional<replica::author_tip> replica::tip_of(const public_key& author) con
 }
 
 authority_ptr replica::authority_of(std::uint64_t number) const {
-    static const authority_ptr nobody = std::make_shared<const authority>();
-    if (number == 0) return nobody;
+    if (number == 0) return of_genesis_;
     if (const auto found = authorities_.find(number); found != authorities_.end())
         return found->second;
     const auto record = to_.get(keys::of(space::authority, handle_, number));
     if (!record) damaged("authority number " + std::to_string(number));
     if (authorities_.size() >= cached_authorities_max) authorities_.clear();
     return authorities_
-        .emplace(number, std::make_shared<const authority>(decode_authority(*record)))
+        .emplace(number, std::make_shared<const authority>(decode_authority(genesis_, *record)))
         .first->second;
 }
 
@@ -254,7 +254,7 @@ void replica::record_author(const node_info& info) {
 void replica::place(node_info& info) {
     heads();
     const bool widened = widen_everyone(info.authority);
-    info.counted = everyone()->may_write(genesis_, info.author, info.seq);
+    info.counted = everyone()->may_write(info.author, info.seq);
     if (info.counted) {
         raise(info);
         add_head(info.id, info.number);
@@ -272,6 +272,7 @@ void replica::place(node_info& info) {
 /// Takes `authority` into everyone's; true if that changed it.
 bool replica::widen_everyone(std::uint64_t authority) {
     const std::uint64_t joined = join_numbers(
+        genesis_,
         state_.everyone,
         authority,
         [this](std::uint64_t n) { return authority_of(n); },
@@ -307,13 +308,19 @@ void replica::raise(const node_info& info) {
     }
 }
 
-/// After a revocation: heads of the revoked, and what only they vouched for, no longer count.
+/// After new facts.
 void replica::recount() {
     const authority_ptr rules = everyone();
+    drop_revoked(*rules);
+    restore(*rules);
+}
+
+/// Heads of the revoked, and what only they vouched for, no longer count.
+void replica::drop_revoked(const authority& rules) {
     std::vector<node> good, bad;
     for (const head& h : *heads_) {
         const node_info of_head = info(h.number);
-        (rules->may_write(genesis_, of_head.author, of_head.seq) ? good : bad).push_back(h.number);
+        (rules.may_write(of_head.author, of_head.seq) ? good : bad).push_back(h.number);
     }
     if (bad.empty()) return;
     for (const node n : bad) remove_head(n);
@@ -322,7 +329,7 @@ void replica::recount() {
     for (auto at = lost.rbegin(); at != lost.rend(); ++at) {
         const node_info here = info(*at);
         bool counts = vouched.contains(*at);
-        if (!counts && !here.foreign && rules->may_write(genesis_, here.author, here.seq)) {
+        if (!counts && !here.foreign && rules.may_write(here.author, here.seq)) {
             counts = true;
             add_head(here.id, *at);
         }
@@ -333,6 +340,28 @@ void replica::recount() {
     }
     std::erase_if(bad, [this](node n) { return info(n).counted; });
     add_loose(std::move(bad));
+}
+
+/// What did not count, but may after all. Beneath a commit that counts all do, so those that do not
+/// are met from the loose tips down.
+void replica::restore(const authority& rules) {
+    std::set<node, std::greater<>> left(loose_.begin(), loose_.end());
+    while (!left.empty()) {
+        const node n = *left.begin();
+        left.erase(left.begin());
+        const node_info here = info(n);
+        if (!here.foreign) {
+            if (here.counted) continue;
+            if (rules.may_write(here.author, here.seq)) {
+                set_counted(n, true);
+                std::erase(loose_, n);
+                raise(here);
+                add_head(here.id, n);
+                continue;
+            }
+        }
+        left.insert(here.parents.begin(), here.parents.end());
+    }
 }
 
 void replica::add_loose(std::vector<node> more) {

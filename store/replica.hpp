@@ -2,10 +2,11 @@
 /// that has passed all checks changes them.
 ///
 /// Which commits count. Every stored commit of the own genesis had the right to write by its own
-/// ancestors. `everyone` is the join of the authority of all of them; only owners, who cannot be
-/// revoked, change it. A commit *counts* if `everyone` lets its author write its seq, or if a
-/// commit that counts builds on it. So a commit beyond a revocation that is concurrent with it is
-/// kept and served, but is no head and is not listed, until an authorised commit builds on it.
+/// ancestors. `everyone` is the join of the authority of all of them. A commit *counts* if
+/// `everyone` lets its author write its seq, or if a commit that counts builds on it. So a commit
+/// beyond a revocation that is concurrent with it is kept and served, but is no head and is not
+/// listed, until an authorised commit builds on it; or until a fact arrives that makes the
+/// revocation void.
 /// Heads are the maximal ones of the commits that count, a function of the set of commits alone.
 /// Commits of another genesis are ancestors at most.
 ///
@@ -112,6 +113,8 @@ private:
     bool widen_everyone(std::uint64_t authority);
     void raise(const node_info& info);
     void recount();
+    void drop_revoked(const authority& rules);
+    void restore(const authority& rules);
     void add_loose(std::vector<node> more);
     void set_counted(node n, bool counted);
     void add_head(const commit_id& id, node n);
@@ -136,17 +139,19 @@ private:
     mutable std::vector<node_info> recent_;  ///< by number modulo its size
     mutable std::unordered_map<public_key, author_tip> author_tips_;
     mutable std::unordered_map<std::uint64_t, authority_ptr> authorities_;
+    authority_ptr of_genesis_;
     mutable std::optional<kept_sketch> sketch_;
 };
 
 /// The number of join(a, b), where `find` gives an authority by its number and `add` numbers one
 /// that is new. Costs nothing when one number says it all, the usual case.
 template <class Find, class Add>
-std::uint64_t join_numbers(std::uint64_t a, std::uint64_t b, const Find& find, const Add& add) {
+std::uint64_t join_numbers(
+    const genesis& g, std::uint64_t a, std::uint64_t b, const Find& find, const Add& add) {
     if (a == b || b == 0) return a;
     if (a == 0) return b;
     const authority_ptr of_a = find(a), of_b = find(b);
-    authority joined = join(*of_a, *of_b);
+    authority joined = join(g, *of_a, *of_b);
     if (joined == *of_a) return a;
     if (joined == *of_b) return b;
     return add(std::move(joined));

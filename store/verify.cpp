@@ -12,7 +12,11 @@ namespace {
 class checker {
 public:
     checker(const replica& r, const std::function<void(const std::string&)>& problem)
-        : replica_(r), problem_(problem), mapping_(r.id()), cells_(kept_sketch::cells_stored) {}
+        : replica_(r),
+          problem_(problem),
+          everyone_(r.rules()),
+          mapping_(r.id()),
+          cells_(kept_sketch::cells_stored) {}
 
     void take(const arrival_entry& e, bytes_view body);
     void finish();
@@ -112,14 +116,17 @@ void checker::check_authority(const node_info& info, const commit_header& h) {
     authority before = *replica_.authority_of(same);
     if (differ)
         for (const node parent : info.parents)
-            before = join(before, *replica_.authority_of(replica_.info(parent).authority));
-    if (!before.may_write(replica_.rules(), h.author, h.seq))
+            before = join(replica_.rules(),
+                          before,
+                          *replica_.authority_of(replica_.info(parent).authority));
+    if (!before.may_write(h.author, h.seq))
         report(at(info.number) + "its author had no right to write");
     const bool unchanged = same == info.authority && h.ext.as<map>().entries.empty() && !differ;
-    if (!unchanged && apply(before, replica_.rules(), h) != *replica_.authority_of(info.authority))
+    const authority_ptr kept = replica_.authority_of(info.authority);
+    if (!unchanged && !kept->is_early() && apply(before, replica_.rules(), h) != *kept)
         report(at(info.number) + "the authority kept for it is wrong");
     if (authorities_.insert(info.authority).second)
-        everyone_ = join(everyone_, *replica_.authority_of(info.authority));
+        everyone_ = join(replica_.rules(), everyone_, *replica_.authority_of(info.authority));
 }
 
 void checker::check_heads() {
@@ -132,7 +139,7 @@ void checker::check_heads() {
         const node_info info = replica_.info(n);
         bool counts = beneath[n];
         if (!info.foreign) {
-            counts = counts || everyone_.may_write(replica_.rules(), info.author, info.seq);
+            counts = counts || everyone_.may_write(info.author, info.seq);
             if (counts != info.counted) report(at(n) + "wrongly marked as counting or not");
             if (counts && !beneath[n]) heads.push_back({info.id, n});
             if (!covered[n]) tips.push_back(n);

@@ -11,7 +11,9 @@ using namespace tributary::test;
 
 namespace {
 
-constexpr const char* fixture_path = TRIBUTARY_FIXTURES "/crdt/store_1.txt";
+/// As it is written now, and as it was before authorities were sets of facts.
+constexpr const char *fixture_path = TRIBUTARY_FIXTURES "/crdt/store_1.txt",
+                     *early_path = TRIBUTARY_FIXTURES "/crdt/store_1_early.txt";
 
 /// One line a key: key and value in hexadecimal.
 std::string dump(const kv& db) {
@@ -22,8 +24,8 @@ std::string dump(const kv& db) {
     return text;
 }
 
-std::string read_fixture() {
-    std::ifstream in(fixture_path);
+std::string read_fixture(const char* path = fixture_path) {
+    std::ifstream in(path);
     std::ostringstream text;
     text << in.rdbuf();
     return text.str();
@@ -66,9 +68,11 @@ TEST_CASE("commit_store: a store of format 1 is written as ever", "[store]") {
 }
 
 TEST_CASE("commit_store: a store of format 1 is read", "[store]") {
+    const char* path = GENERATE(fixture_path, early_path);
+    INFO(path);
     const auto db = make_memory_kv();
     kv_batch b;
-    std::istringstream in(read_fixture());
+    std::istringstream in(read_fixture(path));
     for (std::string key, val; in >> key >> val;) b.put(from_hex(key), from_hex(val));
     db->write(b, true);
     commit_store store(*db);

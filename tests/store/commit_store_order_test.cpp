@@ -44,6 +44,62 @@ forge random_history(random_source& random, std::size_t size, bool revoke) {
     return made;
 }
 
+/// A random history in which whoever is an owner by what it knows grants, hands over and revokes
+/// at random, other owners above all.
+forge random_quarrel(random_source& random, std::size_t size) {
+    forge made(id_of_genesis(the_genesis.record));
+    const genesis g = genesis_of(ann);
+    const identity people[] = {ann, bob, eve, person(4), person(5)};
+    std::vector<authority> known;
+    std::map<public_key, std::uint64_t> seqs;
+    for (std::size_t i = 0; i < size; ++i) {
+        std::vector<std::size_t> parents;
+        for (std::uint64_t wanted = 1 + below(random, 2); i > 0 && wanted > 0; --wanted) {
+            const std::size_t parent = i - 1 - below(random, std::min<std::size_t>(i, 4));
+            if (std::find(parents.begin(), parents.end(), parent) == parents.end())
+                parents.push_back(parent);
+        }
+        authority before(g);
+        for (const std::size_t p : parents) before = join(g, before, known[p]);
+        std::vector<const identity*> writers;
+        for (const identity& who : people)
+            if (before.may_write(who.key(), seqs[who.key()] + 1)) writers.push_back(&who);
+        if (writers.empty()) break;
+        const identity *by = writers[below(random, writers.size())], *of = &people[below(random, 5)];
+        const std::uint64_t seq = seqs[by->key()] + 1;
+        value ext = make_map({});
+        if (i < 3) of = &people[i + 1];
+        switch (i < 3 ? 0 : below(random, 8)) {
+            case 0:
+            case 1:
+                ext = grant_ext(of->key(), "x", i < 3 ? right::owner : right::write);
+                break;
+            case 2:
+            case 3:
+                ext = revocation_ext(of->key(), of == by ? seq : below(random, seqs[of->key()] + 1));
+                break;
+            case 4:
+                ext = succession_ext(by->key(), seq, of->key(), "y", right::write);
+                break;
+            default:
+                break;
+        }
+        commit_header h;
+        h.author = by->key();
+        h.seq = seq;
+        h.ext = ext;
+        try {
+            apply(before, g, h);
+        } catch (const error&) {
+            ext = make_map({});
+        }
+        const std::size_t at = made.add(*by, parents, ext);
+        ++seqs[by->key()];
+        known.push_back(apply(before, g, made.header(at)));
+    }
+    return made;
+}
+
 /// A replica that gets `history` in the order of `seed`, in chunks, some of it twice, with flushes
 /// and restarts between.
 struct receiver {
@@ -87,14 +143,19 @@ struct brute {
     std::vector<commit_id> heads;
 
     explicit brute(const forge& history) {
-        authority everyone;
         const genesis g = genesis_of(ann);
-        for (std::size_t i = 0; i < history.size(); ++i)
-            everyone = join(everyone, apply({}, g, history.header(i)));
+        authority everyone(g);
+        std::vector<authority> known;
+        for (std::size_t i = 0; i < history.size(); ++i) {
+            authority before(g);
+            for (const std::size_t p : history.parents(i)) before = join(g, before, known[p]);
+            known.push_back(apply(before, g, history.header(i)));
+            everyone = join(g, everyone, known.back());
+        }
         std::vector<bool> counts(history.size()), beneath(history.size());
         for (std::size_t i = history.size(); i-- > 0;) {
             const commit_header& h = history.header(i);
-            counts[i] = beneath[i] || everyone.may_write(g, h.author, h.seq);
+            counts[i] = beneath[i] || everyone.may_write(h.author, h.seq);
             if (!counts[i]) continue;
             counted.insert(history.id(i));
             if (!beneath[i]) heads.push_back(history.id(i));
@@ -144,6 +205,59 @@ TEST_CASE("commit_store: same commits, same heads and linear log, however they c
     }
     CHECK(single > 10);
     CHECK(dropped > 10);
+}
+
+TEST_CASE("commit_store: owners who revoke each other: the same heads, however it came (random)",
+          "[store]") {
+    int dropped = 0, owners_revoked = 0;
+    for (std::uint64_t seed = 0; seed < 150; ++seed) {
+        INFO("seed " << seed);
+        random_source random(seed);
+        const forge history = random_quarrel(random, 6 + below(random, 24));
+        const brute expected(history);
+        receiver first, second;
+        first.receive(history, seed * 2);
+        second.receive(history, seed * 2 + 1);
+        const outside a = view_of(*first.store, first.handle),
+                      b = view_of(*second.store, second.handle);
+        CHECK(a.heads == expected.heads);
+        CHECK(b.heads == expected.heads);
+        CHECK(a.tips == b.tips);
+        CHECK(a.commits == b.commits);
+        for (const auto& [id, counts] : a.commits) {
+            CHECK(counts == expected.counted.contains(id));
+            dropped += counts ? 0 : 1;
+        }
+        if (a.heads.size() == 1) CHECK(a.linear == b.linear);
+        const auto everyone = first.store->authority_of(first.handle);
+        CHECK(*everyone == *second.store->authority_of(second.handle));
+        for (const auto& [key, m] : everyone->members())
+            owners_revoked += m.granted == right::owner && m.last_seq ? 1 : 0;
+        CHECK(problems(*first.store, first.handle) == std::vector<std::string>());
+        CHECK(problems(*second.store, second.handle) == std::vector<std::string>());
+    }
+    CHECK(dropped > 100);
+    CHECK(owners_revoked > 50);
+}
+
+TEST_CASE("commit_store: what did not count counts again when a senior proves its revocation void",
+          "[store]") {
+    forge f(id_of_genesis(the_genesis.record));
+    const auto root = f.add(ann, {}, grant_ext(bob.key(), "bob", right::owner));
+    const auto by_bob = f.add(bob, {root}, revocation_ext(ann.key(), 1));
+    const auto by_ann = f.add(ann, {root});
+    const auto answer = f.add(ann, {by_ann}, revocation_ext(bob.key(), 0));
+    receiver r;
+    r.deliver({f.at(root), f.at(by_bob), f.at(by_ann)});
+    CHECK(r.store->state(r.handle).heads == std::vector{f.id(by_bob)});
+    CHECK_FALSE(r.store->entry(r.handle, 3).linearized);
+    r.deliver({f.at(answer)});
+    CHECK(r.store->state(r.handle).heads == std::vector{f.id(answer)});
+    CHECK(r.store->state(r.handle).current == f.id(answer));
+    CHECK(r.store->entry(r.handle, 3).linearized);
+    CHECK_FALSE(r.store->entry(r.handle, 2).linearized);
+    CHECK(r.store->tip_ids(r.handle).size() == 2);
+    CHECK(problems(*r.store, r.handle).empty());
 }
 
 TEST_CASE("commit_store: the linear log is that of the model (random merges)", "[store]") {

@@ -111,8 +111,8 @@ TEST_CASE("commit_store: grants name authors and are part of what a commit was m
     w.append_as(w.bob, 2);
     CHECK(w.store.author_name(w.handle, w.bob.key()) == "bob");
     CHECK_FALSE(w.store.author_name(w.handle, w.ann.key()));
-    CHECK(w.store.authority_at(w.handle, 1).members.empty());
-    CHECK(w.store.authority_at(w.handle, 3).members.at(w.bob.key()).granted);
+    CHECK(w.store.authority_at(w.handle, 1)->facts().empty());
+    CHECK(w.store.authority_at(w.handle, 3)->members().at(w.bob.key()).granted);
     w.store.flush();
     commit_store reopened(*w.db);
     CHECK(reopened.author_name(w.handle, w.bob.key()) == "bob");
