@@ -83,7 +83,8 @@ std::string user_name();
 
 void add_replica_commands(
     CLI::App& app,
-    session& s);  // id, create, grant, fork, pull, heads, log, conflicts, merge, status, verify
+    session& s);  // id, fork, pull, heads, log, conflicts, merge, status, verify
+void add_member_commands(CLI::App& app, session& s);  // create, grant, revoke, members, rotate
 void add_peer_commands(CLI::App& app, session& s);  // serve, ls, clone, sync
 void add_collect_command(CLI::App& app, session& s);
 void add_tail_command(CLI::App& app, session& s);

@@ -1,4 +1,4 @@
-// Commands about the replica itself: id, create, grant, fork, pull, heads, log, conflicts, merge,
+// Commands about the replica itself: id, fork, pull, heads, log, conflicts, merge,
 // status, verify.
 
 #include "tributary/datom/verify.hpp"
@@ -34,56 +34,6 @@ void add_id(CLI::App& app, session& s) {
     command->callback([&s] {
         s.action = [&s] {
             std::cout << s.open_or_make()->key().hex() << '\n';
-            return ok;
-        };
-    });
-}
-
-void add_create(CLI::App& app, session& s) {
-    auto* command =
-        add_command(app, "create", "Create a CDVCS and print its address", "trib create tweets");
-    auto name = std::make_shared<std::string>();
-    auto owner = std::make_shared<std::string>(user_name());
-    command->add_option("NAME", *name, "its name here")->required();
-    command->add_option("--as", *owner, "the name readers see where my key would be")
-        ->capture_default_str();
-    command->callback([=, &s] {
-        s.action = [=, &s] {
-            std::cout << address_of(s.open_or_make()->create(*name, *owner)) << '\n';
-            return ok;
-        };
-    });
-}
-
-public_key key_from(const std::string& text) {
-    try {
-        return public_key::from_hex(text);
-    } catch (const error&) {
-        throw usage_error("KEY is the 64 hexadecimal digits that trib id prints there, found " +
-                          text);
-    }
-}
-
-void add_grant(CLI::App& app, session& s) {
-    auto* command = add_command(app,
-                                "grant",
-                                "Let another key write",
-                                "trib grant tweets $(ssh laptop trib id) --name ann");
-    auto name = std::make_shared<std::string>();
-    auto key = std::make_shared<std::string>();
-    auto member = std::make_shared<std::string>();
-    command->add_option("CRDT", *name)->required();
-    command->add_option("KEY", *key, "the other's `trib id`: 64 hexadecimal digits")->required();
-    command->add_option("--name", *member, "what readers see where the key would be")->required();
-    command->callback([=, &s] {
-        s.action = [=, &s] {
-            if (member->empty())
-                throw error(
-                    errc::misuse,
-                    "--name must not be empty: it is what readers see where the key would be");
-            const public_key granted = key_from(*key);
-            s.open()->grant(*name, granted, *member);
-            std::cout << *member << " (" << granted.brief() << ") may write to " << *name << '\n';
             return ok;
         };
     });
@@ -499,8 +449,6 @@ void add_verify(CLI::App& app, session& s) {
 
 void add_replica_commands(CLI::App& app, session& s) {
     add_id(app, s);
-    add_create(app, s);
-    add_grant(app, s);
     add_fork(app, s);
     add_pull(app, s);
     add_heads(app, s);

@@ -28,10 +28,19 @@ private:
     /// Places of owners, the senior first; equal ones by their keys.
     using place = std::pair<std::uint64_t, public_key>;
 
+    /// What facts that hold say of a key, and what those say that are open.
+    struct said {
+        struct of {
+            int granted = 0;
+            std::uint64_t last_seq = ~std::uint64_t{0};
+        } surely, perhaps;
+    };
+
     void rank_owners();
     place place_of(const public_key& key) const;
     /// What its author needs to be granted to state fact `i`.
     right needed(std::size_t i) const;
+    void count(std::size_t i);
     verdict support(std::size_t i) const;
     verdict attack(std::size_t i) const;
     bool settle_clear();
@@ -41,7 +50,7 @@ private:
     const std::vector<fact>& facts_;
     std::vector<verdict> verdicts_;
     std::vector<std::size_t> order_;  ///< by gen, so that most facts come after what they rest on
-    std::map<public_key, std::vector<std::size_t>> grants_, revocations_;  ///< by whom they are of
+    std::map<public_key, said> said_;
     std::set<std::pair<public_key, std::uint64_t>> successions_;  ///< commits that revoke their author
     std::map<public_key, std::uint64_t> ranks_;
 };
@@ -51,7 +60,6 @@ judgement::judgement(const genesis& g, const std::vector<fact>& facts)
     for (std::size_t i = 0; i < facts_.size(); ++i) {
         const fact& f = facts_[i];
         order_.push_back(i);
-        (f.granted ? grants_ : revocations_)[f.of].push_back(i);
         if (!f.granted && f.of == f.by) successions_.emplace(f.by, f.seq);
     }
     std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
@@ -87,44 +95,56 @@ right judgement::needed(std::size_t i) const {
     return f.of == f.by ? right::read : right::owner;
 }
 
+/// Takes fact `i` into what is said of its key.
+void judgement::count(std::size_t i) {
+    const fact& f = facts_[i];
+    if (verdicts_[i] == verdict::is_void) return;
+    said& s = said_[f.of];
+    said::of& part = verdicts_[i] == verdict::holds ? s.surely : s.perhaps;
+    if (f.granted)
+        part.granted = std::max(part.granted, static_cast<int>(*f.granted));
+    else
+        part.last_seq = std::min(part.last_seq, f.last_seq);
+}
+
 /// Whether the author of fact `i` has the right to state it.
 judgement::verdict judgement::support(std::size_t i) const {
     const fact& f = facts_[i];
     if (is_in_genesis(genesis_, f.by)) return verdict::holds;
-    verdict best = verdict::is_void;
-    if (const auto found = grants_.find(f.by); found != grants_.end())
-        for (const std::size_t g : found->second) {
-            if (*facts_[g].granted < needed(i)) continue;
-            if (verdicts_[g] == verdict::holds) return verdict::holds;
-            if (verdicts_[g] == verdict::open) best = verdict::open;
-        }
-    return best;
+    const auto found = said_.find(f.by);
+    if (found == said_.end()) return verdict::is_void;
+    const int need = static_cast<int>(needed(i));
+    return found->second.surely.granted >= need    ? verdict::holds
+           : found->second.perhaps.granted >= need ? verdict::open
+                                                   : verdict::is_void;
 }
 
 /// Whether a revocation holds that ends the commits of its author before fact `i`.
 judgement::verdict judgement::attack(std::size_t i) const {
     const fact& f = facts_[i];
-    verdict worst = verdict::is_void;
-    if (const auto found = revocations_.find(f.by); found != revocations_.end())
-        for (const std::size_t r : found->second) {
-            if (facts_[r].last_seq >= f.seq) continue;
-            if (verdicts_[r] == verdict::holds) return verdict::holds;
-            if (verdicts_[r] == verdict::open) worst = verdict::open;
-        }
-    return worst;
+    const auto found = said_.find(f.by);
+    if (found == said_.end()) return verdict::is_void;
+    return found->second.surely.last_seq < f.seq    ? verdict::holds
+           : found->second.perhaps.last_seq < f.seq ? verdict::open
+                                                    : verdict::is_void;
 }
 
-/// Settles what needs no choice; false if nothing was.
+/// Settles what needs no choice; false if nothing was. O(facts).
 bool judgement::settle_clear() {
+    said_.clear();
+    for (const std::size_t i : order_) count(i);
     bool settled = false;
     for (const std::size_t i : order_) {
         if (verdicts_[i] != verdict::open) continue;
         const verdict supported = support(i), attacked = attack(i);
-        if (supported == verdict::is_void || attacked == verdict::holds)
+        if (supported == verdict::is_void || attacked == verdict::holds) {
             verdicts_[i] = verdict::is_void;
-        else if (supported == verdict::holds && attacked == verdict::is_void)
+            settled = true;
+        } else if (supported == verdict::holds && attacked == verdict::is_void) {
             verdicts_[i] = verdict::holds;
-        settled = settled || verdicts_[i] != verdict::open;
+            settled = true;
+            count(i);
+        }
     }
     return settled;
 }

@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
     try {
         watch_signals();
         const auto replica = stage::open(argv[1]);
-        if (!has(*replica, crdt)) replica->create(crdt, "collector");
+        if (!has(*replica, crdt)) replica->create(crdt, {"collector"});
 
         std::exception_ptr failed;
         std::thread server([&] {

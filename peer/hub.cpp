@@ -21,9 +21,18 @@ struct hub::impl {
               std::vector<want> wants,
               bool list,
               bytes exported,
+              std::optional<identity> as,
               mono_ms now) {
         if (sessions.contains(c)) throw error(errc::misuse, "a connection with this id is open");
-        sessions.try_emplace(c, shared, c, role, std::move(wants), list, std::move(exported), now);
+        sessions.try_emplace(c,
+                             shared,
+                             c,
+                             role,
+                             std::move(wants),
+                             list,
+                             std::move(exported),
+                             std::move(as),
+                             now);
     }
 
     /// Ends a connection; `tell`: the peer is there to hear why.
@@ -153,11 +162,17 @@ hub::hub(commit_store& store,
 hub::~hub() = default;
 
 void hub::accepted(connection_id c, mono_ms now, bytes exported) {
-    impl_->open(c, wire::role::acceptor, {}, false, std::move(exported), now);
+    impl_->open(c, wire::role::acceptor, {}, false, std::move(exported), {}, now);
 }
 
-void hub::dialed(connection_id c, std::vector<want> wants, bool list, mono_ms now, bytes exported) {
-    impl_->open(c, wire::role::dialer, std::move(wants), list, std::move(exported), now);
+void hub::dialed(connection_id c,
+                 std::vector<want> wants,
+                 bool list,
+                 mono_ms now,
+                 bytes exported,
+                 std::optional<identity> as) {
+    impl_->open(
+        c, wire::role::dialer, std::move(wants), list, std::move(exported), std::move(as), now);
 }
 
 void hub::received(connection_id c, prepared_frame frame, mono_ms now) {
@@ -222,5 +237,7 @@ connection_counters hub::counters(connection_id c) const {
 }
 
 std::size_t hub::connection_count() const { return impl_->sessions.size(); }
+
+bool hub::is_open(connection_id c) const { return impl_->sessions.contains(c); }
 
 }  // namespace tributary

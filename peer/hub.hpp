@@ -131,9 +131,14 @@ public:
     /// `exported`: what TLS exports at both ends of this connection (RFC 9266), if it ends here;
     /// the handshake is bound to it if the other end has it, too.
     void accepted(connection_id c, mono_ms now, bytes exported = {});
-    /// Wants are subscribed after authentication; `list` asks for the offers as well.
-    void dialed(
-        connection_id c, std::vector<want> wants, bool list, mono_ms now, bytes exported = {});
+    /// Wants are subscribed after authentication; `list` asks for the offers as well. `as`: another
+    /// identity than the hub's.
+    void dialed(connection_id c,
+                std::vector<want> wants,
+                bool list,
+                mono_ms now,
+                bytes exported = {},
+                std::optional<identity> as = std::nullopt);
     void received(connection_id c, prepared_frame frame, mono_ms now);
     void received(connection_id c, bytes_view frame, mono_ms now) {
         received(c, prepared_frame::prepare(bytes(frame)), now);
@@ -158,6 +163,7 @@ public:
     /// Also of a connection that was closed, until the second end_turn after.
     connection_counters counters(connection_id c) const;
     std::size_t connection_count() const;
+    bool is_open(connection_id c) const;
 
 private:
     struct impl;

@@ -70,6 +70,7 @@ peer_node::peer_node(const std::filesystem::path& dir, node_options options)
       blobs_(open_blob_files(dir_ / blobs_directory)),
       hub_(std::make_unique<hub>(
           *store_, self_, [] { return random_bytes(32); }, options_.hub, blobs_.get())) {
+    finish_rotation();
     start();
 }
 
@@ -162,10 +163,12 @@ std::uint64_t peer_node::wait_for_change(crdt_handle h,
 std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url& to,
                                                                   std::vector<want> wants,
                                                                   bool list,
-                                                                  const tls_trust& trust) {
+                                                                  const tls_trust& trust,
+                                                                  std::optional<identity> as) {
     auto d = std::make_shared<dialog>();
     d->wants_ = std::move(wants);
     d->list_ = list;
+    d->as_ = std::move(as);
     const connection_id c = shell_->next_connection();
     {
         std::lock_guard lock(mutex_);
@@ -289,12 +292,20 @@ void peer_node::feed_opened(input& in, mono_ms now) {
         d = at->second;
     }
     backlog_out_.emplace(in.connection, 0);
-    hub_->dialed(in.connection, std::move(d->wants_), d->list_, now, std::move(in.exported));
+    hub_->dialed(in.connection,
+                 std::move(d->wants_),
+                 d->list_,
+                 now,
+                 std::move(in.exported),
+                 std::move(d->as_));
 }
 
 void peer_node::feed_closed(input& in) {
     note_counters();
+    // What the peer said as it closed tells more, and is about to be delivered.
+    const bool has_told = backlog_out_.contains(in.connection) && !hub_->is_open(in.connection);
     if (backlog_out_.erase(in.connection) != 0) hub_->disconnected(in.connection);
+    if (has_told) return;
     hub_event event{hub_event::kind::closed, in.connection};
     event.code = in.code;
     event.reason = in.reason;

@@ -49,6 +49,7 @@ private:
     connection_counters counters_;
     std::vector<want> wants_;  ///< until the connection is open
     bool list_ = false;
+    std::optional<identity> as_;
     bool closed_ = false;
 };
 
@@ -64,8 +65,24 @@ public:
 
     /// Empty if it has none.
     const std::filesystem::path& dir() const { return dir_; }
-    const public_key& key() const { return self_.key(); }
-    const identity& self() const { return self_; }
+    public_key key() const { return self().key(); }
+    identity self() const {
+        std::lock_guard lock(self_mutex_);
+        return self_;
+    }
+    /// On the store thread.
+    void set_self(const identity& self) {
+        std::lock_guard lock(self_mutex_);
+        self_ = self;
+    }
+    /// The identity that is to follow this one, made when first asked for and kept in the
+    /// directory beside it. Errors: misuse (there is no directory), io.
+    identity next_identity() const;
+    /// The identity before this one, if there was one.
+    std::optional<identity> last_identity() const;
+    /// From the next opening on, too, it is the identity of this store. The old one is kept as
+    /// `identity.old`. Errors: io.
+    void keep_next_identity() const;
     kv& db() { return *db_; }
     /// Without a directory: in memory, and only for the store thread.
     blob_store& blobs() { return *blobs_; }
@@ -91,11 +108,13 @@ public:
                                   std::uint64_t commits,
                                   std::chrono::milliseconds wait);
 
-    /// A connection to `to`; let go of it with hang_up.
-    std::pair<connection_id, std::shared_ptr<dialog>> dial(const peer_url& to,
-                                                           std::vector<want> wants,
-                                                           bool list,
-                                                           const tls_trust& trust = {});
+    /// A connection to `to`; let go of it with hang_up. `as`: another identity than the store's.
+    std::pair<connection_id, std::shared_ptr<dialog>> dial(
+        const peer_url& to,
+        std::vector<want> wants,
+        bool list,
+        const tls_trust& trust = {},
+        std::optional<identity> as = std::nullopt);
     void hang_up(connection_id c);
 
     /// As websocket_shell::listen.
@@ -144,6 +163,8 @@ private:
     void put(input in, bool wake);
 
     void start();
+    /// If a rotation was broken off after what hands the rights over had become durable.
+    void finish_rotation();
     void run();
     void take_turn();
     void answer(const std::vector<job*>& reads);
@@ -165,7 +186,8 @@ private:
     const std::filesystem::path dir_;
     const node_options options_;
     std::unique_ptr<kv> db_;
-    identity self_;
+    mutable std::mutex self_mutex_;
+    identity self_;  ///< changed by the store thread only, which reads it without the lock
     std::unique_ptr<commit_store> store_;
     std::unique_ptr<blob_store> blobs_;
     std::unique_ptr<hub> hub_;

@@ -14,6 +14,9 @@ namespace tributary {
 
 namespace {
 
+constexpr const char *current_name = "identity", *next_name = "identity.next",
+                     *old_name = "identity.old";
+
 std::string read_text(const std::filesystem::path& file) {
     std::ifstream in(file);
     std::string text;
@@ -37,10 +40,8 @@ void write_private(const std::filesystem::path& file, const std::string& text) {
     std::filesystem::rename(fresh, file);
 }
 
-}  // namespace
-
-identity open_identity(const std::filesystem::path& dir) {
-    const std::filesystem::path file = dir / "identity";
+/// What stands in `file`, or one that is made and put there.
+identity identity_in(const std::filesystem::path& file) {
     if (std::filesystem::exists(file)) {
         try {
             return identity::from_seed(from_hex(read_text(file)));
@@ -55,6 +56,55 @@ identity open_identity(const std::filesystem::path& dir) {
     const identity made = identity::generate();
     write_private(file, to_hex(made.seed()) + "\n");
     return made;
+}
+
+/// Makes what was renamed in `dir` last.
+void sync_directory(const std::filesystem::path& dir) {
+    const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool ok = fd >= 0 && ::fsync(fd) == 0;
+    const int failed = errno;
+    if (fd >= 0) ::close(fd);
+    if (!ok)
+        throw error(errc::io, "cannot sync " + dir.string() + ": " + std::strerror(failed));
+}
+
+}  // namespace
+
+identity open_identity(const std::filesystem::path& dir) {
+    return identity_in(dir / current_name);
+}
+
+identity peer_node::next_identity() const {
+    if (dir_.empty()) throw error(errc::misuse, "a store in memory keeps its key");
+    const identity next = identity_in(dir_ / next_name);
+    sync_directory(dir_);
+    return next;
+}
+
+std::optional<identity> peer_node::last_identity() const {
+    const std::filesystem::path file = dir_ / old_name;
+    if (dir_.empty() || !std::filesystem::exists(file)) return std::nullopt;
+    return identity_in(file);
+}
+
+void peer_node::keep_next_identity() const {
+    write_private(dir_ / old_name, read_text(dir_ / current_name) + "\n");
+    std::filesystem::rename(dir_ / next_name, dir_ / current_name);
+    sync_directory(dir_);
+}
+
+void peer_node::finish_rotation() {
+    if (!std::filesystem::exists(dir_ / next_name)) return;
+    const identity next = next_identity();
+    const bool begun = [&] {
+        for (const crdt_handle h : store_->list())
+            for (const fact& f : store_->authority_of(h)->facts())
+                if (f.by == self_.key() && f.of == next.key() && f.granted) return true;
+        return false;
+    }();
+    if (!begun) return;
+    keep_next_identity();
+    set_self(next);
 }
 
 void peer_node::answer_http(const std::string& path,

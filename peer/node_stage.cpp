@@ -153,23 +153,6 @@ void require_new_name(const commit_store& store, const std::string& name) {
 
 // -- which there are
 
-crdt_id node_stage::create(const std::string& name, const std::string& owner_name) {
-    genesis g;
-    g.name = name;
-    g.owners = {node_.key()};
-    g.nonce = random_bytes(16);
-    const signed_genesis s = sign(g, node_.self());
-    node_.write([&](commit_store& store, hub& hub) {
-        require_new_name(store, name);
-        const crdt_handle h = store.add(s, name);
-        if (!owner_name.empty())
-            store.append(
-                h, node_.self(), {}, wall_ms(), std::nullopt, grant_ext(node_.key(), owner_name));
-        hub.staged(h);
-    });
-    return id_of_genesis(s.record);
-}
-
 std::vector<crdt_summary> node_stage::list() {
     return node_.read([&](commit_store& store) {
         std::vector<crdt_summary> out;
@@ -181,21 +164,6 @@ std::vector<crdt_summary> node_stage::list() {
 crdt_summary node_stage::summary(const std::string& name) {
     return node_.read([&](commit_store& store) {
         return summarize(store, require_crdt(store, name), node_.dir());
-    });
-}
-
-void node_stage::grant(const std::string& name,
-                       const public_key& key,
-                       const std::string& member_name) {
-    node_.write([&](commit_store& store, hub& hub) {
-        const crdt_handle h = require_crdt(store, name);
-        const auto& owners = store.genesis_of(h).owners;
-        if (std::find(owners.begin(), owners.end(), node_.key()) == owners.end())
-            throw error(errc::unauthorized,
-                        "only an owner of \"" + name + "\" can grant; this identity is " +
-                            node_.key().hex());
-        store.append(h, node_.self(), {}, wall_ms(), std::nullopt, grant_ext(key, member_name));
-        hub.staged(h);
     });
 }
 

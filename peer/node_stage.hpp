@@ -13,14 +13,20 @@ public:
 
     public_key key() override { return node_.key(); }
 
-    crdt_id create(const std::string& name, const std::string& owner_name) override;
+    crdt_id create(const std::string& name, const create_options& options = {}) override;
     crdt_id fork(const std::string& name, const std::string& new_name) override;
     commit_id pull(const std::string& name, const std::string& from) override;
     std::vector<crdt_summary> list() override;
     crdt_summary summary(const std::string& name) override;
     void grant(const std::string& name,
                const public_key& key,
-               const std::string& member_name) override;
+               const std::string& member_name,
+               right r = right::write) override;
+    std::uint64_t revoke(const std::string& name,
+                         const public_key& key,
+                         std::optional<std::uint64_t> last_seq = std::nullopt) override;
+    std::vector<member_view> members(const std::string& name) override;
+    rotation rotate() override;
 
     commit_id transact(const std::string& name,
                        const std::vector<op>& ops,

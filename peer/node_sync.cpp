@@ -87,6 +87,7 @@ public:
             const bool moved = total_.commits_in + total_.commits_out > before;
             if (moved || caught_up_) pause_.reset();
             note("failed: " + failure_.reason);
+            if (change_identity()) continue;
             const bool again = is_passing(failure_.code) &&
                                (options_.follow || (moved && resumes_++ < resumes_max));
             if (!again) throw error(failure_.code, failure_.reason);
@@ -98,11 +99,24 @@ public:
     }
 
 private:
+    /// Who refuses the store's key may not know yet that it follows another, and may let that one
+    /// in with the news; then it knows. False: that has been tried, or there was no other.
+    bool change_identity() {
+        if (failure_.code != errc::not_found && failure_.code != errc::unauthorized) return false;
+        if (as_) {
+            as_.reset();
+            return true;
+        }
+        if (std::exchange(was_last_identity_, true)) return false;
+        as_ = node_.last_identity();
+        return as_.has_value();
+    }
+
     void attempt() {
         state_ = "connecting";
         failure_ = {hub_event::kind::closed};
         caught_up_ = false;
-        auto [c, d] = node_.dial(to_, {want_}, false, trust_);
+        auto [c, d] = node_.dial(to_, {want_}, false, trust_, as_);
         bool open = true;
         auto next_beat = clock::now() + beat;
         try {
@@ -231,6 +245,8 @@ private:
     hub_event failure_{hub_event::kind::closed};
     backoff pause_;
     int resumes_ = 0;
+    std::optional<identity> as_;  ///< the last identity, while that one is tried
+    bool was_last_identity_ = false;
     bool caught_up_ = false;  ///< on the last connection
     bool done_ = false;
 };

@@ -26,8 +26,8 @@ public:
     }
 
     public_key key() override { return read<public_key>("key"); }
-    crdt_id create(const std::string& name, const std::string& owner) override {
-        return write<crdt_id>("create", name, owner);
+    crdt_id create(const std::string& name, const create_options& options) override {
+        return write<crdt_id>("create", name, options);
     }
     crdt_id fork(const std::string& name, const std::string& to) override {
         return write<crdt_id>("fork", name, to);
@@ -39,9 +39,21 @@ public:
     crdt_summary summary(const std::string& name) override {
         return read<crdt_summary>("summary", name);
     }
-    void grant(const std::string& name, const public_key& key, const std::string& member) override {
-        write<void>("grant", name, key, member);
+    void grant(const std::string& name,
+               const public_key& key,
+               const std::string& member,
+               right r) override {
+        write<void>("grant", name, key, member, r);
     }
+    std::uint64_t revoke(const std::string& name,
+                         const public_key& key,
+                         std::optional<std::uint64_t> last_seq) override {
+        return write<std::uint64_t>("revoke", name, key, last_seq);
+    }
+    std::vector<member_view> members(const std::string& name) override {
+        return read<std::vector<member_view>>("members", name);
+    }
+    rotation rotate() override { return write<rotation>("rotate"); }
 
     commit_id transact(const std::string& name,
                        const std::vector<op>& ops,

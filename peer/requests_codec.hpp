@@ -19,6 +19,14 @@ auto fields(is_a<crdt_summary> auto& s) {
     return std::tie(
         s.name, s.id, s.type, s.heads, s.current, s.commits, s.ops, s.linear_length, s.status);
 }
+auto fields(is_a<create_options> auto& s) {
+    return std::tie(s.owner_name, s.open_write, s.public_read, s.owners);
+}
+auto fields(is_a<member_view> auto& s) {
+    return std::tie(
+        s.key, s.name, s.right, s.since_ms, s.by, s.commits, s.last_seq, s.revoked_by);
+}
+auto fields(is_a<rotation> auto& s) { return std::tie(s.from, s.to, s.crdts, s.left); }
 auto fields(is_a<commit_view> auto& s) {
     return std::tie(
         s.at, s.id, s.header, s.author_name, s.body, s.is_signed, s.linearized, s.mainline);
@@ -84,11 +92,16 @@ struct codec<bool> {
     static bool unpack(value v) { return v.as<bool>(); }
 };
 template <>
+struct codec<right> {
+    static value pack(right r) { return name_of(r); }
+    static right unpack(value v) { return right_named(v.as<std::string>()); }
+};
+template <>
 struct codec<double> {
     static value pack(double d) { return d; }
     static double unpack(value v) { return v.as<double>(); }
 };
-template <std::unsigned_integral I>
+template <std::integral I>
 struct codec<I> {
     static value pack(I i) { return i; }
     static I unpack(value v) { return static_cast<I>(v.as<std::int64_t>()); }

@@ -51,6 +51,7 @@ session::session(hub_shared& hub,
                  std::vector<want> wants,
                  bool list,
                  bytes exported,
+                 std::optional<identity> as,
                  mono_ms now)
     : hub_(hub),
       id_(id),
@@ -58,6 +59,7 @@ session::session(hub_shared& hub,
       wants_(std::move(wants)),
       list_(list),
       exported_(std::move(exported)),
+      as_(std::move(as)),
       blobs_(hub,
              id,
              [this](bytes frame, std::size_t payload) { send(std::move(frame), payload); }),
@@ -165,7 +167,7 @@ void session::dispatch(message_type type, prepared_frame& in) {
 
 void session::say_hello(std::uint64_t binds) {
     wire::hello mine;
-    mine.key = hub_.self.key();
+    mine.key = self().key();
     mine.nonce = hash32::from_bytes(hub_.nonce());
     mine.software = "tributary";
     mine.binds = binds;
@@ -198,7 +200,7 @@ void session::on_hello(bytes_view frame) {
     if (!dialer) say_hello(agreed);
     transcript_ = dialer ? wire::transcript(my_hello_, frame, exported_)
                          : wire::transcript(frame, my_hello_, exported_);
-    if (!dialer) send(encode(wire::auth{wire::sign_transcript(hub_.self, role_, transcript_)}));
+    if (!dialer) send(encode(wire::auth{wire::sign_transcript(self(), role_, transcript_)}));
 }
 
 void session::on_auth(bytes_view frame) {
@@ -211,9 +213,10 @@ void session::on_auth(bytes_view frame) {
                         : "the peer does not hold the key it names, or somebody between the two "
                           "ends TLS and begins it anew; a proxy that is meant to must reach the "
                           "peer without TLS");
-    if (dialer) send(encode(wire::auth{wire::sign_transcript(hub_.self, role_, transcript_)}));
+    if (dialer) send(encode(wire::auth{wire::sign_transcript(self(), role_, transcript_)}));
     phase_ = phase::open;
     my_hello_ = exported_ = {};
+    as_.reset();
     event({.what = hub_event::kind::authenticated});
     if (!dialer) return;
     heard_this_turn_ = true;
@@ -282,6 +285,7 @@ void session::after_flush(mono_ms now) {
             s.in.ack_due = false;
             s.in.unacknowledged = 0;
         }
+        if (hub_.changed.contains(s.handle)) require_reader(s.handle);
         pump(s);
         if (s.told || !caught_up(s)) continue;
         s.told = true;

@@ -57,13 +57,15 @@ struct peer_marks {
 
 class session {
 public:
-    /// `wants` and `list` are of a dialing side; `exported` as in hub::accepted.
+    /// `wants` and `list` are of a dialing side; `exported` as in hub::accepted, `as` as in
+    /// hub::dialed.
     session(hub_shared& hub,
             connection_id id,
             wire::role role,
             std::vector<want> wants,
             bool list,
             bytes exported,
+            std::optional<identity> as,
             mono_ms now);
 
     void received(prepared_frame frame, mono_ms now);
@@ -130,6 +132,7 @@ private:
 
     // session.cpp
     void dispatch(wire::message_type type, prepared_frame& in);
+    const identity& self() const { return as_ ? *as_ : hub_.self; }
     void say_hello(std::uint64_t binds);
     void on_hello(bytes_view frame);
     void on_auth(bytes_view frame);
@@ -152,6 +155,7 @@ private:
     subscription& add_subscription(std::uint64_t sub, crdt_handle h, bool live);
     subscription& find(std::uint64_t sub);
     bool may_read(crdt_handle h) const;
+    void require_reader(crdt_handle h) const;
     wire::holding holding_of(crdt_handle h, std::uint64_t round) const;
     void plan(subscription& s, const wire::holding& have);
     void count_plan(subscription& s) const;
@@ -173,6 +177,7 @@ private:
     std::vector<want> wants_;
     bool list_;
     bytes exported_;  ///< by the channel; empty: nothing to bind to, or no longer needed
+    std::optional<identity> as_;  ///< instead of the hub's, until authenticated
     bytes my_hello_;
     hash32 transcript_;
     wire::hello peer_;

@@ -137,7 +137,7 @@ bool outflow::plan(const wire::holding& have, node end) {
     for (const commit_id& id : have.ids)
         if (const auto n = store_.find(handle_, id)) known.push_back(*n);
     if (known.empty() || known.size() < have.ids.size()) return false;
-    const std::vector<node> ours = store_.head_nodes(handle_);
+    const std::vector<node> ours = store_.tip_nodes(handle_);
     auto lacking = missing(store_.graph(handle_), known, ours, options_.walk_budget);
     if (!lacking) {
         covered("walk overrun");

@@ -130,6 +130,21 @@ bool session::may_read(crdt_handle h) const {
     return hub_.store.authority_of(h)->may_read(peer_.key);
 }
 
+/// Who dials chooses whom it trusts, and may ask a peer that it does not know of yet; but none that
+/// was revoked.
+void session::require_reader(crdt_handle h) const {
+    const authority_ptr rules = hub_.store.authority_of(h);
+    if (rules->may_read(peer_.key)) return;
+    if (role_ == wire::role::dialer && !rules->is_revoked(peer_.key)) return;
+    const std::string name = hub_.store.state(h).name;
+    throw error(errc::unauthorized,
+                fmt::format("key {} was revoked in \"{}\" and may no longer read it; trib members {} "
+                            "tells by whom, to be asked to grant another key",
+                            peer_.key.hex(),
+                            name,
+                            name));
+}
+
 wire::holding session::holding_of(crdt_handle h, std::uint64_t round) const {
     wire::holding have;
     have.round = round;
@@ -167,6 +182,7 @@ void session::subscribe(std::uint64_t sub, open_want& w) {
         return;
     }
     const crdt_handle h = *w.what.handle;
+    require_reader(h);
     subscription& s = add_subscription(sub, h, m.live);
     s.stored = s.marks = peer_marks::load(hub_.store, h, peer_.key);
     const auto& out = s.marks.out;

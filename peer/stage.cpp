@@ -43,8 +43,8 @@ public:
     public_key key() override {
         return reading([](stage& s) { return s.key(); });
     }
-    crdt_id create(const std::string& name, const std::string& owner) override {
-        return writing([&](stage& s) { return s.create(name, owner); });
+    crdt_id create(const std::string& name, const create_options& options) override {
+        return writing([&](stage& s) { return s.create(name, options); });
     }
     crdt_id fork(const std::string& name, const std::string& new_name) override {
         return writing([&](stage& s) { return s.fork(name, new_name); });
@@ -58,8 +58,22 @@ public:
     crdt_summary summary(const std::string& name) override {
         return reading([&](stage& s) { return s.summary(name); });
     }
-    void grant(const std::string& name, const public_key& key, const std::string& member) override {
-        writing([&](stage& s) { s.grant(name, key, member); });
+    void grant(const std::string& name,
+               const public_key& key,
+               const std::string& member,
+               right r) override {
+        writing([&](stage& s) { s.grant(name, key, member, r); });
+    }
+    std::uint64_t revoke(const std::string& name,
+                         const public_key& key,
+                         std::optional<std::uint64_t> last_seq) override {
+        return writing([&](stage& s) { return s.revoke(name, key, last_seq); });
+    }
+    std::vector<member_view> members(const std::string& name) override {
+        return reading([&](stage& s) { return s.members(name); });
+    }
+    rotation rotate() override {
+        return writing([&](stage& s) { return s.rotate(); });
     }
     commit_id transact(const std::string& name,
                        const std::vector<op>& ops,

@@ -13,7 +13,7 @@
 /// spdlog logger "tributary" if the application registered one. Thread rule: any thread.
 #pragma once
 
-#include "tributary/crdt/commit.hpp"
+#include "tributary/crdt/authority.hpp"
 #include "tributary/peer/tls.hpp"
 #include "tributary/store/commit_store.hpp"
 
@@ -37,6 +37,35 @@ struct crdt_summary {
     std::uint64_t commits = 0, ops = 0, linear_length = 0;
     /// Last collect, last sync, ..., as texts by name.
     std::vector<std::pair<std::string, std::string>> status;
+};
+
+/// Who may do what with a new CRDT.
+struct create_options {
+    /// With one, an opening commit gives the creator that name, which readers see where its key
+    /// would be.
+    std::string owner_name = {};
+    bool open_write = false;  ///< anyone may write, else who was granted it
+    bool public_read = true;  ///< anyone may read, else who was granted it
+    std::vector<public_key> owners = {};  ///< beside the creator
+};
+
+/// A key that something was said of.
+struct member_view {
+    public_key key;
+    std::string name;
+    std::string right;  ///< "owner", "write", "read"; empty: revoked without having had any
+    std::int64_t since_ms = 0;  ///< by the clock of who granted it; 0: since the beginning
+    public_key by;              ///< who granted it; of the beginning: itself
+    std::uint64_t commits = 0;  ///< of this key, known here
+    std::optional<std::uint64_t> last_seq;  ///< revoked: what it wrote after that does not count
+    std::optional<public_key> revoked_by;
+};
+
+/// What became of a store's key.
+struct rotation {
+    public_key from, to;
+    std::vector<std::string> crdts;  ///< where `to` has the rights of `from` now
+    std::vector<std::string> left;   ///< where `from` could only read, so that an owner must grant
 };
 
 /// A commit as readers see it.
@@ -113,10 +142,9 @@ public:
 
     virtual public_key key() = 0;
 
-    /// A new CRDT of which this identity is the owner. With `owner_name` an opening commit gives
-    /// the owner that name, which readers see where a key would be. Errors: exists; bad_input (a
-    /// name is 1 to 200 bytes without '/', control characters, or "trib:" at its front).
-    virtual crdt_id create(const std::string& name, const std::string& owner_name = "") = 0;
+    /// A new CRDT of which this identity is the first owner. Errors: exists; bad_input (a name is 1
+    /// to 200 bytes without '/', control characters, or "trib:" at its front).
+    virtual crdt_id create(const std::string& name, const create_options& options = {}) = 0;
     /// A new CRDT with the history of `name`, which may then go its own way. Repeating one that was
     /// broken off finishes it.
     virtual crdt_id fork(const std::string& name, const std::string& new_name) = 0;
@@ -125,9 +153,25 @@ public:
     virtual commit_id pull(const std::string& name, const std::string& from) = 0;
     virtual std::vector<crdt_summary> list() = 0;
     virtual crdt_summary summary(const std::string& name) = 0;
+
+    /// Lets `key` do what `r` says, under a name that readers see where it would be. Who has it
+    /// already keeps it. Errors: unauthorized (this identity is no owner), misuse (a revoked key
+    /// stays revoked).
     virtual void grant(const std::string& name,
                        const public_key& key,
-                       const std::string& member_name) = 0;
+                       const std::string& member_name,
+                       right r = right::write) = 0;
+    /// Takes all rights from `key`. What it wrote after its commit `last_seq` (its newest that is
+    /// known here, if none is given) counts only where others have built on it. Returns that seq.
+    /// Errors: unauthorized, not_found (no member), misuse (the last owner; revoked already).
+    virtual std::uint64_t revoke(const std::string& name,
+                                 const public_key& key,
+                                 std::optional<std::uint64_t> last_seq = std::nullopt) = 0;
+    /// Owners first, the revoked last.
+    virtual std::vector<member_view> members(const std::string& name) = 0;
+    /// Makes a new key for this store. It gets the rights of the old one in all CRDTs here, and the
+    /// old one ends. If that is broken off, the next call, or the next opening, finishes it.
+    virtual rotation rotate() = 0;
 
     /// One commit of `ops` on the current head, durable when this returns; `marks` go down with it.
     virtual commit_id transact(const std::string& name,

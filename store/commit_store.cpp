@@ -444,12 +444,12 @@ std::vector<commit_id> commit_store::tip_ids(crdt_handle h) const {
     return ids;
 }
 
-std::shared_ptr<const authority> commit_store::authority_at(crdt_handle h, node n) const {
+authority_ptr commit_store::authority_at(crdt_handle h, node n) const {
     const replica& r = impl_->at(h);
     return r.authority_of(r.info(n).authority);
 }
 
-std::shared_ptr<const authority> commit_store::authority_of(crdt_handle h) const {
+authority_ptr commit_store::authority_of(crdt_handle h) const {
     return impl_->at(h).everyone();
 }
 

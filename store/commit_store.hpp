@@ -27,6 +27,8 @@ namespace tributary {
 /// The local 4-byte name of a CRDT, so that keys are short.
 using crdt_handle = std::uint32_t;
 
+using authority_ptr = std::shared_ptr<const authority>;
+
 /// A place in an arrival log, checkable by anyone who has the log: the number of entries before it,
 /// and the chained digest up to it. The default is the beginning.
 struct arrival_cursor {
@@ -167,9 +169,9 @@ public:
     std::vector<node> tip_nodes(crdt_handle h) const;
     std::vector<commit_id> tip_ids(crdt_handle h) const;  ///< the same, ascending by id
     /// What commit `n` and its ancestors say.
-    std::shared_ptr<const authority> authority_at(crdt_handle h, node n) const;
+    authority_ptr authority_at(crdt_handle h, node n) const;
     /// What all commits here say.
-    std::shared_ptr<const authority> authority_of(crdt_handle h) const;
+    authority_ptr authority_of(crdt_handle h) const;
     /// The seq of the newest commit of `author` here; 0 if there is none.
     std::uint64_t last_seq(crdt_handle h, const public_key& author) const;
     /// The name that the grants here give `key`.

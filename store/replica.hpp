@@ -15,6 +15,7 @@
 
 #include "tributary/crdt/authority.hpp"
 #include "tributary/store/blob_index.hpp"
+#include "tributary/store/commit_store.hpp"
 #include "tributary/store/kept_sketch.hpp"
 #include "tributary/store/linear_log.hpp"
 #include "tributary/store/records.hpp"
@@ -27,8 +28,6 @@
 #include <vector>
 
 namespace tributary {
-
-using authority_ptr = std::shared_ptr<const authority>;
 
 /// A commit that has passed every check.
 struct accepted_commit {

@@ -100,9 +100,9 @@ std::vector<bytes> commit_samples() {
         all.push_back(c.header);
         all.push_back(c.body);
     }
-    authority rights;
-    rights.members[author().key()] = {"root", true, 7};
-    all.push_back(encode(rights));
+    fact granted{author().key(), 1, 1, 1000, author().key(), right::owner, "root", 0};
+    fact revoked{author().key(), 2, 2, 1000, author().key(), std::nullopt, "", 7};
+    all.push_back(encode(authority(sample_genesis(), {granted, revoked})));
     all.push_back(encode(sample_genesis()));
     return all;
 }
@@ -161,7 +161,7 @@ void take_commit(const bytes& in) {
     attempt([&] { same(encode(decode_op(in)), in, "an op"); });
     attempt([&] { verify_body(decode_header(sample_commits().front().header), in); });
     attempt([&] { same(encode(decode_genesis(in)), in, "a genesis"); });
-    attempt([&] { decode_authority(in); });
+    attempt([&] { decode_authority(sample_genesis(), in); });
     attempt([&] { verify(signed_genesis{in, {}}); });
 }
 

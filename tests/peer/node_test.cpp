@@ -25,7 +25,7 @@ struct memory_node {
 
 TEST_CASE("node: writers that wait together share a write", "[peer]") {
     memory_node n;
-    n.s.create("notes", "");
+    n.s.create("notes");
     // While the store thread is held up, the writers gather.
     std::promise<void> go;
     auto held = std::async(std::launch::async,
@@ -45,7 +45,7 @@ TEST_CASE("node: writers that wait together share a write", "[peer]") {
 
 TEST_CASE("node: a full disk fails the writes of that turn and no others", "[peer]") {
     memory_node n;
-    n.s.create("notes", "");
+    n.s.create("notes");
     n.s.transact("notes", {note("before")}, {});
     n.disk.fail_at(1, errc::no_space);
     try {
@@ -63,7 +63,7 @@ TEST_CASE("node: a full disk fails the writes of that turn and no others", "[pee
 
 TEST_CASE("node: a sync into a full disk fails, and goes through when there is space", "[peer]") {
     memory_node server, client;
-    server.s.create("notes", "");
+    server.s.create("notes");
     add_notes(server.s, "notes", 5);
     serving at(server.s);
     client.s.clone(at.address() + "/notes", "", {});

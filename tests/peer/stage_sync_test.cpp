@@ -15,7 +15,7 @@ struct pair_of_peers {
     std::unique_ptr<stage> server = stage::open(server_dir.path()),
                            client = stage::open(client_dir.path());
 
-    pair_of_peers() { server->create("notes", "server"); }
+    pair_of_peers() { server->create("notes", {"server"}); }
     bool same(const std::string& name = "notes") {
         const auto a = server->summary(name), b = client->summary(name);
         return a.heads == b.heads && a.commits == b.commits;

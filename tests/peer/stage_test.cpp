@@ -39,7 +39,7 @@ TEST_CASE("stage: what was written is there after opening again", "[peer]") {
     commit_id last;
     {
         auto s = stage::open(dir.path());
-        s->create("notes", "me");
+        s->create("notes", {"me"});
         s->transact("notes", {note("a"), note("b")}, {{"source", "12"}});
         last =
             s->transact("notes", {note("c")}, {{"source", "20"}, {"status/last collect", "today"}});
@@ -119,7 +119,7 @@ TEST_CASE("stage: concurrent writers all get their commits in", "[peer]") {
 TEST_CASE("stage: a conflict is shown and merged in the chosen order", "[peer]") {
     temporary_directory our_dir, their_dir;
     auto ours = stage::open(our_dir.path()), theirs = stage::open(their_dir.path());
-    ours->create("notes", "me");
+    ours->create("notes", {"me"});
     const commit_id base = ours->transact("notes", {note("base")});
     diverge(*ours, *theirs, "notes");
 
@@ -154,7 +154,7 @@ TEST_CASE("stage: a conflict is shown and merged in the chosen order", "[peer]")
 TEST_CASE("stage: a fork holds the history, goes its own way and is pulled back", "[peer]") {
     temporary_directory dir, other_dir;
     auto s = stage::open(dir.path());
-    s->create("notes", "me");
+    s->create("notes", {"me"});
     add_notes(*s, "notes", 5);
     const commit_id fork_point = *s->summary("notes").current;
     const crdt_id fork = s->fork("notes", "mine");
