@@ -81,11 +81,12 @@ void add_format(CLI::App* command,
 /// Who runs this.
 std::string user_name();
 
-void add_replica_commands(
-    CLI::App& app,
-    session& s);  // id, fork, pull, heads, log, conflicts, merge, status, verify
+void add_replica_commands(CLI::App& app,
+                          session& s);  // id, fork, pull, heads, log, conflicts, merge
 void add_member_commands(CLI::App& app, session& s);  // create, grant, revoke, members, rotate
-void add_peer_commands(CLI::App& app, session& s);  // serve, ls, clone, sync
+void add_status_commands(CLI::App& app, session& s);  // status, watch
+void add_store_commands(CLI::App& app, session& s);   // verify, backup, rm, gc
+void add_peer_commands(CLI::App& app, session& s);    // serve, ls, clone, sync
 void add_collect_command(CLI::App& app, session& s);
 void add_tail_command(CLI::App& app, session& s);
 void add_realize_command(CLI::App& app, session& s);

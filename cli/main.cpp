@@ -59,6 +59,8 @@ int main(int argc, char** argv) {
     add_global_options(app, s);
     add_replica_commands(app, s);
     add_member_commands(app, s);
+    add_status_commands(app, s);
+    add_store_commands(app, s);
     add_peer_commands(app, s);
     add_collect_command(app, s);
     add_tail_command(app, s);

@@ -1,8 +1,5 @@
-// Commands about the replica itself: id, fork, pull, heads, log, conflicts, merge,
-// status, verify.
+// Commands about the replica itself: id, fork, pull, heads, log, conflicts, merge.
 
-#include "tributary/datom/verify.hpp"
-#include "tributary/store/leveldb_kv.hpp"
 #include "tributary/store/local_socket.hpp"
 #include "tributary/value/edn.hpp"
 #include "tributary/value/instant.hpp"
@@ -15,7 +12,6 @@
 #include "datom_directory.hpp"
 #include "graph_lines.hpp"
 #include "output.hpp"
-#include "progress.hpp"
 #include <iostream>
 
 namespace tributary::cli {
@@ -307,144 +303,6 @@ void add_merge(CLI::App& app, session& s) {
     });
 }
 
-void add_status(CLI::App& app, session& s) {
-    auto* command = add_command(
-        app, "status", "What is here, when it last changed, and what stopped", "trib status");
-    auto name = std::make_shared<std::string>();
-    command->add_option("CRDT", *name, "only this one");
-    add_format(command, s);
-    command->callback([=, &s] {
-        s.action = [=, &s]() -> int {
-            const auto replica = s.open();
-            std::vector<std::vector<value>> rows;
-            for (const crdt_summary& c :
-                 name->empty() ? replica->list() : std::vector{replica->summary(*name)}) {
-                rows.push_back({c.name, "address", address_of(c.id)});
-                rows.push_back({c.name, "commits", static_cast<std::int64_t>(c.commits)});
-                rows.push_back({c.name, "ops", static_cast<std::int64_t>(c.ops)});
-                rows.push_back({c.name, "heads", static_cast<std::int64_t>(c.heads.size())});
-                if (c.heads.size() > 1)
-                    rows.push_back({c.name, "conflict", "see: trib conflicts " + c.name});
-                for (const auto& [what, text] : c.status) {
-                    if (what != "disk free") rows.push_back({c.name, what, text});
-                }
-            }
-            const auto space = std::filesystem::space(s.store_dir());
-            rows.push_back({"", "store", std::filesystem::absolute(s.store_dir()).string()});
-            const bool for_people = s.output == format::table;
-            rows.push_back(
-                {"",
-                 "disk free",
-                 for_people ? value(human_bytes(space.available)) : value(space.available)});
-            print_rows(s.output, {"crdt", "what", "value"}, rows);
-            return ok;
-        };
-    });
-}
-
-/// Checks a datom database: opened as it is, for what does not open cannot be asked about. Where a
-/// process has it open, that one checks what it has.
-int verify_database(const std::filesystem::path& dir) {
-    progress bar("verifying " + dir.string());
-    const auto problem = [&](const std::string& text) {
-        bar.clear();
-        log_line(text, "error");
-    };
-    const auto show = [&](std::int64_t done, std::int64_t all) {
-        if (!keep_going()) throw error(errc::canceled, "interrupted before all was checked");
-        bar.show(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(all), "transactions");
-    };
-    std::unique_ptr<kv> store;
-    try {
-        store = open_leveldb(dir, {.create = false});
-    } catch (const error& e) {
-        if (e.code() != errc::locked) throw;
-    }
-    datom::verified v;
-    if (store) {
-        v = datom::verify(*store, problem, show);
-    } else {
-        const value found = ask_database(dir, "verify/1", map{}, [&](const value& part) {
-            if (const auto* at = part.get_if<vector>())
-                show(at->at(0).as<std::int64_t>(), at->at(1).as<std::int64_t>());
-            else if (!part.is_nil())
-                problem(part.as<std::string>());
-        });
-        const auto number = [&](const char* name) {
-            return found.find(value(keyword{name}))->as<std::int64_t>();
-        };
-        v.transactions = number("transactions");
-        v.datoms = static_cast<std::uint64_t>(number("datoms"));
-        v.entries = static_cast<std::uint64_t>(number("entries"));
-        v.problems = static_cast<std::uint64_t>(number("problems"));
-    }
-    bar.clear();
-    std::cout << dir.string() << ": " << with_commas(static_cast<std::uint64_t>(v.transactions))
-              << " transactions, " << with_commas(v.datoms) << " datoms and "
-              << with_commas(v.entries) << " index entries checked\n";
-    if (v.problems > 0)
-        log_line(std::to_string(v.problems) +
-                     " problems; restore the directory, or make it anew from where its data came "
-                     "from",
-                 "error");
-    return v.problems > 0 ? failed : ok;
-}
-
-crdt_summary crdt_to_verify(stage& replica, const std::string& name) {
-    try {
-        return replica.summary(name);
-    } catch (const error& e) {
-        if (e.code() != errc::not_found) throw;
-        throw error(e.code(),
-                    "there is no CRDT \"" + name +
-                        "\" in this store, and no datom database in a directory of that name");
-    }
-}
-
-void add_verify(CLI::App& app, session& s) {
-    auto* command = add_command(
-        app,
-        "verify",
-        "Read everything back: every hash and signature, or every index of a datom database",
-        "trib verify tweets");
-    auto name = std::make_shared<std::string>();
-    command->add_option("CRDT", *name, "only this one, or the directory of a datom database");
-    command->callback([=, &s] {
-        s.action = [=, &s]() -> int {
-            if (!name->empty() && is_database(*name)) return verify_database(*name);
-            if (!name->empty() && !s.has_store())
-                throw error(errc::not_found,
-                            "there is no datom database in " + *name + ", and no store in " +
-                                s.store_dir().string() + " which could have a CRDT of that name");
-            const auto replica = s.open();
-            std::uint64_t problems = 0;
-            for (const crdt_summary& c :
-                 name->empty() ? replica->list() : std::vector{crdt_to_verify(*replica, *name)}) {
-                progress bar("verifying " + c.name);
-                const std::uint64_t commits = replica->verify(
-                    c.name,
-                    [&](const std::string& problem) {
-                        bar.clear();
-                        log_line(c.name + ": " + problem, "error");
-                        ++problems;
-                    },
-                    [&](std::uint64_t done, std::uint64_t all) {
-                        if (!keep_going())
-                            throw error(errc::canceled, "interrupted before all was checked");
-                        bar.show(done, all, "commits");
-                    });
-                bar.clear();
-                std::cout << c.name << ": " << counted(commits, "commit") << " checked\n";
-            }
-            if (problems > 0)
-                log_line(
-                    std::to_string(problems) + " problems; clone again from a peer that verifies",
-                    "error");
-            return problems > 0 ? failed : ok;
-        };
-    });
-}
-
 }  // namespace
 
 void add_replica_commands(CLI::App& app, session& s) {
@@ -455,8 +313,6 @@ void add_replica_commands(CLI::App& app, session& s) {
     add_log(app, s);
     add_conflicts(app, s);
     add_merge(app, s);
-    add_status(app, s);
-    add_verify(app, s);
 }
 
 }  // namespace tributary::cli

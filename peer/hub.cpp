@@ -4,9 +4,14 @@
 #include "tributary/value/covered.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 
 namespace tributary {
+
+namespace {
+constexpr std::size_t departed_max = 256;
+}
 
 struct hub::impl {
     hub_shared shared;
@@ -14,6 +19,12 @@ struct hub::impl {
     std::map<connection_id, connection_counters>
         last_counters;  ///< of connections whose end has not been handed out long
     std::map<connection_id, connection_counters> closed;  ///< in this turn
+    struct departed_link {
+        hub_link link;
+        mono_ms at = 0;
+        node end = 0;  ///< of the log here, then
+    };
+    std::deque<departed_link> departed;  ///< the oldest first
     mono_ms ticked = 0;
 
     void open(connection_id c,
@@ -24,15 +35,8 @@ struct hub::impl {
               std::optional<identity> as,
               mono_ms now) {
         if (sessions.contains(c)) throw error(errc::misuse, "a connection with this id is open");
-        sessions.try_emplace(c,
-                             shared,
-                             c,
-                             role,
-                             std::move(wants),
-                             list,
-                             std::move(exported),
-                             std::move(as),
-                             now);
+        sessions.try_emplace(
+            c, shared, c, role, std::move(wants), list, std::move(exported), std::move(as), now);
     }
 
     /// Ends a connection; `tell`: the peer is there to hear why.
@@ -49,7 +53,49 @@ struct hub::impl {
         e.reason = reason;
         shared.effects.events.push_back(std::move(e));
         closed[c] = s.counters();
+        try {
+            remember(s, code, reason);
+        } catch (const error&) {
+            // A store that cannot be read tells nothing.
+        }
         sessions.erase(found);
+    }
+
+    /// Who dials has this in its records; of who was dialed nobody else knows.
+    void remember(const session& s, errc code, const std::string& reason) {
+        if (s.role() == wire::role::dialer) return;
+        std::vector<hub_link> links;
+        s.add_links(links, ticked);
+        for (hub_link& l : links) {
+            std::erase_if(departed, [&](const departed_link& d) {
+                return d.link.peer_key == l.peer_key && d.link.handle == l.handle;
+            });
+            l.state = state_after(code);
+            l.reason = reason;
+            const node end = shared.store.state(l.handle).end.seq;
+            departed.push_back({std::move(l), ticked, end});
+        }
+        while (departed.size() > departed_max) departed.pop_front();
+    }
+
+    std::vector<hub_link> links(mono_ms now) const {
+        std::vector<hub_link> out;
+        for (const auto& [c, s] : sessions) s.add_links(out, now);
+        const std::size_t connected = out.size();
+        const std::vector<crdt_handle> here = shared.store.list();
+        for (const departed_link& d : departed) {
+            const auto same = [&](const hub_link& l) {
+                return l.peer_key == d.link.peer_key && l.handle == d.link.handle;
+            };
+            const auto back = out.begin() + static_cast<std::ptrdiff_t>(connected);
+            const bool exists = std::find(here.begin(), here.end(), d.link.handle) != here.end();
+            if (!exists || std::any_of(out.begin(), back, same)) continue;
+            hub_link l = d.link;
+            l.for_ms = now - d.at;
+            if (l.lag.they_lack) *l.lag.they_lack += shared.store.state(l.handle).end.seq - d.end;
+            out.push_back(std::move(l));
+        }
+        return out;
     }
 
     /// Runs what concerns one connection; an error closes it and no other.
@@ -206,6 +252,16 @@ void hub::set_backlog(connection_id c, std::size_t bytes) {
 
 void hub::staged(crdt_handle h) { impl_->shared.grown(h); }
 
+void hub::removing(crdt_handle h) {
+    std::vector<connection_id> concerned;
+    for (const auto& [c, s] : impl_->sessions)
+        if (s.subscribes(h)) concerned.push_back(c);
+    for (const connection_id c : concerned)
+        impl_->close(c, errc::not_found, "the CRDT was removed from this store", true);
+    impl_->shared.changed.erase(h);
+    impl_->shared.ends.erase(h);
+}
+
 hub_effects hub::end_turn(mono_ms now) {
     hub_shared& shared = impl_->shared;
     impl_->require_staged();
@@ -239,5 +295,7 @@ connection_counters hub::counters(connection_id c) const {
 std::size_t hub::connection_count() const { return impl_->sessions.size(); }
 
 bool hub::is_open(connection_id c) const { return impl_->sessions.contains(c); }
+
+std::vector<hub_link> hub::links(mono_ms now) const { return impl_->links(now); }
 
 }  // namespace tributary

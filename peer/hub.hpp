@@ -9,6 +9,7 @@
 #pragma once
 
 #include "tributary/crdt/blob.hpp"
+#include "tributary/peer/links.hpp"
 #include "tributary/store/commit_store.hpp"
 
 #include <cstdint>
@@ -28,11 +29,11 @@ struct hub_options {
     std::size_t frame_bytes_max = 24u << 20;
     std::size_t chunk_bytes = 1u << 20;  ///< of a chunk, unless one commit is larger
     std::size_t chunk_commits = 1000;
-    std::size_t window_bytes = 8u << 20;  ///< sent and not acknowledged, per subscription
-    std::size_t walk_budget = 65536;      ///< shared commits a handshake may visit
-    std::size_t sketch_cells = 1u << 18;  ///< of a sketch: tells 190,000 differences
+    std::size_t window_bytes = 8u << 20;       ///< sent and not acknowledged, per subscription
+    std::size_t walk_budget = 65536;           ///< shared commits a handshake may visit
+    std::size_t sketch_cells = 1u << 18;       ///< of a sketch: tells 190,000 differences
     std::size_t blob_window_bytes = 4u << 20;  ///< of blobs asked for and not here, per connection
-    mono_ms handshake_ms = 10000;         ///< a connection must authenticate within
+    mono_ms handshake_ms = 10000;              ///< a connection must authenticate within
     mono_ms idle_ms =
         30000;  ///< a keep-alive is sent after a third of it; silence beyond it closes
 };
@@ -54,6 +55,20 @@ struct connection_counters {
     std::uint64_t payload_bytes = 0, control_bytes = 0, round_trips = 0;
     std::uint64_t blobs_in = 0, blob_bytes_in = 0, blob_bytes_in_expected = 0, blob_bytes_out = 0;
     std::uint64_t blobs_missing = 0;  ///< that the peer had not, or that could not be stored
+};
+
+/// One CRDT on one connection, as it stands; or, of a connection that another side dialed and that
+/// is over, as it was left.
+struct hub_link {
+    connection_id connection = 0;
+    public_key peer_key{};
+    bool dialed = false;  ///< by this side
+    crdt_handle handle = 0;
+    link_state state = link_state::comparing;
+    mono_ms for_ms = 0;  ///< how long it has been so
+    link_lag lag;
+    std::string reason;            ///< why it is over
+    connection_counters counters;  ///< of the whole connection
 };
 
 struct hub_offer {
@@ -154,6 +169,8 @@ public:
 
     /// A local write was staged in the store; after end_turn subscribers get it.
     void staged(crdt_handle h);
+    /// `h` is about to be removed from the store: what is connected for it ends.
+    void removing(crdt_handle h);
 
     /// Flushes the store and hands out everything to do. Errors: as commit_store::flush; then the
     /// staged local writes are gone, chunks staged in this turn will be asked for again (their
@@ -164,6 +181,9 @@ public:
     connection_counters counters(connection_id c) const;
     std::size_t connection_count() const;
     bool is_open(connection_id c) const;
+    /// What is connected, and the last 256 that are not any more of those that others dialed.
+    /// O(what is connected).
+    std::vector<hub_link> links(mono_ms now) const;
 
 private:
     struct impl;

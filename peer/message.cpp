@@ -366,6 +366,24 @@ more read_more(bytes_view frame) {
     return m;
 }
 
+bytes encode(const yours& m) {
+    bytes out = begin(message_type::yours, 3);
+    put_number(out, m.sub);
+    put_bin(out, m.header);
+    put_bin(out, m.sig.view());
+    return out;
+}
+
+yours read_yours(bytes_view frame) {
+    reader in = open(frame, 3);
+    yours m;
+    m.sub = in.number();
+    m.header = in.bin();
+    m.sig = signature::from_bytes(in.bin(64));
+    in.end();
+    return m;
+}
+
 chunk_head read_chunk(bytes_view frame, std::vector<commit>& commits) {
     reader in = open(frame, 6);
     chunk_head head;

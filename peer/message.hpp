@@ -40,6 +40,7 @@ enum class message_type : std::uint8_t {
     blob_part = 26,
     blob_have = 28,
     blob_lack = 30,
+    yours = 41,
 };
 
 inline constexpr std::uint64_t version_min = 1;
@@ -152,6 +153,14 @@ struct more {
     std::uint64_t cells = 0;
 };
 
+/// The newest commit that a side has of the other side's own key, sent when the other seems to lack
+/// it.
+struct yours {
+    std::uint64_t sub = 0;
+    bytes header;
+    signature sig;
+};
+
 bytes encode(const hello& m);
 bytes encode(const auth& m);
 bytes encode(const bye& m);
@@ -164,6 +173,7 @@ bytes encode(const ack& m);
 bytes encode(const have& m);
 bytes encode(const cells& m);
 bytes encode(const more& m);
+bytes encode(const yours& m);
 
 /// The type number of a frame, known or not.
 std::uint64_t type_of(bytes_view frame);
@@ -180,6 +190,7 @@ ack read_ack(bytes_view frame);
 have read_have(bytes_view frame);
 cells read_cells(bytes_view frame);
 more read_more(bytes_view frame);
+yours read_yours(bytes_view frame);
 /// For messages without fields.
 void read_empty(bytes_view frame);
 

@@ -1,10 +1,12 @@
 #include "tributary/peer/node.hpp"
 
+#include "tributary/peer/repair.hpp"
 #include "tributary/store/leveldb_kv.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace tributary {
@@ -40,6 +42,11 @@ std::filesystem::path make_private(const std::filesystem::path& dir) {
     return dir;
 }
 
+std::unique_ptr<kv> open_database(const std::filesystem::path& dir) {
+    finish_repair(dir);
+    return open_leveldb(dir / "db");
+}
+
 }  // namespace
 
 // -- dialog
@@ -64,7 +71,7 @@ peer_node::peer_node(const std::filesystem::path& dir, node_options options)
     : dir_(make_private(dir)),
       options_(options),
       // The database's lock comes first: it makes this the one process that may make the identity.
-      db_(open_leveldb(dir_ / "db")),
+      db_(open_database(dir_)),
       self_(open_identity(dir_)),
       store_(std::make_unique<commit_store>(*db_)),
       blobs_(open_blob_files(dir_ / blobs_directory)),
@@ -74,12 +81,15 @@ peer_node::peer_node(const std::filesystem::path& dir, node_options options)
     start();
 }
 
-peer_node::peer_node(std::unique_ptr<kv> db, const identity& self, node_options options)
+peer_node::peer_node(std::unique_ptr<kv> db,
+                     const identity& self,
+                     node_options options,
+                     std::unique_ptr<blob_store> blobs)
     : options_(options),
       db_(std::move(db)),
       self_(self),
       store_(std::make_unique<commit_store>(*db_)),
-      blobs_(make_memory_blobs()),
+      blobs_(blobs ? std::move(blobs) : make_memory_blobs()),
       hub_(std::make_unique<hub>(
           *store_, self_, [] { return random_bytes(32); }, options_.hub, blobs_.get())) {
     start();
@@ -166,6 +176,7 @@ std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url
                                                                   const tls_trust& trust,
                                                                   std::optional<identity> as) {
     auto d = std::make_shared<dialog>();
+    d->url_ = to.origin();
     d->wants_ = std::move(wants);
     d->list_ = list;
     d->as_ = std::move(as);
@@ -185,6 +196,26 @@ void peer_node::hang_up(connection_id c) {
     }
     write([&](commit_store&, hub& h) { h.disconnected(c); });
     shell_->send({}, {c});
+}
+
+std::vector<peer_link> peer_node::links() {
+    std::vector<peer_link> out;
+    const auto ask = [&] {
+        std::set<connection_id> unread;
+        for (const input& in : backlog_in_)
+            if (in.what == input::kind::received) unread.insert(in.connection);
+        for (hub_link& l : hub_->links(mono_now())) {
+            if (unread.contains(l.connection) && is_connected(l.state))
+                l.state = link_state::verifying;
+            out.push_back({std::move(l), {}});
+        }
+    };
+    run_as<void>(false, ask);
+    std::lock_guard lock(mutex_);
+    for (peer_link& l : out)
+        if (const auto at = dialogs_.find(l.link.connection); at != dialogs_.end())
+            l.url = at->second->url_;
+    return out;
 }
 
 // -- turns

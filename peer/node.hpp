@@ -34,6 +34,9 @@ struct node_options {
 /// The identity kept in `dir`, made with it on first use. Errors: io, bad_input (a damaged file).
 identity open_identity(const std::filesystem::path& dir);
 
+/// Writes the identity into `dir`, whole or not at all. Errors: io, no_space.
+void keep_identity(const std::filesystem::path& dir, const identity& self);
+
 /// What became of a connection this side dialed.
 class dialog {
 public:
@@ -47,10 +50,17 @@ private:
     std::condition_variable arrived_;
     std::deque<hub_event> events_;
     connection_counters counters_;
+    std::string url_;          ///< where it was dialed
     std::vector<want> wants_;  ///< until the connection is open
     bool list_ = false;
     std::optional<identity> as_;
     bool closed_ = false;
+};
+
+/// A link, and where its connection was dialed; empty if it was accepted.
+struct peer_link {
+    hub_link link;
+    std::string url;
 };
 
 class peer_node {
@@ -58,8 +68,12 @@ public:
     /// Opens what is in `dir`. Errors: locked (another process has it), newer_version, io,
     /// no_space.
     explicit peer_node(const std::filesystem::path& dir, node_options options = {});
-    /// On a database of its own and without a directory: for asking peers, and for tests.
-    peer_node(std::unique_ptr<kv> db, const identity& self, node_options options = {});
+    /// On a database of its own and without a directory: for asking peers, repairs and tests. Blobs
+    /// are kept in memory unless `blobs` are given.
+    peer_node(std::unique_ptr<kv> db,
+              const identity& self,
+              node_options options = {},
+              std::unique_ptr<blob_store> blobs = nullptr);
     /// Waits for the turn that runs; calls that still wait fail with errc::canceled.
     ~peer_node();
 
@@ -116,6 +130,9 @@ public:
         const tls_trust& trust = {},
         std::optional<identity> as = std::nullopt);
     void hang_up(connection_id c);
+
+    /// How things stand on all connections, and on those accepted ones that ended last.
+    std::vector<peer_link> links();
 
     /// As websocket_shell::listen.
     websocket_shell::listening listen(const peer_url& at, const tls_files& tls = {}) {

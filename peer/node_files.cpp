@@ -64,15 +64,12 @@ void sync_directory(const std::filesystem::path& dir) {
     const bool ok = fd >= 0 && ::fsync(fd) == 0;
     const int failed = errno;
     if (fd >= 0) ::close(fd);
-    if (!ok)
-        throw error(errc::io, "cannot sync " + dir.string() + ": " + std::strerror(failed));
+    if (!ok) throw error(errc::io, "cannot sync " + dir.string() + ": " + std::strerror(failed));
 }
 
 }  // namespace
 
-identity open_identity(const std::filesystem::path& dir) {
-    return identity_in(dir / current_name);
-}
+identity open_identity(const std::filesystem::path& dir) { return identity_in(dir / current_name); }
 
 identity peer_node::next_identity() const {
     if (dir_.empty()) throw error(errc::misuse, "a store in memory keeps its key");
@@ -105,6 +102,10 @@ void peer_node::finish_rotation() {
     if (!begun) return;
     keep_next_identity();
     set_self(next);
+}
+
+void keep_identity(const std::filesystem::path& dir, const identity& self) {
+    write_private(dir / current_name, to_hex(self.seed()) + "\n");
 }
 
 void peer_node::answer_http(const std::string& path,

@@ -1,5 +1,7 @@
 #include "tributary/peer/node_stage.hpp"
 
+#include "tributary/store/frozen_kv.hpp"
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -20,7 +22,10 @@ std::string size_text(std::uintmax_t n) {
     return std::to_string(n) + " " + units[unit];
 }
 
-crdt_summary summarize(const commit_store& store, crdt_handle h, const std::filesystem::path& dir) {
+crdt_summary summarize(const commit_store& store,
+                       crdt_handle h,
+                       const public_key& self,
+                       const std::filesystem::path& dir) {
     crdt_state s = store.state(h);
     crdt_summary out;
     out.name = std::move(s.name);
@@ -31,8 +36,14 @@ crdt_summary summarize(const commit_store& store, crdt_handle h, const std::file
     out.commits = s.end.seq;
     out.ops = s.ops;
     out.linear_length = s.linear_length;
+    out.equivocations = store.equivocations(h).size();
     for (auto& [key, text] : store.marks(h, status_prefix))
         out.status.emplace_back(key.substr(status_prefix.size()), text);
+    if (const auto missing = store.awaited(h, self))
+        out.status.emplace_back(
+            "restored",
+            "commits of this identity up to number " + std::to_string(missing->seq) +
+                " are at a peer and not here; before it writes: trib sync " + out.name);
     std::error_code ec;
     const auto space = std::filesystem::space(dir, ec);
     if (!ec) out.status.emplace_back("disk free", size_text(space.available));
@@ -106,21 +117,6 @@ std::vector<bytes> encode_all(const std::vector<op>& ops) {
     return out;
 }
 
-/// A database that is a moment of another one: for reading at length without stopping the writer.
-class frozen_kv : public kv {
-public:
-    explicit frozen_kv(const kv& of) : view_(of.snapshot()) {}
-    std::optional<bytes> get(bytes_view key) const override { return view_->get(key); }
-    std::unique_ptr<kv_cursor> cursor() const override { return view_->cursor(); }
-    void write(const kv_batch&, bool) override {
-        throw error(errc::misuse, "a snapshot is only for reading");
-    }
-    kv_snapshot snapshot() const override { return view_; }
-
-private:
-    kv_snapshot view_;
-};
-
 }  // namespace
 
 std::int64_t wall_ms() {
@@ -156,14 +152,15 @@ void require_new_name(const commit_store& store, const std::string& name) {
 std::vector<crdt_summary> node_stage::list() {
     return node_.read([&](commit_store& store) {
         std::vector<crdt_summary> out;
-        for (crdt_handle h : store.list()) out.push_back(summarize(store, h, node_.dir()));
+        for (crdt_handle h : store.list())
+            out.push_back(summarize(store, h, node_.key(), node_.dir()));
         return out;
     });
 }
 
 crdt_summary node_stage::summary(const std::string& name) {
     return node_.read([&](commit_store& store) {
-        return summarize(store, require_crdt(store, name), node_.dir());
+        return summarize(store, require_crdt(store, name), node_.key(), node_.dir());
     });
 }
 

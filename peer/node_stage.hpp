@@ -18,6 +18,7 @@ public:
     commit_id pull(const std::string& name, const std::string& from) override;
     std::vector<crdt_summary> list() override;
     crdt_summary summary(const std::string& name) override;
+    std::vector<peer_status> peers(const std::string& name) override;
     void grant(const std::string& name,
                const public_key& key,
                const std::string& member_name,
@@ -66,6 +67,11 @@ public:
     void serve(const serve_options& options,
                const std::function<void(const std::string& address)>& bound,
                const std::function<bool()>& keep_going) override;
+
+    std::uint64_t backup(const std::filesystem::path& to,
+                         const std::function<void(std::uint64_t bytes)>& progress) override;
+    void remove(const std::string& name, bool even_the_only_copy) override;
+    garbage_report collect_garbage(bool look_only) override;
 
     std::uint64_t verify(
         const std::string& name,

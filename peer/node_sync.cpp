@@ -1,8 +1,8 @@
 /// Connecting to peers and serving them, on the thread of the caller.
+#include "tributary/peer/contacts.hpp"
 #include "tributary/peer/node_stage.hpp"
 #include "tributary/store/memory_kv.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,11 +23,6 @@ constexpr double backoff_first_s = 0.5, backoff_max_s = 30;
 constexpr int resumes_max = 5;
 const std::string remote_mark = "remote";
 const std::string trust_mark = "remote trust";
-const std::string sync_mark = "status/last sync";
-
-std::string time_text() {
-    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-}
 
 /// Whether trying the same again later may go better.
 bool is_passing(errc code) {
@@ -83,10 +78,13 @@ public:
         while (!done_) {
             const std::uint64_t before = total_.commits_in + total_.commits_out;
             attempt();
-            if (done_) break;
+            if (done_) {
+                if (caught_up_) note(true);
+                break;
+            }
             const bool moved = total_.commits_in + total_.commits_out > before;
             if (moved || caught_up_) pause_.reset();
-            note("failed: " + failure_.reason);
+            note(false);
             if (change_identity()) continue;
             const bool again = is_passing(failure_.code) &&
                                (options_.follow || (moved && resumes_++ < resumes_max));
@@ -137,13 +135,13 @@ private:
         node_.hang_up(c);
         now_ = d->counters();
         add_up();
-        if (caught_up_) note("ok");
     }
 
     /// False when the connection is over.
     bool take(hub_event& event) {
         switch (event.what) {
             case hub_event::kind::authenticated:
+                key_ = event.peer_key;
                 state_ = "fetching";
                 break;
             case hub_event::kind::offers:
@@ -155,10 +153,8 @@ private:
                 caught_up_ = true;
                 state_ = "live";
                 pause_.reset();
-                if (!options_.follow)
-                    done_ = true;
-                else
-                    note("live");
+                done_ = !options_.follow;
+                if (options_.follow) note(true);
                 break;
             case hub_event::kind::closed:
                 failure_ = std::move(event);
@@ -196,29 +192,40 @@ private:
         p.commits_out = total_.commits_out + now_.commits_out;
         p.commits_in_expected = total_.commits_in + now_.commits_in_expected;
         p.bytes = total_.payload_bytes + now_.payload_bytes;
+        p.control_bytes = total_.control_bytes + now_.control_bytes;
+        p.round_trips = total_.round_trips + now_.round_trips;
         p.state = state_;
         return options_.keep_going(p);
     }
 
-    /// Keeps where to and how it went for `status` and for a sync without a URL.
-    void note(const std::string& result) {
+    /// Keeps where to and how it went, for whoever asks and for a sync without a URL.
+    void note(bool connected) {
         if (!want_.handle) return;
-        const std::string text = fmt::format("{} {} {} ({} commits in, {} out)",
-                                             time_text(),
-                                             to_.origin(),
-                                             result,
-                                             total_.commits_in + now_.commits_in,
-                                             total_.commits_out + now_.commits_out);
         try {
             node_.write([&](commit_store& store, hub&) {
-                store.put_mark(*want_.handle, sync_mark, text);
-                if (!caught_up_) return;
-                store.put_mark(*want_.handle, remote_mark, to_.origin());
-                store.put_mark(*want_.handle, trust_mark, text_of(trust_));
+                const auto before = load_contact(store, *want_.handle, to_.origin());
+                const contact now = contact_now(before, connected);
+                if (now != before) save_contact(store, *want_.handle, now);
+                if (caught_up_ && store.mark(*want_.handle, remote_mark) != to_.origin())
+                    store.put_mark(*want_.handle, remote_mark, to_.origin());
+                if (caught_up_ && store.mark(*want_.handle, trust_mark) != text_of(trust_))
+                    store.put_mark(*want_.handle, trust_mark, text_of(trust_));
             });
         } catch (const error&) {
             // A full disk is no reason to end a sync otherwise than it ended.
         }
+    }
+
+    contact contact_now(const std::optional<contact>& before, bool connected) const {
+        contact c = before.value_or(contact{.url = to_.origin()});
+        const link_state state = connected ? link_state::idle : state_after(failure_.code);
+        const std::int64_t now = wall_ms();
+        if (!before || caught_up_ || c.state != state) c.since_ms = now;
+        if (caught_up_) c.synced_ms = now;
+        if (key_) c.key = key_;
+        c.state = state;
+        c.reason = connected ? "" : failure_.reason;
+        return c;
     }
 
     sync_report report(clock::time_point began) const {
@@ -244,6 +251,7 @@ private:
     std::string state_;
     hub_event failure_{hub_event::kind::closed};
     backoff pause_;
+    std::optional<public_key> key_;  ///< the peer's
     int resumes_ = 0;
     std::optional<identity> as_;  ///< the last identity, while that one is tried
     bool was_last_identity_ = false;

@@ -84,6 +84,13 @@ value serve(stage& s, value args, const emitter& emit) {
     return {};
 }
 
+value backup(stage& s, value args, const emitter& emit) {
+    auto [to] = unpack_all<std::string>(std::move(args));
+    return pack(s.backup(to, [&](std::uint64_t bytes) {
+        if (!emit(pack(bytes))) throw error(errc::canceled, "the client is gone");
+    }));
+}
+
 value verify(stage& s, value args, const emitter& emit) {
     auto [name] = unpack_all<std::string>(std::move(args));
     auto stop_if_gone = [](bool there) {
@@ -103,6 +110,7 @@ const std::map<std::string, answerer, std::less<>>& methods() {
         {"pull", plain(&stage::pull)},
         {"list", plain(&stage::list)},
         {"summary", plain(&stage::summary)},
+        {"peers", plain(&stage::peers)},
         {"grant", plain(&stage::grant)},
         {"revoke", plain(&stage::revoke)},
         {"members", plain(&stage::members)},
@@ -119,6 +127,9 @@ const std::map<std::string, answerer, std::less<>>& methods() {
         {"connect", connect},
         {"clone", clone},
         {"serve", serve},
+        {"backup", backup},
+        {"remove", plain(&stage::remove)},
+        {"collect-garbage", plain(&stage::collect_garbage)},
         {"verify", verify},
         {"ping", [](stage&, value, const emitter&) { return value(); }},
     };

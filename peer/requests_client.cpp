@@ -39,6 +39,9 @@ public:
     crdt_summary summary(const std::string& name) override {
         return read<crdt_summary>("summary", name);
     }
+    std::vector<peer_status> peers(const std::string& name) override {
+        return read<std::vector<peer_status>>("peers", name);
+    }
     void grant(const std::string& name,
                const public_key& key,
                const std::string& member,
@@ -125,6 +128,19 @@ public:
         });
     }
 
+    std::uint64_t backup(const std::filesystem::path& to,
+                         const std::function<void(std::uint64_t)>& progress) override {
+        const auto part = [&](value p) { progress(unpack<std::uint64_t>(std::move(p))); };
+        const std::string absolute = std::filesystem::absolute(to).string();
+        return unpack<std::uint64_t>(ask("backup", pack_all(absolute), false, part));
+    }
+    void remove(const std::string& name, bool even_the_only_copy) override {
+        write<void>("remove", name, even_the_only_copy);
+    }
+    garbage_report collect_garbage(bool look_only) override {
+        return read<garbage_report>("collect-garbage", look_only);
+    }
+
     std::uint64_t verify(
         const std::string& name,
         const std::function<void(const std::string&)>& problem,
@@ -156,6 +172,7 @@ private:
 
     sync_report sync(const std::string& method, value args, const connect_options& options) {
         sync_progress last;
+        const auto began = clock::now();
         auto result = ask_until(method, std::move(args), [&](value part) {
             last = unpack<sync_progress>(std::move(part));
             return !options.keep_going || options.keep_going(last);
@@ -167,6 +184,9 @@ private:
         r.commits_in = last.commits_in;
         r.commits_out = last.commits_out;
         r.payload_bytes = last.bytes;
+        r.control_bytes = last.control_bytes;
+        r.round_trips = last.round_trips;
+        r.seconds = std::chrono::duration<double>(clock::now() - began).count();
         return r;
     }
 

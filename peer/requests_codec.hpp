@@ -16,15 +16,38 @@ concept is_a = std::same_as<std::remove_const_t<S>, T>;
 
 // The fields of each struct that travels, in order.
 auto fields(is_a<crdt_summary> auto& s) {
-    return std::tie(
-        s.name, s.id, s.type, s.heads, s.current, s.commits, s.ops, s.linear_length, s.status);
+    return std::tie(s.name,
+                    s.id,
+                    s.type,
+                    s.heads,
+                    s.current,
+                    s.commits,
+                    s.ops,
+                    s.linear_length,
+                    s.equivocations,
+                    s.status);
+}
+auto fields(is_a<link_lag> auto& s) { return std::tie(s.they_lack, s.we_lack); }
+auto fields(is_a<peer_status> auto& s) {
+    return std::tie(s.crdt,
+                    s.key,
+                    s.name,
+                    s.url,
+                    s.state,
+                    s.since_ms,
+                    s.synced_ms,
+                    s.reason,
+                    s.lag,
+                    s.commits_in,
+                    s.commits_out,
+                    s.payload_bytes,
+                    s.control_bytes);
 }
 auto fields(is_a<create_options> auto& s) {
     return std::tie(s.owner_name, s.open_write, s.public_read, s.owners);
 }
 auto fields(is_a<member_view> auto& s) {
-    return std::tie(
-        s.key, s.name, s.right, s.since_ms, s.by, s.commits, s.last_seq, s.revoked_by);
+    return std::tie(s.key, s.name, s.right, s.since_ms, s.by, s.commits, s.last_seq, s.revoked_by);
 }
 auto fields(is_a<rotation> auto& s) { return std::tie(s.from, s.to, s.crdts, s.left); }
 auto fields(is_a<commit_view> auto& s) {
@@ -41,13 +64,22 @@ auto fields(is_a<sync_report> auto& s) {
                     s.heads);
 }
 auto fields(is_a<sync_progress> auto& s) {
-    return std::tie(s.commits_in, s.commits_out, s.commits_in_expected, s.bytes, s.state);
+    return std::tie(s.commits_in,
+                    s.commits_out,
+                    s.commits_in_expected,
+                    s.bytes,
+                    s.state,
+                    s.control_bytes,
+                    s.round_trips);
 }
 auto fields(is_a<conflict_summary::side> auto& s) { return std::tie(s.head, s.commits); }
 auto fields(is_a<conflict_summary> auto& s) { return std::tie(s.fork_points, s.sides); }
 auto fields(is_a<tls_trust> auto& s) { return std::tie(s.ca, s.pin); }
 auto fields(is_a<tls_files> auto& s) { return std::tie(s.certificate, s.key); }
 auto fields(is_a<serve_options> auto& s) { return std::tie(s.listen, s.tls); }
+auto fields(is_a<garbage_report> auto& s) {
+    return std::tie(s.records, s.bytes, s.blobs, s.blob_bytes);
+}
 auto fields(is_a<mark> auto& s) { return std::tie(s.key, s.val); }
 
 template <class T>
@@ -105,6 +137,16 @@ template <std::integral I>
 struct codec<I> {
     static value pack(I i) { return i; }
     static I unpack(value v) { return static_cast<I>(v.as<std::int64_t>()); }
+};
+template <>
+struct codec<std::int64_t> {
+    static value pack(std::int64_t i) { return i; }
+    static std::int64_t unpack(value v) { return v.as<std::int64_t>(); }
+};
+template <>
+struct codec<link_state> {
+    static value pack(link_state s) { return static_cast<int>(s); }
+    static link_state unpack(value v) { return static_cast<link_state>(v.as<std::int64_t>()); }
 };
 /// Text and bytes alike: a name need not be UTF-8.
 template <>

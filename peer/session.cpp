@@ -60,9 +60,8 @@ session::session(hub_shared& hub,
       list_(list),
       exported_(std::move(exported)),
       as_(std::move(as)),
-      blobs_(hub,
-             id,
-             [this](bytes frame, std::size_t payload) { send(std::move(frame), payload); }),
+      blobs_(
+          hub, id, [this](bytes frame, std::size_t payload) { send(std::move(frame), payload); }),
       started_(now),
       heard_at_(now),
       spoke_at_(now) {
@@ -154,6 +153,8 @@ void session::dispatch(message_type type, prepared_frame& in) {
             return blobs_.on_have(frame, heard_at_);
         case message_type::blob_lack:
             return blobs_.on_lack(frame);
+        case message_type::yours:
+            return on_yours(frame);
         case message_type::hello:
         case message_type::auth:
             throw error(errc::bad_input, "a second handshake");
@@ -253,6 +254,7 @@ void session::tick(mono_ms now) {
     }
     marks_due_ = true;
     blobs_.tick(now);
+    note_states(now);
     if (now - heard_at_ > hub_.options.idle_ms) {
         covered("silence");
         throw error(errc::unavailable,

@@ -88,7 +88,12 @@ public:
     void send(bytes frame, std::size_t payload_bytes = 0);
     bool authenticated() const { return phase_ == phase::open; }
     const public_key& peer_key() const { return peer_.key; }
+    wire::role role() const { return role_; }
+    bool subscribes(crdt_handle h) const;
     const connection_counters& counters() const { return counters_; }
+
+    /// Adds one for each CRDT on this connection.
+    void add_links(std::vector<hub_link>& to, mono_ms now) const;
 
 private:
     enum class phase { greeting, proving, open };
@@ -100,7 +105,8 @@ private:
         std::uint64_t chunks = 0;        ///< of this round
         std::size_t unacknowledged = 0;  ///< bytes
         bool ack_due = false;
-        std::uint64_t depth = 1;  ///< round trips when the first chunk of the round is here
+        std::uint64_t depth = 1;     ///< round trips when the first chunk of the round is here
+        std::uint64_t expected = 0;  ///< commits of the peer's that are not here, at least
     };
 
     struct subscription {
@@ -109,7 +115,8 @@ private:
         std::uint64_t sub;
         crdt_handle handle;
         bool accepted = false;
-        bool told = false;                      ///< caught_up was
+        bool told = false;                              ///< caught_up was
+        bool theirs_shown = false, ours_shown = false;  ///< `yours` was sent, received
         std::optional<wire::holding> deferred;  ///< to plan from when more is known of the peer
         int plans = 0;                          ///< and sketches that the peer made us begin
         std::optional<sketch_source> source;    ///< of cells, while the peer may want them
@@ -121,6 +128,8 @@ private:
         inflow in;
         outflow out;
         peer_marks stored, marks;
+        link_state state = link_state::comparing;  ///< when it was last looked at
+        mono_ms state_since = 0;
     };
 
     /// A want that waits for its accept.
@@ -140,6 +149,11 @@ private:
     void on_offers(bytes_view frame);
     void event(hub_event e);
 
+    // session_links.cpp
+    link_state state_of(const subscription& s) const;
+    link_lag lag_of(const subscription& s) const;
+    void note_states(mono_ms now);
+
     // session_subscriptions.cpp
     void subscribe_wants();
     void on_subscribe(bytes_view frame);
@@ -149,6 +163,7 @@ private:
     void on_have(bytes_view frame);
     void on_cells(bytes_view frame);
     void on_more(bytes_view frame);
+    void on_yours(bytes_view frame);
 
     void subscribe(std::uint64_t sub, open_want& w);
     crdt_handle adopt(const want& w, const wire::accept::description& about);
@@ -158,6 +173,7 @@ private:
     void require_reader(crdt_handle h) const;
     wire::holding holding_of(crdt_handle h, std::uint64_t round) const;
     void plan(subscription& s, const wire::holding& have);
+    void show_theirs(subscription& s);
     void count_plan(subscription& s) const;
     void begin_sketch(subscription& s, std::uint64_t their_count);
     void settle_difference(subscription& s);

@@ -247,6 +247,23 @@ bool outflow::complete(node end) const {
     return next == 0 || next > target_;
 }
 
+bool outflow::covers(node n) const {
+    if (n <= list_end_) return std::binary_search(list_.begin(), list_.end(), n);
+    const auto skipped = [n](const auto& range) { return n >= range.first && n <= range.second; };
+    return n > position_ && std::none_of(skips_.begin(), skips_.end(), skipped);
+}
+
+std::optional<std::uint64_t> outflow::unacknowledged(node end) const {
+    if (!planned_) return std::nullopt;
+    const node from = acked_position();
+    const auto listed = std::upper_bound(list_.begin(), list_.end(), from);
+    const node after = std::max(from, list_end_);
+    std::uint64_t count = static_cast<std::uint64_t>(list_.end() - listed) + end - after;
+    for (const auto& [first, last] : skips_)
+        if (last > after) count -= last - std::max(first - 1, after);
+    return count;
+}
+
 bool outflow::retreat(node end) {
     if (position_ > end || list_end_ > end) return false;
     target_ = std::min(target_, end);

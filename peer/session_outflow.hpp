@@ -65,6 +65,10 @@ public:
 
     /// Everything that was there when the plan was made is sent and acknowledged.
     bool complete(node end) const;
+    /// Whether the plan is to send entry `n`.
+    bool covers(node n) const;
+    /// How many commits the receiver has not acknowledged, if there is a plan.
+    std::optional<std::uint64_t> unacknowledged(node end) const;
     /// The receiver has, durably, the log up to here.
     node acked_position() const { return in_flight_.empty() ? position_ : acked_position_; }
     /// After a failed flush: nothing beyond `end` exists any more. False if the plan was built on

@@ -30,6 +30,11 @@ std::string free_name(const commit_store& store, const std::string& name) {
     return free;
 }
 
+/// How many of `theirs` commits are at least not among those that are shared.
+std::uint64_t unseen(std::uint64_t theirs, std::uint64_t shared) {
+    return theirs - std::min(shared, theirs);
+}
+
 std::variant<crdt_id, std::string> target_of(const std::string& remote) {
     if (remote.starts_with("trib:")) return parse_address(remote);
     return remote;
@@ -137,12 +142,13 @@ void session::require_reader(crdt_handle h) const {
     if (rules->may_read(peer_.key)) return;
     if (role_ == wire::role::dialer && !rules->is_revoked(peer_.key)) return;
     const std::string name = hub_.store.state(h).name;
-    throw error(errc::unauthorized,
-                fmt::format("key {} was revoked in \"{}\" and may no longer read it; trib members {} "
-                            "tells by whom, to be asked to grant another key",
-                            peer_.key.hex(),
-                            name,
-                            name));
+    throw error(
+        errc::unauthorized,
+        fmt::format("key {} was revoked in \"{}\" and may no longer read it; trib members {} "
+                    "tells by whom, to be asked to grant another key",
+                    peer_.key.hex(),
+                    name,
+                    name));
 }
 
 wire::holding session::holding_of(crdt_handle h, std::uint64_t round) const {
@@ -200,6 +206,7 @@ void session::subscribe(std::uint64_t sub, open_want& w) {
         s.out.plan_log(0, out->ours.seq, hub_.end_of(h));
     }
     send(encode(m));
+    if (w.trusted) show_theirs(s);
 }
 
 void session::on_subscribe(bytes_view frame) {
@@ -233,6 +240,7 @@ void session::on_subscribe(bytes_view frame) {
     }
     send(encode(answer));
     blobs_.open(s.sub, s.handle, {});
+    s.in.expected = unseen(m.have.count, hub_.end_of(*h));
     plan(s, m.have);
 }
 
@@ -273,8 +281,9 @@ void session::on_accept(bytes_view frame) {
     subscription& s = subscriptions_.at(m.sub);
     s.accepted = true;
     if (w.what.lazy_blobs)
-        hub_.store.put_mark(
-            s.handle, lazy_blobs_mark, *w.what.lazy_blobs ? std::optional(bytes("1")) : std::nullopt);
+        hub_.store.put_mark(s.handle,
+                            lazy_blobs_mark,
+                            *w.what.lazy_blobs ? std::optional(bytes("1")) : std::nullopt);
     blobs_.open(s.sub, s.handle, w.what.blobs);
     if (w.cursor_given && !m.cursor_good) {
         s.marks = {};
@@ -283,7 +292,8 @@ void session::on_accept(bytes_view frame) {
     const node end = hub_.end_of(s.handle);
     const std::uint64_t shared =
         m.cursor_good && s.marks.in ? s.marks.in->seq : std::min<std::uint64_t>(end, m.have.count);
-    counters_.commits_in_expected += m.have.count - std::min(shared, m.have.count);
+    s.in.expected = unseen(m.have.count, shared);
+    counters_.commits_in_expected += s.in.expected;
     if (w.trusted && m.cursor_good) {
         s.out.limit_window(m.have.window);
     } else {
@@ -302,7 +312,7 @@ void session::on_accept(bytes_view frame) {
 void session::plan(subscription& s, const wire::holding& have) {
     s.out_depth = counters_.round_trips + 1;
     s.deferred.reset();
-    if (s.out.plan(have, hub_.end_of(s.handle))) return;
+    if (s.out.plan(have, hub_.end_of(s.handle))) return show_theirs(s);
     s.deferred = have;
     // A dialer learns more: it is about to get what it does not know, or cells.
     if (role_ == wire::role::acceptor || s.in.done) begin_sketch(s, have.count);
@@ -349,10 +359,31 @@ void session::pump(subscription& s) {
     if (s.out.owes_cursor()) send(s.out.cursor_chunk(s.sub).frame);
 }
 
+// -- A store that lost what it wrote --------------------------------------------------------------
+
+/// Who was restored from a backup must hear of what it wrote since then before it writes again.
+void session::show_theirs(subscription& s) {
+    if (s.theirs_shown) return;
+    const auto newest = hub_.store.newest_of(s.handle, peer_.key);
+    if (!newest || !newest->sig || (s.out.planned() && !s.out.covers(newest->number))) return;
+    s.theirs_shown = true;
+    send(encode(wire::yours{s.sub, newest->header, *newest->sig}));
+}
+
+void session::on_yours(bytes_view frame) {
+    const wire::yours m = wire::read_yours(frame);
+    subscription& s = find(m.sub);
+    if (std::exchange(s.ours_shown, true)) throw error(errc::bad_input, "it is shown twice");
+    if (decode_header(m.header).author != self().key())
+        throw error(errc::bad_input, "a commit of another key than this side's");
+    hub_.store.await(s.handle, m.header, m.sig, peer_.key);
+}
+
 // -- Sketches -------------------------------------------------------------------------------------
 
 /// Neither side can tell what the other lacks: it will tell us, from cells of what is here.
 void session::begin_sketch(subscription& s, std::uint64_t their_count) {
+    show_theirs(s);
     const node end = hub_.end_of(s.handle);
     s.source.emplace(hub_.store, s.handle, s.out.cursor_at(end), hub_.options.sketch_cells);
     // Small sets need no more cells than they have commits.
@@ -411,6 +442,7 @@ void session::plan_list(subscription& s,
     s.out.limit_window(have.window);
     s.out.plan_list(have.round, std::move(list), end, hub_.end_of(s.handle));
     s.deferred.reset();  // `have`, perhaps
+    show_theirs(s);
 }
 
 /// The sketch is read: what the peer lacks is sent if nothing told it before, and it is told what
@@ -458,6 +490,7 @@ void session::on_chunk(prepared_frame& in) {
                 hub_.grown(s.handle);
                 s.out.skip(before + 1, hub_.end_of(s.handle));
                 s.in.failures = 0;
+                s.in.expected -= std::min<std::uint64_t>(s.in.expected, report.added);
             }
         } catch (const error& e) {
             if (e.code() != errc::not_found) throw;
@@ -470,6 +503,8 @@ void session::on_chunk(prepared_frame& in) {
     if (head.cursor) s.marks.in = head.cursor;
     if (head.done && !s.in.done) {
         s.in.done = true;
+        s.in.expected = 0;
+        hub_.store.stop_awaiting(s.handle, self().key(), peer_.key);
         if (s.deferred && role_ == wire::role::dialer) plan(s, wire::holding(*s.deferred));
     }
 }

@@ -58,6 +58,9 @@ public:
     crdt_summary summary(const std::string& name) override {
         return reading([&](stage& s) { return s.summary(name); });
     }
+    std::vector<peer_status> peers(const std::string& name) override {
+        return reading([&](stage& s) { return s.peers(name); });
+    }
     void grant(const std::string& name,
                const public_key& key,
                const std::string& member,
@@ -125,6 +128,16 @@ public:
                                   std::uint64_t commits,
                                   std::chrono::milliseconds wait) override {
         return reading([&](stage& s) { return s.wait_for_change(name, commits, wait); });
+    }
+    std::uint64_t backup(const std::filesystem::path& to,
+                         const std::function<void(std::uint64_t)>& progress) override {
+        return reading([&](stage& s) { return s.backup(to, progress); });
+    }
+    void remove(const std::string& name, bool even_the_only_copy) override {
+        writing([&](stage& s) { s.remove(name, even_the_only_copy); });
+    }
+    garbage_report collect_garbage(bool look_only) override {
+        return reading([&](stage& s) { return s.collect_garbage(look_only); });
     }
     std::uint64_t verify(
         const std::string& name,

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "tributary/crdt/authority.hpp"
+#include "tributary/peer/links.hpp"
 #include "tributary/peer/tls.hpp"
 #include "tributary/store/commit_store.hpp"
 
@@ -35,7 +36,10 @@ struct crdt_summary {
     std::vector<commit_id> heads;
     std::optional<commit_id> current;
     std::uint64_t commits = 0, ops = 0, linear_length = 0;
-    /// Last collect, last sync, ..., as texts by name.
+    /// Pairs of commits of one author with the same number: two stores with one identity, or a
+    /// restored one, wrote both.
+    std::uint64_t equivocations = 0;
+    /// Last collect, disk free, ..., as texts by name.
     std::vector<std::pair<std::string, std::string>> status;
 };
 
@@ -44,8 +48,8 @@ struct create_options {
     /// With one, an opening commit gives the creator that name, which readers see where its key
     /// would be.
     std::string owner_name = {};
-    bool open_write = false;  ///< anyone may write, else who was granted it
-    bool public_read = true;  ///< anyone may read, else who was granted it
+    bool open_write = false;              ///< anyone may write, else who was granted it
+    bool public_read = true;              ///< anyone may read, else who was granted it
     std::vector<public_key> owners = {};  ///< beside the creator
 };
 
@@ -53,7 +57,7 @@ struct create_options {
 struct member_view {
     public_key key;
     std::string name;
-    std::string right;  ///< "owner", "write", "read"; empty: revoked without having had any
+    std::string right;          ///< "owner", "write", "read"; empty: revoked without having had any
     std::int64_t since_ms = 0;  ///< by the clock of who granted it; 0: since the beginning
     public_key by;              ///< who granted it; of the beginning: itself
     std::uint64_t commits = 0;  ///< of this key, known here
@@ -66,6 +70,21 @@ struct rotation {
     public_key from, to;
     std::vector<std::string> crdts;  ///< where `to` has the rights of `from` now
     std::vector<std::string> left;   ///< where `from` could only read, so that an owner must grant
+};
+
+/// One peer of one CRDT.
+struct peer_status {
+    std::string crdt;               ///< its local name
+    std::optional<public_key> key;  ///< nothing: it was never reached
+    std::string name;               ///< that a grant gives the key
+    std::string url;                ///< where it is dialed; empty: it dials us
+    link_state state = link_state::idle;
+    std::int64_t since_ms = 0;              ///< when that began, milliseconds since 1970
+    std::optional<std::int64_t> synced_ms;  ///< when both last had everything
+    std::string reason;                     ///< why it is not connected
+    link_lag lag;                           ///< not connected: as was known at the end
+    /// Since the connection was made, all CRDTs on it.
+    std::uint64_t commits_in = 0, commits_out = 0, payload_bytes = 0, control_bytes = 0;
 };
 
 /// A commit as readers see it.
@@ -95,6 +114,14 @@ struct sync_progress {
     std::uint64_t commits_in = 0, commits_out = 0, commits_in_expected = 0, bytes = 0;
     /// "connecting", "fetching", "live", "waiting 3 s: connection refused", ...
     std::string state;
+    std::uint64_t control_bytes = 0, round_trips = 0;  ///< as in sync_report; `bytes` are payload
+};
+
+/// What a store holds that nothing needs.
+struct garbage_report {
+    std::uint64_t records = 0, bytes = 0;  ///< of replicas that were removed
+    std::uint64_t blobs = 0,
+                  blob_bytes = 0;  ///< that no commit names, after a day; only when dropped
 };
 
 struct offer {
@@ -153,6 +180,9 @@ public:
     virtual commit_id pull(const std::string& name, const std::string& from) = 0;
     virtual std::vector<crdt_summary> list() = 0;
     virtual crdt_summary summary(const std::string& name) = 0;
+    /// The peers of `name`, or of all CRDTs if it is empty: those that are connected, those that
+    /// were dialed before, and the last few that dialed us.
+    virtual std::vector<peer_status> peers(const std::string& name) = 0;
 
     /// Lets `key` do what `r` says, under a name that readers see where it would be. Who has it
     /// already keeps it. Errors: unauthorized (this identity is no owner), misuse (a revoked key
@@ -229,6 +259,17 @@ public:
     virtual void serve(const serve_options& options,
                        const std::function<void(const std::string& address)>& bound,
                        const std::function<bool()>& keep_going) = 0;
+
+    /// Copies the store, as it is at this moment and with its identity, into `to`, a directory that
+    /// is not there yet and appears whole; others may write meanwhile. Returns the bytes of all
+    /// records. `progress` may throw to stop. Errors: exists, io, no_space.
+    virtual std::uint64_t backup(const std::filesystem::path& to,
+                                 const std::function<void(std::uint64_t bytes)>& progress) = 0;
+    /// Removes the replica from this store. Errors: conflict (it has commits that no peer has
+    /// acknowledged, and not `even_the_only_copy`).
+    virtual void remove(const std::string& name, bool even_the_only_copy = false) = 0;
+    /// Drops what nothing needs, and gives its room back; with `look_only` says what there is.
+    virtual garbage_report collect_garbage(bool look_only) = 0;
 
     virtual std::uint64_t verify(
         const std::string& name,

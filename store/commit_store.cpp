@@ -5,8 +5,12 @@
 #include "tributary/store/keys.hpp"
 #include "tributary/store/replica.hpp"
 #include "tributary/store/verify.hpp"
+#include "tributary/value/covered.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 namespace tributary {
@@ -30,12 +34,14 @@ struct commit_store::impl {
 
     staging changes;
     std::map<crdt_handle, std::unique_ptr<replica>> replicas;
+    std::set<crdt_handle> removed;  ///< with records that are not swept yet
     bool has_format = false;
     bool stale = false;  ///< what is cached could not be read again after a failed flush
 
     void check_format();
     void load();
     void forget();
+    crdt_handle fresh_handle() const;
     replica& at(crdt_handle h);
     replica* by_name(std::string_view name);
     void require_free(const std::string& name);
@@ -86,6 +92,10 @@ void commit_store::impl::load() {
     const auto at = changes.db().cursor();
     for (at->seek(prefix); at->valid() && at->key().starts_with(prefix); at->next())
         stored.emplace(get_be32(at->key().substr(prefix.size())), parse_state(at->val()));
+    removed.clear();
+    const bytes gone = keys::of(space::removed);
+    for (at->seek(gone); at->valid() && at->key().starts_with(gone); at->next())
+        removed.insert(get_be32(at->key().substr(gone.size())));
     // In place: graphs and genesis records of those that stay are out there by reference.
     std::erase_if(replicas, [&](const auto& each) { return !stored.contains(each.first); });
     for (auto& [h, state] : stored) {
@@ -112,6 +122,12 @@ void commit_store::impl::stage(const Change& change) {
         forget();
         throw;
     }
+}
+
+/// Never one under which there are records of another.
+crdt_handle commit_store::impl::fresh_handle() const {
+    const crdt_handle last = replicas.empty() ? 0 : replicas.rbegin()->first;
+    return std::max(last, removed.empty() ? 0 : *removed.rbegin()) + 1;
 }
 
 replica& commit_store::impl::at(crdt_handle h) {
@@ -145,7 +161,7 @@ crdt_handle commit_store::add(const signed_genesis& g, const std::string& name) 
     tributary::verify(g);
     impl_->require_free(name);
     if (find_id(id_of_genesis(g.record))) throw error(errc::exists, "this CRDT is here already");
-    const crdt_handle h = impl_->replicas.empty() ? 1 : impl_->replicas.rbegin()->first + 1;
+    const crdt_handle h = impl_->fresh_handle();
     state_record state;
     state.genesis = g;
     auto made = std::make_unique<replica>(impl_->changes, h, std::move(state));
@@ -178,6 +194,37 @@ void commit_store::rename(crdt_handle h, const std::string& name) {
     if (r.state().name == name) return;
     impl_->require_free(name);
     r.rename(name);
+}
+
+void commit_store::remove(crdt_handle h) {
+    impl_->at(h);
+    impl_->changes.erase(keys::of(space::state, h));
+    impl_->changes.put(keys::of(space::removed, h), {});
+    impl_->replicas.erase(h);
+    impl_->removed.insert(h);
+}
+
+bool commit_store::sweep(std::size_t records_max, const record_visitor& erased) {
+    if (impl_->removed.empty()) return false;
+    std::size_t found = 0;
+    each_leftover([&](bytes_view key, bytes_view val) {
+        impl_->changes.erase(bytes(key));
+        return erased(key, val) && ++found < records_max;
+    });
+    if (found == records_max) return true;
+    for (const crdt_handle h : std::exchange(impl_->removed, {}))
+        impl_->changes.erase(keys::of(space::removed, h));
+    return true;
+}
+
+void commit_store::each_leftover(const record_visitor& visit) const {
+    const auto at = impl_->changes.db().cursor();
+    for (const crdt_handle h : impl_->removed)
+        for (const space s : keys::of_a_crdt) {
+            const bytes prefix = keys::of(s, h);
+            for (at->seek(prefix); at->valid() && at->key().starts_with(prefix); at->next())
+                if (!visit(at->key(), at->val())) return;
+        }
 }
 
 crdt_state commit_store::state(crdt_handle h) const {
@@ -250,6 +297,70 @@ std::pair<commit_header, node_info> commit_store::impl::prepare(
     return {std::move(header), std::move(info)};
 }
 
+namespace {
+
+/// On a mark: the number and the id of a commit that its author must have before it writes.
+bytes awaited_key(crdt_handle h, const public_key& author) {
+    return keys::of(space::mark, h, "awaits/" + author.hex());
+}
+
+void require_own(const replica& r,
+                 const public_key& author,
+                 const std::optional<commit_store::awaited_commit>& missing) {
+    if (!missing) return;
+    covered("write refused while own commits are awaited");
+    const std::uint64_t last = r.tip_of(author).value_or(replica::author_tip()).seq;
+    const std::string& name = r.state().name;
+    throw error(
+        errc::conflict,
+        fmt::format("\"{}\" has commits of this identity up to number {} here, and a peer "
+                    "has shown number {}: this store was restored from a backup, or another "
+                    "one writes with the same identity. Nothing is written before they are "
+                    "here: trib sync {}",
+                    name,
+                    last,
+                    missing->seq,
+                    name));
+}
+
+}  // namespace
+
+void commit_store::await(crdt_handle h,
+                         bytes_view header,
+                         const signature& sig,
+                         const public_key& shown_by) {
+    const replica& r = impl_->at(h);
+    const commit_header c = decode_header(header);
+    const commit_id id = id_of_header(header);
+    if (c.crdt != r.id() || !tributary::verify(c.author, id, sig))
+        throw error(errc::bad_input, "what is said to be a commit of this CRDT is none");
+    if (r.find(id)) return;
+    if (const auto known = awaited(h, c.author); known && known->seq >= c.seq) return;
+    bytes record;
+    put_be64(record, c.seq);
+    record += id.view();
+    record += shown_by.view();
+    impl_->changes.put(awaited_key(h, c.author), std::move(record));
+    covered("own commits awaited");
+}
+
+std::optional<commit_store::awaited_commit> commit_store::awaited(crdt_handle h,
+                                                                  const public_key& author) const {
+    const auto record = impl_->changes.get(awaited_key(h, author));
+    if (!record) return std::nullopt;
+    const bytes_view all = *record;
+    const awaited_commit c{get_be64(all.substr(0, 8)),
+                           commit_id::from_bytes(all.substr(8, 32)),
+                           public_key::from_bytes(all.substr(40))};
+    return impl_->at(h).find(c.id) ? std::nullopt : std::optional(c);
+}
+
+void commit_store::stop_awaiting(crdt_handle h, const public_key& author, const public_key& peer) {
+    const auto missing = awaited(h, author);
+    if (!missing || missing->shown_by != peer) return;
+    impl_->changes.erase(awaited_key(h, author));
+}
+
 commit_id commit_store::append(crdt_handle h,
                                const identity& author,
                                std::span<const bytes> ops,
@@ -257,6 +368,7 @@ commit_id commit_store::append(crdt_handle h,
                                std::optional<std::vector<commit_id>> parents,
                                value ext) {
     replica& r = impl_->at(h);
+    require_own(r, author.key(), awaited(h, author.key()));
     authority_draft authorities(r);
     auto [header, info] = impl_->prepare(r, author.key(), parents, authorities);
     header.time_ms = time_ms;
@@ -381,6 +493,12 @@ arrival_entry commit_store::entry(crdt_handle h, node n) const {
     return to_arrival(parse_entry(n, record));
 }
 
+std::optional<arrival_entry> commit_store::newest_of(crdt_handle h,
+                                                     const public_key& author) const {
+    const auto tip = impl_->at(h).tip_of(author);
+    return tip ? std::optional(entry(h, tip->number)) : std::nullopt;
+}
+
 bytes commit_store::body(crdt_handle h, node n) const { return impl_->at(h).body(n); }
 
 void commit_store::scan(
@@ -449,9 +567,7 @@ authority_ptr commit_store::authority_at(crdt_handle h, node n) const {
     return r.authority_of(r.info(n).authority);
 }
 
-authority_ptr commit_store::authority_of(crdt_handle h) const {
-    return impl_->at(h).everyone();
-}
+authority_ptr commit_store::authority_of(crdt_handle h) const { return impl_->at(h).everyone(); }
 
 std::uint64_t commit_store::last_seq(crdt_handle h, const public_key& author) const {
     const auto tip = impl_->at(h).tip_of(author);

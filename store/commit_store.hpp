@@ -94,6 +94,14 @@ public:
     std::optional<crdt_handle> find_name(std::string_view name) const;
     std::optional<crdt_handle> find_id(const crdt_id& id) const;
     void rename(crdt_handle h, const std::string& name);
+    /// The replica is gone with the next flush. Its records take room until they are swept.
+    void remove(crdt_handle h);
+    /// Stages the erasure of up to `records_max` records of replicas that were removed; false once
+    /// there are none. Flush before the next call.
+    using record_visitor = std::function<bool(bytes_view key, bytes_view val)>;
+    bool sweep(std::size_t records_max, const record_visitor& erased);
+    /// Reads those records; `visit` returns false to stop.
+    void each_leftover(const record_visitor& visit) const;
     crdt_state state(crdt_handle h) const;
     const genesis& genesis_of(crdt_handle h) const;
 
@@ -101,7 +109,8 @@ public:
     // -----------------------------------------------------------------------------------------------
     /// Appends a commit made here: header fields seq, prev, gen, crdt and author are filled in;
     /// parents are the current head (or `parents`, for a merge), and the new commit becomes the
-    /// current head. Errors: unauthorized, not_found (a parent), limit.
+    /// current head. Errors: unauthorized, not_found (a parent), limit, conflict (a commit of the
+    /// author's is awaited).
     commit_id append(crdt_handle h,
                      const identity& author,
                      std::span<const bytes> ops,
@@ -122,6 +131,21 @@ public:
     ingest_report ingest(crdt_handle h,
                          std::vector<commit>&& chunk,
                          chunk_from from = chunk_from::here);
+
+    struct awaited_commit {
+        std::uint64_t seq = 0;
+        commit_id id;
+        public_key shown_by;
+    };
+    /// `header` and `sig` prove that their author has written this commit, perhaps with a store
+    /// that was lost since. Until it is here, append refuses to write as that author: it would
+    /// write the same numbers again. Staged. Errors: bad_input (of another CRDT, not signed by its
+    /// author).
+    void await(crdt_handle h, bytes_view header, const signature& sig, const public_key& shown_by);
+    /// What `author` must get from a peer before it may write here.
+    std::optional<awaited_commit> awaited(crdt_handle h, const public_key& author) const;
+    /// Waits no longer, if it was `peer` who has shown the commit: it has it no more. Staged.
+    void stop_awaiting(crdt_handle h, const public_key& author, const public_key& peer);
 
     /// Moves the current head to another head. Errors: not_found, misuse (no head).
     void set_current(crdt_handle h, const commit_id& head);
@@ -145,6 +169,8 @@ public:
     std::optional<node> find(crdt_handle h, const commit_id& id) const;
     arrival_entry entry(crdt_handle h, node n) const;
     bytes body(crdt_handle h, node n) const;
+    /// The last of an author's chain. O(1).
+    std::optional<arrival_entry> newest_of(crdt_handle h, const public_key& author) const;
     /// Entries from `first` on in order, with bodies; `visit` returns false to stop. Sequential, so
     /// the way to read many.
     void scan(crdt_handle h,

@@ -27,7 +27,24 @@ enum class space : char {
     mark = 'K',          ///< handle, key -> mark
     blob = 'O',          ///< handle, blob id -> size, first node that names it
     lacking_blob = 'W',  ///< handle, node, blob id -> size: named there, not known to be here
+    removed = 'X',       ///< handle -> nothing: its other keys are to be erased
 };
+
+/// Those under which a replica's records are, but for its state.
+inline constexpr space of_a_crdt[] = {space::heads,
+                                      space::loose,
+                                      space::entry,
+                                      space::body,
+                                      space::index,
+                                      space::author,
+                                      space::equivocation,
+                                      space::linear,
+                                      space::position,
+                                      space::authority,
+                                      space::sketch,
+                                      space::mark,
+                                      space::blob,
+                                      space::lacking_blob};
 
 inline bytes of(space s) { return bytes(1, static_cast<char>(s)); }
 

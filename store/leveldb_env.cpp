@@ -84,7 +84,7 @@ leveldb::Status leveldb_env::NewSequentialFile(const std::string& name,
     const leveldb::Status read = read_all(*original, contents);
     if (!read.ok()) return read;
     const leveldb_log_tail tail = judge_leveldb_log(contents);
-    if (tail.is == leveldb_log_tail::state::damaged)
+    if (tail.is == leveldb_log_tail::state::damaged && !cut_damaged_logs_)
         return leveldb::Status::Corruption(
             name, "damaged at byte " + std::to_string(tail.at) + ", with acknowledged writes");
     contents.resize(tail.at);

@@ -15,7 +15,9 @@ namespace tributary {
 /// Thread rule: any thread.
 class leveldb_env : public leveldb::EnvWrapper {
 public:
-    leveldb_env() : EnvWrapper(leveldb::Env::Default()) {}
+    /// `cut_damaged_logs`: of a damaged log what is before the damage is read, instead of nothing.
+    explicit leveldb_env(bool cut_damaged_logs = false)
+        : EnvWrapper(leveldb::Env::Default()), cut_damaged_logs_(cut_damaged_logs) {}
 
     /// How often table files were opened or read.
     std::uint64_t reads() const { return reads_.load(std::memory_order_relaxed); }
@@ -26,6 +28,7 @@ public:
                                       leveldb::SequentialFile** file) override;
 
 private:
+    const bool cut_damaged_logs_;
     std::atomic<std::uint64_t> reads_{0};
 };
 

@@ -98,13 +98,14 @@ std::string shown(bytes_view key) {
 /// What must outlive the database: LevelDB borrows it.
 struct tools {
     explicit tools(const leveldb_options& o)
-        : cache(leveldb::NewLRUCache(o.block_cache_bytes)),
+        : env(o.leave_out_damage),
+          cache(leveldb::NewLRUCache(o.block_cache_bytes)),
           filter(leveldb::NewBloomFilterPolicy(bloom_bits_per_key)) {
         options.create_if_missing = true;
         options.env = &env;
         // Also for compactions, which else would give damaged bytes a good checksum, and for bloom
         // filters, which else would hide keys.
-        options.paranoid_checks = true;
+        options.paranoid_checks = !o.leave_out_damage;
         options.write_buffer_size = o.write_buffer_bytes;
         options.block_size = o.block_bytes;
         options.block_cache = cache.get();
@@ -271,6 +272,8 @@ public:
     }
     kv_snapshot snapshot() const override { return std::make_shared<leveldb_snapshot>(current()); }
 
+    void compact() { current()->db().CompactRange(nullptr, nullptr); }
+
     void write(const kv_batch& b, bool sync) override {
         if (failed_) recover();
         const std::shared_ptr<handle> h = current();
@@ -421,6 +424,10 @@ std::unique_ptr<kv> open_leveldb(const fs::path& dir, const leveldb_options& opt
         }
     }
     return std::make_unique<leveldb_kv>(dir, options);
+}
+
+void compact(kv& db) {
+    if (auto* on_disk = dynamic_cast<leveldb_kv*>(&db)) on_disk->compact();
 }
 
 }  // namespace tributary

@@ -12,6 +12,9 @@ struct leveldb_options {
     std::size_t write_buffer_bytes = 16u << 20;
     std::size_t block_bytes = 16u << 10;
     bool create = true;
+    /// Opens although bytes at rest have changed: of a damaged log only what is before the damage
+    /// is there. For repairs, on a copy. Reads of damaged blocks still fail.
+    bool leave_out_damage = false;
 };
 
 /// Opens, O(1) in what is stored but for an unflushed log of at most write_buffer_bytes. Errors:
@@ -19,5 +22,9 @@ struct leveldb_options {
 /// to write there), no_space, bad_input (no tributary database or damaged).
 std::unique_ptr<kv> open_leveldb(const std::filesystem::path& dir,
                                  const leveldb_options& options = {});
+
+/// Gives back the room of what was erased and overwritten, if `db` is on LevelDB. Takes long;
+/// others may read and write meanwhile.
+void compact(kv& db);
 
 }  // namespace tributary

@@ -19,6 +19,7 @@ inline constexpr std::array rare_paths = std::to_array<std::string_view>({
     "failed flush: connection kept",
     "failed flush: connection closed",
     "handshake too slow",
+    "own commits awaited",
     "parent missing",
     "parent missing again",
     "parent missing for the third time",
@@ -31,6 +32,7 @@ inline constexpr std::array rare_paths = std::to_array<std::string_view>({
     "sketch read",
     "walk overrun",
     "window closed",
+    "write refused while own commits are awaited",
 });
 
 /// One of them. A name that is not listed does not compile.

@@ -148,6 +148,7 @@ void take_message(const bytes& in) {
     if (is(message_type::have)) same(encode(wire::read_have(in)), in, "have");
     if (is(message_type::cells)) same(encode(wire::read_cells(in)), in, "cells");
     if (is(message_type::more)) same(encode(wire::read_more(in)), in, "more");
+    if (is(message_type::yours)) same(encode(wire::read_yours(in)), in, "yours");
     wire::type_of(in);
 }
 

@@ -94,6 +94,7 @@ std::vector<std::pair<std::string, bytes>> all_messages() {
          encode(wire::blob_part{1, filled<blob_id>('b'), std::nullopt, 0, "manifest"})},
         {"blob-have", encode(wire::blob_have{1, filled<blob_id>('b'), 301, true})},
         {"blob-lack", encode(wire::blob_lack{1, true, 2})},
+        {"yours", encode(wire::yours{1, "header", some_signature()})},
     };
 }
 
@@ -151,6 +152,9 @@ bool read_any(bytes_view frame) {
         case t::blob_lack:
             wire::read_blob_lack(frame);
             break;
+        case t::yours:
+            wire::read_yours(frame);
+            break;
         default:
             return false;
     }
@@ -194,6 +198,7 @@ TEST_CASE("message: what is read is what was written", "[peer]") {
         REQUIRE(encode(wire::read_blob_part(frame(name))) == frame(name));
     REQUIRE(encode(wire::read_blob_have(frame("blob-have"))) == frame("blob-have"));
     REQUIRE(encode(wire::read_blob_lack(frame("blob-lack"))) == frame("blob-lack"));
+    REQUIRE(encode(wire::read_yours(frame("yours"))) == frame("yours"));
 
     std::vector<commit> commits;
     const wire::chunk_head head = wire::read_chunk(frame("chunk"), commits);

@@ -191,9 +191,25 @@ void peer::write() {
         const blob params{run_.random.fresh_bytes(run_.random.below(120))};
         ops.push_back(encode(op{symbol{"note"}, value(params)}));
     }
-    written_.push_back(store_->append(h, settings_.self, ops, wall_now()));
+    if (append(h, ops)) ++run_.counted.commits;
+}
+
+bool peer::append(crdt_handle h,
+                  const std::vector<bytes>& ops,
+                  std::optional<std::vector<commit_id>> parents) {
+    try {
+        written_.push_back(store_->append(h, settings_.self, ops, wall_now(), std::move(parents)));
+    } catch (const error& e) {
+        // It was restored, and a peer has shown what it wrote itself since.
+        if (e.code() != errc::conflict) throw;
+        return false;
+    }
     talk_->staged(h);
-    ++run_.counted.commits;
+    return true;
+}
+
+bool peer::may_write() const {
+    return up() && handle() && !store_->awaited(*handle(), settings_.self.key());
 }
 
 void peer::merge() {
@@ -204,9 +220,7 @@ void peer::merge() {
     if (heads.size() > parents_max) heads.resize(parents_max);
     for (std::size_t i = heads.size(); i > 1; --i)
         std::swap(heads[i - 1], heads[run_.random.below(i)]);
-    written_.push_back(store_->append(h, settings_.self, {}, wall_now(), heads));
-    talk_->staged(h);
-    ++run_.counted.merges;
+    if (append(h, {}, heads)) ++run_.counted.merges;
     turn_soon();
 }
 

@@ -64,6 +64,8 @@ public:
     const model& judged() const { return judge_; }
     /// It may have lost what it acknowledged.
     bool restored() const { return restored_; }
+    /// Not while it waits for commits of its own that a peer has shown.
+    bool may_write() const;
     /// Everything again, from the bytes.
     void examine() { judge_.examine(*store_, *handle()); }
     std::size_t writes() const { return disk_->write_count(); }
@@ -92,6 +94,10 @@ private:
     void turn_failed();
     void perform(hub_effects effects);
     void write();
+    /// False if it may not write yet.
+    bool append(crdt_handle h,
+                const std::vector<bytes>& ops,
+                std::optional<std::vector<commit_id>> parents = std::nullopt);
     void judge();
     void judge_outbox(connection_id c) const;
     bool alive(unsigned life) const { return up() && life == life_; }

@@ -225,9 +225,13 @@ void world::heal() {
     run_.time.run_until(run_.time.now() + 1000);
     settle();
     // One joins all heads; then there is one order, and it is the same for all.
-    peer& first = *peers_.front();
+    const peer& first = *peers_.front();
+    const auto writer =
+        std::find_if(peers_.begin(), peers_.end(), [](const auto& p) { return p->may_write(); });
+    // All wait for commits of theirs that everybody has lost: a peer that has them may come back.
+    if (writer == peers_.end()) return;
     while (first.store().state(*first.handle()).heads.size() > 1) {
-        first.merge();
+        (*writer)->merge();
         run_.time.run_until(run_.time.now() + 20);
         settle();
     }
