@@ -170,6 +170,11 @@ std::string counted(std::uint64_t n, const std::string& unit) {
     return with_commas(n) + " " + unit + (n == 1 ? "" : "s");
 }
 
+std::string history_text(const crdt_summary& c) {
+    if (!c.below) return "all";
+    return "partial: " + with_commas(c.commits) + " of " + counted(c.commits + *c.below, "commit");
+}
+
 std::string human_bytes(std::uint64_t n) {
     static constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB"};
     auto size = static_cast<double>(n);

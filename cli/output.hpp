@@ -1,6 +1,7 @@
 /// Printing rows for people (table, chart) and programs (edn, json, csv).
 #pragma once
 
+#include "tributary/peer/stage.hpp"
 #include "tributary/value/value.hpp"
 
 #include "command.hpp"
@@ -37,6 +38,8 @@ std::size_t display_width(const std::string& text);
 std::string with_commas(std::uint64_t n);
 /// "1 commit", "1,234 commits"
 std::string counted(std::uint64_t n, const std::string& unit);
+/// "all", or "partial: 1,000 of 3,000,000 commits".
+std::string history_text(const crdt_summary& c);
 /// "12.3 MB".
 std::string human_bytes(std::uint64_t n);
 

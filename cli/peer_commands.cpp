@@ -1,11 +1,13 @@
 // Commands between peers: serve, ls, clone, sync.
 
+#include "tributary/value/instant.hpp"
 #include "tributary/value/json.hpp"
 
 #include <fmt/format.h>
 
 #include "output.hpp"
 #include "progress.hpp"
+#include <algorithm>
 #include <iostream>
 
 namespace tributary::cli {
@@ -136,13 +138,19 @@ void add_ls(CLI::App& app, session& s) {
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             std::vector<std::vector<value>> rows;
+            std::vector<std::string> columns{"name", "type", "commits", "heads", "address"};
             if (url->empty()) {
-                for (const crdt_summary& c : s.open()->list()) {
+                const std::vector<crdt_summary> all = s.open()->list();
+                if (std::any_of(
+                        all.begin(), all.end(), [](const auto& c) { return c.below.has_value(); }))
+                    columns.push_back("history");
+                for (const crdt_summary& c : all) {
                     rows.push_back({c.name,
                                     c.type,
                                     whole(c.commits),
                                     whole(c.heads.size()),
                                     address_of(c.id)});
+                    if (columns.size() > 5) rows.back().push_back(history_text(c));
                 }
             } else {
                 for (const offer& o : stage::offers(*url, *trust)) {
@@ -150,10 +158,19 @@ void add_ls(CLI::App& app, session& s) {
                         {o.name, o.type, whole(o.commits), whole(o.heads), address_of(o.id)});
                 }
             }
-            print_rows(s.output, {"name", "type", "commits", "heads", "address"}, rows);
+            print_rows(s.output, columns, rows);
             return ok;
         };
     });
+}
+
+/// What --depth and --since, if one of them is given, ask for.
+std::optional<history_part> part_of(std::uint64_t depth, const std::string& since) {
+    using measure = history_part::measure;
+    if (depth > 0) return history_part{measure::depth, depth};
+    if (since.empty()) return std::nullopt;
+    const std::int64_t ms = parse_instant(since).ms;
+    return history_part{measure::since, static_cast<std::uint64_t>(std::max<std::int64_t>(ms, 0))};
 }
 
 void add_clone(CLI::App& app, session& s) {
@@ -167,12 +184,24 @@ void add_clone(CLI::App& app, session& s) {
         ->required();
     command->add_option("NAME", *name, "its name here (default: the peer's)");
     const auto trust = add_trust(command);
+    auto depth = std::make_shared<std::uint64_t>(0);
+    auto since = std::make_shared<std::string>();
+    auto* by_depth =
+        command->add_option("--depth", *depth, "only the last so many commits, and the heads")
+            ->check(CLI::PositiveNumber);
+    command
+        ->add_option("--since",
+                     *since,
+                     "only commits from about this time on, by the clocks of their authors, as "
+                     "2026-11-27 or 2026-11-27T09:30")
+        ->excludes(by_depth);
     add_format(command, s, {"table", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("cloning");
-            const sync_report report =
-                s.open_or_make()->clone(*url, *name, shown(s, bar, false, *trust));
+            connect_options options = shown(s, bar, false, *trust);
+            options.part = part_of(*depth, *since);
+            const sync_report report = s.open_or_make()->clone(*url, *name, options);
             bar.clear();
             print_report(s, report);
             return keep_going() ? ok : interrupted;

@@ -95,6 +95,11 @@ std::vector<value> log_row(const commit_view& c) {
             static_cast<std::int64_t>(c.header.op_count)};
 }
 
+/// For people: what is not to be seen here.
+void print_beginning(const crdt_summary& c) {
+    if (c.below) std::cout << '(' << counted(*c.below, "older commit") << " not here)\n";
+}
+
 void add_heads(CLI::App& app, session& s) {
     auto* command =
         add_command(app, "heads", "The heads, the current one first", "trib heads tweets");
@@ -113,6 +118,7 @@ void add_heads(CLI::App& app, session& s) {
                 rows.insert(head == summary.current ? rows.begin() : rows.end(), std::move(row));
             }
             print_rows(s.output, {"head", "current", "time", "author"}, rows);
+            if (s.output == format::table) print_beginning(summary);
             return ok;
         };
     });
@@ -139,8 +145,8 @@ void print_ops(const commit_view& c) {
 /// memory.
 int print_log(session& s, const std::string& name, bool ops, bool graph, std::uint64_t most) {
     const auto replica = s.open();
-    std::uint64_t end =
-        graph ? replica->summary(name).commits : replica->summary(name).linear_length;
+    const crdt_summary summary = replica->summary(name);
+    std::uint64_t end = graph ? summary.commits : summary.linear_length;
     graph_lines lines;
     std::vector<std::vector<value>> rows;
     constexpr std::uint64_t page = 256;
@@ -174,6 +180,7 @@ int print_log(session& s, const std::string& name, bool ops, bool graph, std::ui
         most -= end - first;
         end = first;
     }
+    if (s.output == format::table && end == 0) print_beginning(summary);
     if (s.output != format::table) {
         std::vector<std::string> columns = {"commit", "time", "author", "ops"};
         if (ops) columns.push_back("operations");

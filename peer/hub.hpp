@@ -9,6 +9,7 @@
 #pragma once
 
 #include "tributary/crdt/blob.hpp"
+#include "tributary/peer/history_part.hpp"
 #include "tributary/peer/links.hpp"
 #include "tributary/store/commit_store.hpp"
 
@@ -47,6 +48,7 @@ struct want {
     bool live = false;     ///< stay subscribed after catching up
     std::optional<bool> lazy_blobs;  ///< from now on, blobs are fetched only on demand, or all
     std::vector<blob_id> blobs;      ///< to be fetched in any case
+    std::optional<history_part> part = {};  ///< of a clone: only that
 };
 
 /// Counters since authentication, for sync reports.
@@ -84,6 +86,7 @@ struct hub_event {
         authenticated,  ///< peer_key is known
         offers,         ///< answer to a list request
         cloned,         ///< `handle` was made
+        refused,  ///< the subscription to a want ended, and no other: `code` and `reason` say why
         caught_up,  ///< both sides have (durably) what the other had; once per want, at the dialing
                     ///< side
         closed,  ///< by us, by them or by disconnected(), once per connection; `reason` says why;
@@ -95,6 +98,8 @@ struct hub_event {
     std::vector<hub_offer> offers;
     errc code = errc::unavailable;
     std::string reason;
+    std::size_t want = 0;  ///< of cloned, refused and caught_up: its place among the wants
+    std::uint64_t commits_in = 0, commits_out = 0;  ///< of caught_up: of this CRDT
 };
 
 struct hub_effects {

@@ -47,6 +47,22 @@ std::optional<arrival_cursor> read_optional_cursor(reader& in) {
     return read_cursor(in);
 }
 
+void put_id_list(bytes& out, const std::vector<commit_id>& ids) {
+    put_array(out, ids.size());
+    for (const commit_id& id : ids) put_bin(out, id.view());
+}
+
+std::vector<commit_id> read_id_list(reader& in) {
+    std::vector<commit_id> ids;
+    for (std::size_t left = in.array(); left > 0; --left) ids.push_back(in.id<commit_id>());
+    return ids;
+}
+
+errc known_code(std::uint64_t code) {
+    const bool known = code >= 1 && code <= static_cast<std::uint64_t>(errc::misuse);
+    return known ? static_cast<errc>(code) : errc::unavailable;
+}
+
 void put_ids(bytes& out, const std::vector<commit_id>& ids) {
     if (ids.empty()) return put_nil(out);
     put_array(out, ids.size());
@@ -155,9 +171,7 @@ bytes encode(const bye& m) {
 bye read_bye(bytes_view frame) {
     bye m;
     read_lasting(frame, 2, [&](reader& in) {
-        const std::uint64_t code = in.number();
-        const bool known = code >= 1 && code <= static_cast<std::uint64_t>(errc::misuse);
-        m.code = known ? static_cast<errc>(code) : errc::unavailable;
+        m.code = known_code(in.number());
         m.reason = in.text();
     });
     return m;
@@ -362,6 +376,99 @@ more read_more(bytes_view frame) {
     more m;
     m.sub = in.number();
     m.cells = in.number();
+    in.end();
+    return m;
+}
+
+bytes encode(const part& m) {
+    bytes out = begin(message_type::part, 3);
+    put_number(out, m.sub);
+    put_number(out, static_cast<std::uint64_t>(m.what.by));
+    put_number(out, m.what.amount);
+    return out;
+}
+
+part read_part(bytes_view frame) {
+    reader in = open(frame, 3);
+    part m;
+    m.sub = in.number();
+    const std::size_t start = in.offset();
+    const std::uint64_t by = in.number();
+    if (by > static_cast<std::uint64_t>(history_part::measure::since))
+        malformed(start, "no part of a history");
+    m.what.by = static_cast<history_part::measure>(by);
+    m.what.amount = in.number();
+    in.end();
+    return m;
+}
+
+bytes encode(const cut& m) {
+    bytes out = begin(message_type::cut, 5);
+    put_number(out, m.sub);
+    put_cursor(out, m.where.at);
+    put_number(out, m.where.below);
+    put_id_list(out, m.floor);
+    put_array(out, 2 * m.where.proofs.size());
+    for (const commit& c : m.where.proofs) {
+        put_item(out, c.header);
+        if (c.sig)
+            put_bin(out, c.sig->view());
+        else
+            put_nil(out);
+    }
+    return out;
+}
+
+cut read_cut(bytes_view frame) {
+    reader in = open(frame, 5);
+    cut m;
+    m.sub = in.number();
+    m.where.at = read_cursor(in);
+    m.where.below = in.number();
+    m.floor = read_id_list(in);
+    const std::size_t start = in.offset();
+    const std::size_t parts = in.array();
+    if (parts % 2 != 0) malformed(start, "a header without a signature or nil");
+    for (std::size_t left = parts / 2; left > 0; --left) {
+        commit c;
+        c.header = bytes(in.item());
+        if (!in.nil()) c.sig = signature::from_bytes(in.bin(64));
+        m.where.proofs.push_back(std::move(c));
+    }
+    in.end();
+    return m;
+}
+
+bytes encode(const below& m) {
+    bytes out = begin(message_type::below, 2);
+    put_number(out, m.sub);
+    put_id_list(out, m.ids);
+    return out;
+}
+
+below read_below(bytes_view frame) {
+    reader in = open(frame, 2);
+    below m;
+    m.sub = in.number();
+    m.ids = read_id_list(in);
+    in.end();
+    return m;
+}
+
+bytes encode(const refused& m) {
+    bytes out = begin(message_type::refused, 3);
+    put_number(out, m.sub);
+    put_number(out, static_cast<std::uint64_t>(m.code));
+    put_text(out, m.reason);
+    return out;
+}
+
+refused read_refused(bytes_view frame) {
+    reader in = open(frame, 3);
+    refused m;
+    m.sub = in.number();
+    m.code = known_code(in.number());
+    m.reason = in.text();
     in.end();
     return m;
 }

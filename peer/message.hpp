@@ -40,6 +40,10 @@ enum class message_type : std::uint8_t {
     blob_part = 26,
     blob_have = 28,
     blob_lack = 30,
+    part = 32,
+    cut = 34,
+    below = 36,
+    refused = 38,
     yours = 41,
 };
 
@@ -153,6 +157,34 @@ struct more {
     std::uint64_t cells = 0;
 };
 
+/// Before the subscribe of a clone: how much of the history is wanted; before that of a partial
+/// replica, after its cut: how much of what is below.
+struct part {
+    std::uint64_t sub = 0;
+    history_part what;
+};
+
+/// Where a side's replica begins, before its subscribe or accept; or, for a new one of the other
+/// side's, is to begin.
+struct cut {
+    std::uint64_t sub = 0;
+    partial_cut where;  ///< its proofs are for a new replica
+    std::vector<commit_id> floor;
+};
+
+/// Before a chunk: what its commits name that is below the receiver's cut.
+struct below {
+    std::uint64_t sub = 0;
+    std::vector<commit_id> ids;
+};
+
+/// A subscription ends, and no other.
+struct refused {
+    std::uint64_t sub = 0;
+    errc code = errc::unavailable;
+    std::string reason;
+};
+
 /// The newest commit that a side has of the other side's own key, sent when the other seems to lack
 /// it.
 struct yours {
@@ -173,6 +205,10 @@ bytes encode(const ack& m);
 bytes encode(const have& m);
 bytes encode(const cells& m);
 bytes encode(const more& m);
+bytes encode(const part& m);
+bytes encode(const cut& m);
+bytes encode(const below& m);
+bytes encode(const refused& m);
 bytes encode(const yours& m);
 
 /// The type number of a frame, known or not.
@@ -190,6 +226,10 @@ ack read_ack(bytes_view frame);
 have read_have(bytes_view frame);
 cells read_cells(bytes_view frame);
 more read_more(bytes_view frame);
+part read_part(bytes_view frame);
+cut read_cut(bytes_view frame);
+below read_below(bytes_view frame);
+refused read_refused(bytes_view frame);
 yours read_yours(bytes_view frame);
 /// For messages without fields.
 void read_empty(bytes_view frame);

@@ -13,6 +13,8 @@ namespace tributary::wire {
                 "malformed message: " + what + " at byte " + std::to_string(offset));
 }
 
+inline bool is_plain(bytes_view b);
+
 /// Reads canonical MessagePack front to back, for the few types that messages are made of.
 class reader {
 public:
@@ -57,7 +59,11 @@ public:
     /// not descend, so that time and stack are bounded by the frame.
     bytes_view item() {
         const std::size_t start = offset();
-        if (!next_is_array()) return bin();
+        if (!next_is_array()) {
+            const bytes_view held = bin();
+            if (is_plain(held)) malformed(start, "plain bytes that are held in others");
+            return held;
+        }
         for (std::size_t n = array(); n > 0; --n) plain_element();
         return all_.substr(start, offset() - start);
     }

@@ -35,6 +35,7 @@ crdt_summary summarize(const commit_store& store,
     out.current = s.current;
     out.commits = s.end.seq;
     out.ops = s.ops;
+    out.below = s.below;
     out.linear_length = s.linear_length;
     out.equivocations = store.equivocations(h).size();
     for (auto& [key, text] : store.marks(h, status_prefix))

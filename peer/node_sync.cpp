@@ -145,6 +145,7 @@ private:
                 state_ = "fetching";
                 break;
             case hub_event::kind::offers:
+            case hub_event::kind::refused:  // one want: the connection ends
                 break;
             case hub_event::kind::cloned:
                 want_.handle = event.handle;
@@ -340,6 +341,7 @@ sync_report node_stage::clone(const std::string& url,
     // A replica of the same CRDT is one that an earlier clone began.
     node_.read([&](commit_store& store) {
         w.handle = store.find_id(id);
+        if (!w.handle) w.part = options.part;
         if (!w.handle && !w.clone_as.empty() && store.find_name(w.clone_as))
             throw error(errc::exists,
                         "there is another CRDT named \"" + w.clone_as +

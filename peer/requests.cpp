@@ -69,9 +69,12 @@ value connect(stage& s, value args, const emitter& emit) {
 }
 
 value clone(stage& s, value args, const emitter& emit) {
-    auto [url, name, follow, trust] =
-        unpack_all<std::string, std::string, bool, tls_trust>(std::move(args));
-    return pack(s.clone(url, name, emit_progress(follow, std::move(trust), emit)));
+    auto [url, name, part, trust] =
+        unpack_all<std::string, std::string, std::optional<history_part>, tls_trust>(
+            std::move(args));
+    connect_options options = emit_progress(false, std::move(trust), emit);
+    options.part = part;
+    return pack(s.clone(url, name, options));
 }
 
 value serve(stage& s, value args, const emitter& emit) {

@@ -115,7 +115,7 @@ public:
     sync_report clone(const std::string& url,
                       const std::string& name,
                       const connect_options& options) override {
-        return sync("clone", pack_all(url, name, options.follow, options.trust), options);
+        return sync("clone", pack_all(url, name, options.part, options.trust), options);
     }
 
     void serve(const serve_options& options,

@@ -24,6 +24,7 @@ auto fields(is_a<crdt_summary> auto& s) {
                     s.commits,
                     s.ops,
                     s.linear_length,
+                    s.below,
                     s.equivocations,
                     s.status);
 }
@@ -174,6 +175,16 @@ struct codec<std::chrono::milliseconds> {
     static value pack(std::chrono::milliseconds t) { return static_cast<std::int64_t>(t.count()); }
     static std::chrono::milliseconds unpack(value v) {
         return std::chrono::milliseconds(v.as<std::int64_t>());
+    }
+};
+template <>
+struct codec<history_part> {
+    static value pack(const history_part& p) {
+        return vector{static_cast<int>(p.by), requests::pack(p.amount)};
+    }
+    static history_part unpack(value v) {
+        auto [by, amount] = unpack_all<std::uint64_t, std::uint64_t>(std::move(v));
+        return {static_cast<history_part::measure>(by), amount};
     }
 };
 template <class T>

@@ -153,6 +153,14 @@ void session::dispatch(message_type type, prepared_frame& in) {
             return blobs_.on_have(frame, heard_at_);
         case message_type::blob_lack:
             return blobs_.on_lack(frame);
+        case message_type::part:
+            return on_part(frame);
+        case message_type::cut:
+            return on_cut(frame);
+        case message_type::below:
+            return on_below(frame);
+        case message_type::refused:
+            return on_refused(frame);
         case message_type::yours:
             return on_yours(frame);
         case message_type::hello:
@@ -288,11 +296,16 @@ void session::after_flush(mono_ms now) {
             s.in.unacknowledged = 0;
         }
         if (hub_.changed.contains(s.handle)) require_reader(s.handle);
-        pump(s);
+    }
+    pump();
+    for (auto& [sub, s] : subscriptions_) {
         if (s.told || !caught_up(s)) continue;
         s.told = true;
         hub_event e{.what = hub_event::kind::caught_up, .connection = id_, .peer_key = peer_.key};
+        e.want = sub - 1;
         e.handle = s.handle;
+        e.commits_in = s.commits_in;
+        e.commits_out = s.commits_out;
         hub_.effects.events.push_back(std::move(e));
     }
     blobs_.serve([this] { return has_room_for_blobs(); });

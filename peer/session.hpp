@@ -128,8 +128,22 @@ private:
         inflow in;
         outflow out;
         peer_marks stored, marks;
+        bool partial = false;          ///< one of the two sides is
+        std::vector<commit_id> below;  ///< said of the chunk to come
+        std::uint64_t commits_in = 0, commits_out = 0;
         link_state state = link_state::comparing;  ///< when it was last looked at
         mono_ms state_since = 0;
+    };
+
+    /// What was said of a subscription before it was made.
+    struct early {
+        std::optional<wire::cut> cut;
+        std::optional<history_part> part;
+    };
+
+    /// One subscription is not to be.
+    struct refusal : error {
+        using error::error;
     };
 
     /// A want that waits for its accept.
@@ -155,6 +169,17 @@ private:
     void note_states(mono_ms now);
 
     // session_subscriptions.cpp
+    // session_partial.cpp
+    void on_part(bytes_view frame);
+    void on_cut(bytes_view frame);
+    void on_below(bytes_view frame);
+    void on_refused(bytes_view frame);
+    early& said_early(std::uint64_t sub);
+    early take_early(std::uint64_t sub);
+    void say_cut(std::uint64_t sub, crdt_handle h);
+    void heed_cut(subscription& s, const wire::cut& theirs);
+    node place_of(crdt_handle h, const history_part& part) const;
+
     void subscribe_wants();
     void on_subscribe(bytes_view frame);
     void on_accept(bytes_view frame);
@@ -166,9 +191,11 @@ private:
     void on_yours(bytes_view frame);
 
     void subscribe(std::uint64_t sub, open_want& w);
-    crdt_handle adopt(const want& w, const wire::accept::description& about);
+    void answer(const wire::subscribe& m, crdt_handle h);
+    crdt_handle adopt(const want& w, const wire::accept::description& about, const early& said);
     subscription& add_subscription(std::uint64_t sub, crdt_handle h, bool live);
-    subscription& find(std::uint64_t sub);
+    /// Nothing if it has ended.
+    subscription* find(std::uint64_t sub);
     bool may_read(crdt_handle h) const;
     void require_reader(crdt_handle h) const;
     wire::holding holding_of(crdt_handle h, std::uint64_t round) const;
@@ -180,7 +207,10 @@ private:
     void plan_list(subscription& s, const wire::holding& have, std::vector<node> list, node end);
     void missed(subscription& s);
     void say_have(subscription& s, wire::holding what, std::vector<sketch::short_id> lacks = {});
-    void pump(subscription& s);
+    void end(std::uint64_t sub, const error& why);
+    void forget(std::uint64_t sub, const error& why);
+    void pump();
+    bool pump_chunk(subscription& s);
     bool caught_up(subscription& s) const;
     void refresh_marks(subscription& s);
     void store_marks(subscription& s);
@@ -201,6 +231,9 @@ private:
     std::map<std::uint64_t, open_want> open_wants_;
     std::map<std::uint64_t, subscription> subscriptions_;
     blob_exchange blobs_;
+    std::map<std::uint64_t, early> early_;
+    std::set<std::uint64_t> ended_;  ///< subscriptions: what was under way for them is ignored
+    std::uint64_t next_to_send_ = 0;  ///< a subscription: they take turns
 
     connection_counters counters_;
     std::size_t backlog_ = 0;

@@ -3,6 +3,8 @@
 #include "tributary/value/covered.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <set>
 #include <unordered_set>
 
 namespace tributary {
@@ -16,7 +18,9 @@ constexpr node gap_read_max = 16;
 /// `boundary_` is the last such place.
 class builder {
 public:
-    builder(const hub_options& options, const crdt_id& crdt) : options_(options), crdt_(crdt) {}
+    /// `names`: what commits name is remembered.
+    builder(const commit_store& store, crdt_handle h, const hub_options& options, bool names)
+        : store_(store), handle_(h), options_(options), crdt_(store.state(h).id), names_(names) {}
 
     /// False if the commit did not fit: the chunk ends at the last boundary.
     bool add(const arrival_entry& entry, bytes_view body) {
@@ -26,10 +30,12 @@ public:
         if (full && boundary_ > 0) return false;
         if (writer_.count() > 0 && beyond_protocol(total)) return false;
 
-        links_.push_back({entry.number, entry.id, wire::prev_of_header(entry.header), entry.sig});
+        links_.push_back(
+            {entry.number, entry.id, wire::prev_of_header(entry.header), entry.sig, {}});
+        if (names_) links_.back().parents = decode_header(entry.header).parents;
         writer_.add(entry.header, body);
         if (links_.back().prev) unsigned_tips_.erase(*links_.back().prev);
-        if (!entry.sig) unsigned_tips_.insert(entry.id);
+        if (!entry.sig && !store_.is_proven(handle_, entry.id)) unsigned_tips_.insert(entry.id);
         const bool ours = wire::crdt_of_header(entry.header) == crdt_;
         if (unsigned_tips_.empty() && ours) boundary_ = writer_.count();
         return true;
@@ -48,6 +54,17 @@ public:
 
     std::size_t commits() const { return links_.size(); }
 
+    /// Parents and prevs that are not in the chunk, ascending.
+    std::vector<commit_id> names() const {
+        std::set<commit_id> outside;
+        for (const link& l : links_) {
+            outside.insert(l.parents.begin(), l.parents.end());
+            if (l.prev) outside.insert(*l.prev);
+        }
+        for (const link& l : links_) outside.erase(l.id);
+        return {outside.begin(), outside.end()};
+    }
+
     outflow::chunk finish(const wire::chunk_head& head) {
         const auto sigs = tip_signatures();
         outflow::chunk out;
@@ -63,6 +80,7 @@ private:
         commit_id id;
         std::optional<commit_id> prev;
         std::optional<signature> sig;
+        std::vector<commit_id> parents;
     };
 
     bool beyond_protocol(std::size_t bytes) const {
@@ -82,8 +100,11 @@ private:
         return sigs;
     }
 
+    const commit_store& store_;
+    const crdt_handle handle_;
     const hub_options& options_;
     const crdt_id crdt_;
+    const bool names_;
     wire::chunk_writer writer_;
     std::vector<link> links_;
     std::unordered_set<commit_id> unsigned_tips_;
@@ -120,6 +141,12 @@ void outflow::plan_list(std::uint64_t round, std::vector<node> list, node list_e
 bool outflow::plan(const wire::holding& have, node end) {
     planned_ = false;
     limit_window(have.window);
+    const bool from_the_beginning =
+        have.count == 0 || (have.cursor && *have.cursor == arrival_cursor{});
+    if (beginning_ && from_the_beginning) {
+        plan_all_above(have.round, end);
+        return true;
+    }
     if (have.cursor && store_.is_valid(handle_, *have.cursor)) {
         begin(have.round, have.cursor->seq, end);
         return true;
@@ -137,6 +164,7 @@ bool outflow::plan(const wire::holding& have, node end) {
     for (const commit_id& id : have.ids)
         if (const auto n = store_.find(handle_, id)) known.push_back(*n);
     if (known.empty() || known.size() < have.ids.size()) return false;
+    if (beginning_) known.insert(known.end(), beginning_->floor.begin(), beginning_->floor.end());
     const std::vector<node> ours = store_.tip_nodes(handle_);
     auto lacking = missing(store_.graph(handle_), known, ours, options_.walk_budget);
     if (!lacking) {
@@ -146,6 +174,69 @@ bool outflow::plan(const wire::holding& have, node end) {
     plan_list(have.round, *std::move(lacking), end, end);
     known_ = have.count;
     return true;
+}
+
+void outflow::plan_roughly(const wire::holding& have, node end) {
+    limit_window(have.window);
+    if (!beginning_) return plan_list(have.round, {}, 0, end);
+    std::vector<node> known = beginning_->floor;
+    for (const commit_id& id : have.ids)
+        if (const auto n = store_.find(handle_, id)) known.push_back(*n);
+    auto lacking = *missing(store_.graph(handle_),
+                            known,
+                            store_.tip_nodes(handle_),
+                            std::numeric_limits<std::size_t>::max());
+    std::erase_if(lacking, [this](node n) { return n <= beginning_->at; });
+    plan_list(have.round, std::move(lacking), end, end);
+}
+
+void outflow::plan_above(std::uint64_t round, node at, node end) {
+    beginning_ = beginning{at, {}};
+    plan_list(round, store_.above_cut(handle_, at), at, end);
+}
+
+void outflow::plan_all_above(std::uint64_t round, node end) {
+    if (beginning_->at > 0 || beginning_->floor.empty())
+        return plan_above(round, beginning_->at, end);
+    auto above = *missing(store_.graph(handle_),
+                          beginning_->floor,
+                          store_.tip_nodes(handle_),
+                          std::numeric_limits<std::size_t>::max());
+    plan_list(round, std::move(above), end, end);
+}
+
+void outflow::plan_slice(std::uint64_t round, node at) {
+    const beginning where = *beginning_;
+    std::vector<node> list = store_.above_cut(handle_, at);
+    slice_end_ = where.at;
+    if (where.at == 0) {
+        slice_end_ = 0;
+        std::set<node, std::greater<>> open(where.floor.begin(), where.floor.end());
+        while (!open.empty() && *open.begin() > at) {
+            const node n = *open.begin();
+            open.erase(open.begin());
+            list.push_back(n);
+            slice_end_ = std::max(*slice_end_, n);
+            for (const node parent : store_.graph(handle_).parents(n)) open.insert(parent);
+        }
+        std::sort(list.begin(), list.end());
+        list.erase(std::unique(list.begin(), list.end()), list.end());
+    }
+    std::erase_if(list, [this](node n) { return n > *slice_end_; });
+    // What is sent now begins above `at`.
+    beginning_ = beginning{at, {}};
+    const node list_end = where.at == 0 ? *slice_end_ : std::min(at, *slice_end_);
+    plan_list(round, std::move(list), list_end, *slice_end_);
+}
+
+/// Whether the receiver will never have `id`. What is not here is below where this replica begins,
+/// and a receiver that is sent to by it knows that or has it.
+bool outflow::is_below(const commit_id& id) const {
+    const auto n = store_.find(handle_, id);
+    if (!n || *n <= beginning_->at) return true;
+    return std::any_of(beginning_->floor.begin(), beginning_->floor.end(), [&](node f) {
+        return f >= *n && is_ancestor(store_.graph(handle_), *n, f);
+    });
 }
 
 void outflow::limit_window(std::uint64_t bytes) {
@@ -162,6 +253,7 @@ void outflow::skip(node first, node last) {
 
 /// The first entry after `after` that the receiver is to get, or 0.
 node outflow::next_wanted(node after, node end) const {
+    end = limited(end);
     if (after < list_end_) {
         const auto at = std::upper_bound(list_.begin(), list_.end(), after);
         if (at != list_.end()) return *at;
@@ -182,7 +274,7 @@ void outflow::move_to(node position) {
 void outflow::settle(node end) {
     if (!planned_) return;
     const node next = next_wanted(position_, end);
-    const node reached = next == 0 ? std::max(position_, end) : next - 1;
+    const node reached = next == 0 ? std::max(position_, limited(end)) : next - 1;
     if (reached > position_) move_to(reached);
 }
 
@@ -193,7 +285,7 @@ bool outflow::has_more(node end) const {
 }
 
 outflow::chunk outflow::next_chunk(std::uint64_t sub, node end, bool with_cursor) {
-    builder chunk(options_, store_.state(handle_).id);
+    builder chunk(store_, handle_, options_, beginning_.has_value());
     node wanted = next_wanted(position_, end);
     bool full = false;
     const auto take = [&](const arrival_entry& entry, bytes_view body) {
@@ -209,8 +301,12 @@ outflow::chunk outflow::next_chunk(std::uint64_t sub, node end, bool with_cursor
     move_to(last);
     settle(end);
     wire::chunk_head head{sub, round_, std::nullopt, position_ >= target_};
-    if (with_cursor) head.cursor = cursor_at(position_);
+    if (with_cursor && !slice_end_) head.cursor = cursor_at(position_);
+    std::vector<commit_id> names;
+    if (beginning_) names = chunk.names();
     outflow::chunk out = chunk.finish(head);
+    out.below = std::move(names);
+    std::erase_if(out.below, [this](const commit_id& id) { return !is_below(id); });
     done_told_ = done_told_ || head.done;
     announced_ = position_;
     in_flight_.push_back({out.payload_bytes, position_});
@@ -225,10 +321,11 @@ bool outflow::owes_cursor() const {
 }
 
 outflow::chunk outflow::cursor_chunk(std::uint64_t sub) {
-    wire::chunk_head head{sub, round_, cursor_at(position_), position_ >= target_};
+    wire::chunk_head head{sub, round_, std::nullopt, position_ >= target_};
+    if (!slice_end_) head.cursor = cursor_at(position_);
     done_told_ = done_told_ || head.done;
     announced_ = position_;
-    return {wire::chunk_writer().finish(head, {}), 0, 0};
+    return {wire::chunk_writer().finish(head, {}), 0, 0, {}};
 }
 
 void outflow::acked(std::uint64_t chunks) {

@@ -8,6 +8,7 @@
 
 #include "tributary/peer/message.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -21,6 +22,13 @@ public:
         bytes frame;
         std::size_t commits = 0;
         std::size_t payload_bytes = 0;
+        std::vector<commit_id> below;  ///< what its commits name that the receiver never gets
+    };
+    /// Where a partial receiver begins, in terms of the log here: above its first `at` entries, or
+    /// else above `floor` and their ancestors.
+    struct beginning {
+        node at = 0;
+        std::vector<node> floor;
     };
 
     outflow(commit_store& store, crdt_handle h, const hub_options& options, bool continuous)
@@ -30,6 +38,10 @@ public:
           continuous_(continuous),
           window_(options.window_bytes) {}
 
+    void receiver_begins(beginning where) { beginning_ = std::move(where); }
+    /// As beginning::at; 0 also if the receiver is to have all.
+    node begins_at() const { return beginning_ ? beginning_->at : 0; }
+
     /// Streams the log after entry `position`, which the receiver has up to there.
     void plan_log(std::uint64_t round, node position, node end);
     /// Plans from what the receiver has. False: that says too little.
@@ -37,6 +49,13 @@ public:
     /// Streams `list` of the log's first `list_end` entries, the rest of which the receiver has,
     /// and what comes after them.
     void plan_list(std::uint64_t round, std::vector<node> list, node list_end, node end);
+    /// Plans for a receiver that is partial, or that is sent to by a replica that is, where plan()
+    /// could not: everything here that the receiver may lack.
+    void plan_roughly(const wire::holding& have, node end);
+    /// The first of the log for a new replica that begins above entry `at`.
+    void plan_above(std::uint64_t round, node at, node end);
+    /// Only what is above entry `at` and below where the receiver begins.
+    void plan_slice(std::uint64_t round, node at);
 
     bool planned() const { return planned_; }
     /// Whether the receiver's first `end` commits were known to be here when the plan was made.
@@ -85,11 +104,17 @@ private:
     node next_wanted(node after, node end) const;
     void begin(std::uint64_t round, node position, node end);
     void move_to(node position);
+    void plan_all_above(std::uint64_t round, node end);
+    bool is_below(const commit_id& id) const;
+    node limited(node end) const { return slice_end_ ? std::min(end, *slice_end_) : end; }
 
     commit_store& store_;
     crdt_handle handle_;
     const hub_options& options_;
     bool continuous_;
+
+    std::optional<beginning> beginning_;
+    std::optional<node> slice_end_;  ///< nothing after it is sent, and cursors say nothing
 
     bool planned_ = false;
     std::uint64_t known_ = 0;

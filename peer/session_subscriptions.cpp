@@ -99,6 +99,8 @@ void peer_marks::save(commit_store& store,
 
 void session::refresh_marks(subscription& s) {
     if (!s.accepted || !s.out.planned()) return;
+    // A push from a place in between would bring a partial replica what is below its cut.
+    if (s.partial && !s.out.complete(hub_.end_of(s.handle))) return;
     const node position = s.out.acked_position();
     if (s.marks.out && s.marks.out->ours.seq == position && s.marks.out->theirs == s.their_end)
         return;
@@ -118,17 +120,18 @@ session::subscription& session::add_subscription(std::uint64_t sub, crdt_handle 
     for (const auto& [other, s] : subscriptions_)
         if (other == sub || s.handle == h)
             throw error(errc::bad_input, "two subscriptions to one CRDT on one connection");
-    if (subscriptions_.size() >= subscriptions_max)
+    if (subscriptions_.size() + ended_.size() >= subscriptions_max)
         throw error(errc::limit, fmt::format("more than {} subscriptions", subscriptions_max));
     outflow out(hub_.store, h, hub_.options, live);
     return subscriptions_.emplace(sub, subscription(sub, h, std::move(out))).first->second;
 }
 
-session::subscription& session::find(std::uint64_t sub) {
+session::subscription* session::find(std::uint64_t sub) {
+    if (ended_.contains(sub)) return nullptr;
     const auto found = subscriptions_.find(sub);
     if (found == subscriptions_.end() || !found->second.accepted)
         throw error(errc::bad_input, fmt::format("a message for no subscription ({})", sub));
-    return found->second;
+    return &found->second;
 }
 
 bool session::may_read(crdt_handle h) const {
@@ -178,8 +181,14 @@ void session::subscribe(std::uint64_t sub, open_want& w) {
     wire::subscribe m;
     m.sub = sub;
     m.live = w.what.live;
-    if (!w.what.handle) {
-        m.target = target_of(w.what.remote);
+    const bool deepens = w.what.handle && w.what.part;
+    if (w.what.handle) say_cut(sub, *w.what.handle);
+    if (w.what.part) send(encode(wire::part{sub, *w.what.part}));
+    if (!w.what.handle || deepens) {
+        if (deepens)
+            m.target = hub_.store.state(*w.what.handle).id;
+        else
+            m.target = target_of(w.what.remote);
         m.want_genesis = true;
         m.have.round = 1;
         m.have.heads_digest = wire::digest_of_heads({});
@@ -216,35 +225,68 @@ void session::on_subscribe(bytes_view frame) {
     const auto* id = std::get_if<crdt_id>(&m.target);
     const auto h =
         id ? hub_.store.find_id(*id) : hub_.store.find_name(std::get<std::string>(m.target));
-    if (!h || !may_read(*h))
-        throw error(
-            errc::not_found,
-            "this peer offers no CRDT " +
-                (id ? address_of(*id) : "named \"" + std::get<std::string>(m.target) + "\"") +
-                "; trib ls shows what it offers");
+    try {
+        if (!h || !may_read(*h))
+            throw refusal(
+                errc::not_found,
+                "this peer offers no CRDT " +
+                    (id ? address_of(*id) : "named \"" + std::get<std::string>(m.target) + "\"") +
+                    "; trib ls shows what it offers");
+        answer(m, *h);
+    } catch (const refusal& e) {
+        end(m.sub, e);
+    }
+}
 
-    subscription& s = add_subscription(m.sub, *h, m.live);
+/// Accepts a subscription and plans for it.
+void session::answer(const wire::subscribe& m, crdt_handle h) {
+    subscription& s = add_subscription(m.sub, h, m.live);
+    const early said = take_early(m.sub);
+    if (said.cut) heed_cut(s, *said.cut);
     s.accepted = true;
+    const bool is_partial = hub_.store.cut_of(h).has_value();
+    s.partial = s.partial || is_partial;
+    // A new replica, or one that is to replace a partial one, begins above this entry.
+    std::optional<node> above;
+    if (m.want_genesis && m.have.count == 0) {
+        above = said.part ? place_of(h, *said.part) : 0;
+        if (said.cut && s.out.begins_at() > 0) above = std::min(*above, s.out.begins_at());
+    }
+    if (above && (*above > 0 || is_partial))
+        send(encode(wire::cut{m.sub, hub_.store.cut_at(h, *above, peer_.key), {}}));
+    else if (is_partial)
+        say_cut(m.sub, h);
+
     wire::accept answer;
     answer.sub = m.sub;
-    answer.cursor_good = m.have.cursor && hub_.store.is_valid(*h, *m.have.cursor);
+    answer.cursor_good = m.have.cursor && hub_.store.is_valid(h, *m.have.cursor);
     if (m.have.cursor && !answer.cursor_good) covered("cursor of another log");
     // Round 0 is what the dialer pushes on the strength of its cursors, before it reads this
     // answer.
     s.in.round = answer.cursor_good ? 0 : 1;
-    answer.have = holding_of(*h, s.in.round);
+    answer.have = holding_of(h, s.in.round);
     if (answer.cursor_good && !m.want_heads) answer.have.ids.clear();
     if (m.want_genesis) {
-        const crdt_state state = hub_.store.state(*h);
+        const crdt_state state = hub_.store.state(h);
         answer.about = {state.genesis, state.name};
     }
     send(encode(answer));
     blobs_.open(s.sub, s.handle, {});
-    s.in.expected = unseen(m.have.count, hub_.end_of(*h));
-    plan(s, m.have);
+    s.in.expected = unseen(m.have.count, hub_.end_of(h));
+    s.out_depth = counters_.round_trips + 1;
+    s.out.limit_window(m.have.window);
+    if (above && said.cut && said.part)
+        s.out.plan_slice(m.have.round, *above);
+    else if (above && (*above > 0 || is_partial))
+        s.out.plan_above(m.have.round, *above, hub_.end_of(h));
+    else
+        plan(s, m.have);
+    show_theirs(s);
 }
 
-crdt_handle session::adopt(const want& w, const wire::accept::description& about) {
+crdt_handle session::adopt(const want& w,
+                           const wire::accept::description& about,
+                           const early& said) {
     const genesis g = verify(about.genesis);
     const crdt_id id = id_of_genesis(about.genesis.record);
     const auto target = target_of(w.remote);
@@ -253,33 +295,47 @@ crdt_handle session::adopt(const want& w, const wire::accept::description& about
                     "the peer answers with another CRDT than " + address_of(*wanted));
     if (const auto known = hub_.store.find_id(id)) return *known;
     const std::string name = w.clone_as.empty() ? printable_name(about.name, id) : w.clone_as;
-    const crdt_handle h = hub_.store.add(about.genesis, free_name(hub_.store, name));
+    const std::string free = free_name(hub_.store, name);
+    const crdt_handle h = said.cut
+                              ? hub_.store.add_partial(about.genesis, free, said.cut->where)
+                              : hub_.store.add(about.genesis, free);
     hub_.grown(h);
     return h;
 }
 
 void session::on_accept(bytes_view frame) {
     const wire::accept m = wire::read_accept(frame);
+    if (ended_.contains(m.sub)) return;
     const auto found = open_wants_.find(m.sub);
     if (found == open_wants_.end()) throw error(errc::bad_input, "an answer that nobody asked for");
     const open_want w = std::move(found->second);
     open_wants_.erase(found);
+    const early said = take_early(m.sub);
     counters_.round_trips = std::max<std::uint64_t>(counters_.round_trips, 1);
 
     bool restart = false;
     if (!w.what.handle) {
         if (!m.about) throw error(errc::bad_input, "an answer to a clone without the genesis");
-        const crdt_handle h = adopt(w.what, *m.about);
+        const crdt_handle h = adopt(w.what, *m.about, said);
         subscription& s = add_subscription(m.sub, h, w.what.live);
         s.stored = s.marks = peer_marks::load(hub_.store, h, peer_.key);
         s.in.round = 1;
         restart = hub_.end_of(h) > 0;
         hub_event e{.what = hub_event::kind::cloned};
+        e.want = m.sub - 1;
         e.handle = h;
         event(std::move(e));
     }
     subscription& s = subscriptions_.at(m.sub);
     s.accepted = true;
+    s.partial = said.cut || hub_.store.cut_of(s.handle);
+    if (said.cut && w.what.handle) {
+        try {
+            heed_cut(s, *said.cut);
+        } catch (const refusal& e) {
+            return end(m.sub, e);
+        }
+    }
     if (w.what.lazy_blobs)
         hub_.store.put_mark(s.handle,
                             lazy_blobs_mark,
@@ -290,8 +346,9 @@ void session::on_accept(bytes_view frame) {
         store_marks(s);
     }
     const node end = hub_.end_of(s.handle);
-    const std::uint64_t shared =
+    std::uint64_t shared =
         m.cursor_good && s.marks.in ? s.marks.in->seq : std::min<std::uint64_t>(end, m.have.count);
+    if (said.cut && !w.what.handle) shared += said.cut->where.below;
     s.in.expected = unseen(m.have.count, shared);
     counters_.commits_in_expected += s.in.expected;
     if (w.trusted && m.cursor_good) {
@@ -304,6 +361,7 @@ void session::on_accept(bytes_view frame) {
     // What it is asked to clone is here, from another time: say so.
     if (!restart) return;
     covered("clone of what is here already");
+    say_cut(m.sub, s.handle);
     say_have(s, holding_of(s.handle, s.in.round + 1));
 }
 
@@ -315,7 +373,12 @@ void session::plan(subscription& s, const wire::holding& have) {
     if (s.out.plan(have, hub_.end_of(s.handle))) return show_theirs(s);
     s.deferred = have;
     // A dialer learns more: it is about to get what it does not know, or cells.
-    if (role_ == wire::role::acceptor || s.in.done) begin_sketch(s, have.count);
+    if (role_ == wire::role::dialer && !s.in.done) return;
+    if (!s.partial) return begin_sketch(s, have.count);
+    // Sketches would tell what is below the cut.
+    covered("no sketch of a partial replica");
+    s.deferred.reset();
+    s.out.plan_roughly(have, hub_.end_of(s.handle));
 }
 
 void session::count_plan(subscription& s) const {
@@ -324,7 +387,9 @@ void session::count_plan(subscription& s) const {
 
 void session::on_have(bytes_view frame) {
     wire::have m = wire::read_have(frame);
-    subscription& s = find(m.sub);
+    subscription* const found = find(m.sub);
+    if (!found) return;
+    subscription& s = *found;
     count_plan(s);
     s.their_end = m.what.count;
     s.source.reset();
@@ -336,27 +401,58 @@ void session::on_have(bytes_view frame) {
 
 void session::on_ack(bytes_view frame) {
     const wire::ack m = wire::read_ack(frame);
-    subscription& s = find(m.sub);
+    subscription* const found = find(m.sub);
+    if (!found) return;
+    subscription& s = *found;
     if (!s.out.planned() || s.out.round() != m.round) return;
     s.out.acked(m.chunks);
     s.their_end = m.end;
     counters_.round_trips = std::max(counters_.round_trips, s.out_depth);
 }
 
-void session::pump(subscription& s) {
-    const node end = hub_.end_of(s.handle);
-    const bool acceptor = role_ == wire::role::acceptor;
-    const auto room = [this] { return backlog_ + sent_this_turn_ < hub_.options.window_bytes; };
-    while (s.source && s.source->has_more() && room()) send(encode(s.source->next(s.sub)));
-    while (s.out.window_open() && room() && s.out.has_more(end)) {
-        outflow::chunk c = s.out.next_chunk(s.sub, end, acceptor);
-        counters_.commits_out += c.commits;
-        send(std::move(c.frame), c.payload_bytes);
+/// Sends what may be sent: a chunk of each subscription in turn, so that a large one does not keep
+/// others waiting.
+void session::pump() {
+    if (subscriptions_.empty()) return;
+    std::size_t idle = 0;
+    auto at = subscriptions_.lower_bound(next_to_send_);
+    while (idle < subscriptions_.size()) {
+        if (at == subscriptions_.end()) at = subscriptions_.begin();
+        idle = pump_chunk(at->second) ? 0 : idle + 1;
+        next_to_send_ = ++at == subscriptions_.end() ? 0 : at->first;
     }
-    if (s.out.has_more(end) && !s.out.window_open()) covered("window closed");
-    if (!acceptor || s.out.has_more(end)) return;
-    s.out.settle(end);
-    if (s.out.owes_cursor()) send(s.out.cursor_chunk(s.sub).frame);
+    if (role_ == wire::role::dialer) return;
+    for (auto& [sub, s] : subscriptions_) {
+        const node end = hub_.end_of(s.handle);
+        if (s.out.has_more(end)) continue;
+        s.out.settle(end);
+        if (s.out.owes_cursor()) send(s.out.cursor_chunk(sub).frame);
+    }
+}
+
+/// False if there was nothing to send, or no room.
+bool session::pump_chunk(subscription& s) {
+    // What is handed out goes in order: what others have then waits behind it.
+    const std::size_t most = subscriptions_.size() == 1
+                                 ? hub_.options.window_bytes
+                                 : std::min(hub_.options.window_bytes, 2 * hub_.options.chunk_bytes);
+    if (backlog_ + sent_this_turn_ >= most) return false;
+    if (s.source && s.source->has_more()) {
+        send(encode(s.source->next(s.sub)));
+        return true;
+    }
+    const node end = hub_.end_of(s.handle);
+    if (!s.out.has_more(end)) return false;
+    if (!s.out.window_open()) {
+        covered("window closed");
+        return false;
+    }
+    outflow::chunk c = s.out.next_chunk(s.sub, end, role_ == wire::role::acceptor);
+    counters_.commits_out += c.commits;
+    s.commits_out += c.commits;
+    if (!c.below.empty()) send(encode(wire::below{s.sub, std::move(c.below)}));
+    send(std::move(c.frame), c.payload_bytes);
+    return true;
 }
 
 // -- A store that lost what it wrote --------------------------------------------------------------
@@ -372,7 +468,9 @@ void session::show_theirs(subscription& s) {
 
 void session::on_yours(bytes_view frame) {
     const wire::yours m = wire::read_yours(frame);
-    subscription& s = find(m.sub);
+    subscription* const found = find(m.sub);
+    if (!found) return;
+    subscription& s = *found;
     if (std::exchange(s.ours_shown, true)) throw error(errc::bad_input, "it is shown twice");
     if (decode_header(m.header).author != self().key())
         throw error(errc::bad_input, "a commit of another key than this side's");
@@ -394,14 +492,19 @@ void session::begin_sketch(subscription& s, std::uint64_t their_count) {
 
 void session::on_more(bytes_view frame) {
     const wire::more m = wire::read_more(frame);
-    subscription& s = find(m.sub);
+    subscription* const found = find(m.sub);
+    if (!found) return;
+    subscription& s = *found;
     if (!s.source) throw error(errc::bad_input, "cells of no sketch are asked for");
     s.source->want(m.cells);
 }
 
 void session::on_cells(bytes_view frame) {
     const wire::cells m = wire::read_cells(frame);
-    subscription& s = find(m.sub);
+    subscription* const found = find(m.sub);
+    if (!found) return;
+    subscription& s = *found;
+    if (s.partial) throw error(errc::bad_input, "cells of a sketch between partial replicas");
     if (m.first == 0) {
         count_plan(s);
         wire::holding all = holding_of(s.handle, s.in.round + 1);
@@ -473,7 +576,11 @@ void session::on_chunk(prepared_frame& in) {
     counters_.payload_bytes += payload;
     counters_.control_bytes += in.size() - payload;
 
-    subscription& s = find(head.sub);
+    subscription* const found = find(head.sub);
+    if (!found) return;
+    subscription& s = *found;
+    const std::vector<commit_id> below = std::move(s.below);
+    s.below.clear();
     if (head.round > s.in.round) throw error(errc::bad_input, "an answer to what was not said");
     if (head.round < s.in.round) return covered("round is over");
     s.in.unacknowledged += payload;
@@ -484,8 +591,9 @@ void session::on_chunk(prepared_frame& in) {
         const node before = hub_.end_of(s.handle);
         try {
             const ingest_report report =
-                hub_.store.ingest(s.handle, std::move(commits), chunk_from::peer);
+                hub_.store.ingest(s.handle, std::move(commits), chunk_from::peer, below);
             counters_.commits_in += report.added;
+            s.commits_in += report.added;
             if (report.added > 0) {
                 hub_.grown(s.handle);
                 s.out.skip(before + 1, hub_.end_of(s.handle));

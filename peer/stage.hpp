@@ -14,6 +14,7 @@
 #pragma once
 
 #include "tributary/crdt/authority.hpp"
+#include "tributary/peer/history_part.hpp"
 #include "tributary/peer/links.hpp"
 #include "tributary/peer/tls.hpp"
 #include "tributary/store/commit_store.hpp"
@@ -36,6 +37,8 @@ struct crdt_summary {
     std::vector<commit_id> heads;
     std::optional<commit_id> current;
     std::uint64_t commits = 0, ops = 0, linear_length = 0;
+    /// Of a partial replica: commits below, where it begins.
+    std::optional<std::uint64_t> below;
     /// Pairs of commits of one author with the same number: two stores with one identity, or a
     /// restored one, wrote both.
     std::uint64_t equivocations = 0;
@@ -145,6 +148,7 @@ struct connect_options {
     bool follow = false;  ///< stay live and reconnect, until `keep_going` says no
     std::function<bool(const sync_progress&)> keep_going = {};  ///< called about ten times a second
     tls_trust trust = {};  ///< of wss://; the one used last with that URL if nothing is set
+    std::optional<history_part> part = {};  ///< of a clone: only so much of the history
 };
 
 struct serve_options {

@@ -1,5 +1,7 @@
 #include "tributary/store/chunk_check.hpp"
 
+#include "tributary/value/covered.hpp"
+
 #include <algorithm>
 
 namespace tributary {
@@ -47,6 +49,12 @@ void refuse_writer(const replica& r, const authority& rules, const public_key& k
 
 // -- chunk_check ----------------------------------------------------------------------------------
 
+chunk_check::chunk_check(const replica& r, std::span<const commit_id> below)
+    : replica_(r),
+      below_(r.cut() ? std::unordered_set<commit_id>(below.begin(), below.end())
+                         : std::unordered_set<commit_id>()),
+      authorities_(r) {}
+
 void chunk_check::check(std::span<const commit> chunk, chunk_from from) {
     planned_.reserve(chunk.size());
     for (std::size_t i = 0; i < chunk.size(); ++i) {
@@ -68,7 +76,7 @@ void chunk_check::take(const commit& c, std::size_t source) {
     if (c.header.size() > header_bytes_max)
         throw error(errc::limit, "its header is longer than 64 KiB");
     const commit_id id = id_of_header(c.header);
-    if (number_of(id)) {
+    if (number_of(id) || replica_.is_below(id)) {
         ++known_;
         return;
     }
@@ -77,6 +85,7 @@ void chunk_check::take(const commit& c, std::size_t source) {
     p.source = source;
     p.commit.op_count = h.op_count;
     p.commit.blobs = blobs_of_ext(h.ext);
+    p.commit.grants = h.crdt == replica_.id() && grants_or_revokes(h);
     node_info& info = p.commit.info;
     info.number = next_number();
     info.id = id;
@@ -86,16 +95,20 @@ void chunk_check::take(const commit& c, std::size_t source) {
     info.gen = h.gen;
     info.foreign = h.crdt != replica_.id();
     check_chain(h, p);
-    check_parents(h, info);
+    check_parents(h, p);
     if (!info.foreign) info.authority = authorities_.after(info.authority, h);
     if (!c.body_checked) verify_body(h, c.body);
     numbers_.emplace(id, info.number);
     planned_.push_back(std::move(p));
 }
 
-void chunk_check::check_chain(const commit_header& h, planned& p) const {
+void chunk_check::check_chain(const commit_header& h, planned& p) {
     if (!h.prev) return;
     const auto number = number_of(*h.prev);
+    if (!number && is_below(*h.prev)) {
+        p.commit.absent_prev = h.prev;
+        return;
+    }
     if (!number) {
         // Ancestors of a fork do not include all that their authors wrote in the original.
         if (p.commit.info.foreign) return;
@@ -110,10 +123,15 @@ void chunk_check::check_chain(const commit_header& h, planned& p) const {
     if (*number > replica_.state().commits) p.prev_planned = *number - replica_.state().commits;
 }
 
-void chunk_check::check_parents(const commit_header& h, node_info& info) {
+void chunk_check::check_parents(const commit_header& h, planned& p) {
+    node_info& info = p.commit.info;
     std::uint64_t gen = 1;
     for (const commit_id& id : h.parents) {
         const auto number = number_of(id);
+        if (!number && is_below(id)) {
+            p.commit.absent_parents.push_back(id);
+            continue;
+        }
         if (!number) throw error(errc::not_found, "its parent " + id.hex() + " is not here");
         const node_info parent = info_of(*number);
         info.parents.push_back(*number);
@@ -121,7 +139,12 @@ void chunk_check::check_parents(const commit_header& h, node_info& info) {
         if (!info.foreign && !parent.foreign)
             info.authority = authorities_.join(info.authority, parent.authority);
     }
-    if (gen != h.gen)
+    info.cut = !p.commit.absent_parents.empty();
+    if (info.cut) covered("shallow boundary");
+    if (info.cut && !info.foreign)
+        info.authority = authorities_.join(info.authority, replica::granted_below);
+    // Where parents are below the cut, their gen is what the signed header says.
+    if (info.cut ? gen > h.gen : gen != h.gen)
         throw error(errc::bad_input,
                     "its gen is " + std::to_string(h.gen) + " where its parents give " +
                         std::to_string(gen));
@@ -133,16 +156,17 @@ void chunk_check::check_signatures(std::span<const commit> chunk) {
     std::vector<bool> vouched(planned_.size() + 1);
     for (std::size_t place = planned_.size(); place > 0; --place) {
         planned& p = planned_[place - 1];
+        vouched[p.prev_planned] = true;
         const auto& sig = chunk[p.source].sig;
         if (!vouched[place]) {
             const node_info& info = p.commit.info;
+            if (!sig && replica_.is_proven(info.id)) continue;
             if (!sig || !verify(info.author, info.id, *sig))
                 throw error(errc::unauthorized,
                             "commit " + info.id.brief() + " is not signed by its author " +
                                 info.author.brief());
             p.commit.sig = sig;
         }
-        vouched[p.prev_planned] = true;
     }
 }
 
@@ -161,6 +185,10 @@ void chunk_check::check_foreign() const {
         for (const node parent : info.parents)
             if (parent > stored) vouched[parent - stored - 1] = true;
     }
+}
+
+bool chunk_check::is_below(const commit_id& id) const {
+    return below_.contains(id) || replica_.is_below(id);
 }
 
 std::optional<node> chunk_check::number_of(const commit_id& id) const {

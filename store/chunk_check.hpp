@@ -6,6 +6,7 @@
 
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace tributary {
@@ -45,7 +46,8 @@ public:
             0;  ///< 1 + the place of prev among those planned; 0: not in this chunk
     };
 
-    explicit chunk_check(const replica& r) : replica_(r), authorities_(r) {}
+    /// `below`: commits that whoever sends the chunk says are below the cut of a partial replica.
+    explicit chunk_check(const replica& r, std::span<const commit_id> below = {});
 
     /// Errors: as commit_store::ingest.
     void check(std::span<const commit> chunk, chunk_from from);
@@ -56,8 +58,9 @@ public:
 
 private:
     void take(const commit& c, std::size_t source);
-    void check_chain(const commit_header& h, planned& p) const;
-    void check_parents(const commit_header& h, node_info& info);
+    void check_chain(const commit_header& h, planned& p);
+    void check_parents(const commit_header& h, planned& p);
+    bool is_below(const commit_id& id) const;
     void check_signatures(std::span<const commit> chunk);
     void check_foreign() const;
     std::optional<node> number_of(const commit_id& id) const;
@@ -65,6 +68,7 @@ private:
     node next_number() const { return replica_.state().commits + planned_.size() + 1; }
 
     const replica& replica_;
+    const std::unordered_set<commit_id> below_;
     authority_draft authorities_;
     std::vector<planned> planned_;
     std::unordered_map<commit_id, node> numbers_;  ///< of those planned

@@ -3,6 +3,7 @@
 #include "tributary/crdt/packed.hpp"
 #include "tributary/store/chunk_check.hpp"
 #include "tributary/store/keys.hpp"
+#include "tributary/store/make_cut.hpp"
 #include "tributary/store/replica.hpp"
 #include "tributary/store/verify.hpp"
 #include "tributary/value/covered.hpp"
@@ -44,6 +45,7 @@ struct commit_store::impl {
     crdt_handle fresh_handle() const;
     replica& at(crdt_handle h);
     replica* by_name(std::string_view name);
+    replica* by_id(const crdt_id& id);
     void require_free(const std::string& name);
     /// Runs `change`; if it fails half-way (the kv cannot be read), everything staged is forgotten.
     template <class Change>
@@ -63,7 +65,11 @@ struct commit_store::impl {
     ingest_report ingest(crdt_handle h,
                          std::span<const commit> chunk,
                          chunk_from from,
+                         std::span<const commit_id> below,
                          const Take& take);
+    crdt_handle add(const signed_genesis& g,
+                    const std::string& name,
+                    const partial_cut* cut);
 };
 
 // -- Opening, forgetting --------------------------------------------------------------------------
@@ -145,6 +151,13 @@ replica* commit_store::impl::by_name(std::string_view name) {
     return nullptr;
 }
 
+replica* commit_store::impl::by_id(const crdt_id& id) {
+    if (stale) load();
+    for (const auto& [h, r] : replicas)
+        if (r->id() == id) return r.get();
+    return nullptr;
+}
+
 void commit_store::impl::require_free(const std::string& name) {
     if (name.empty()) throw error(errc::misuse, "a CRDT needs a name");
     if (by_name(name))
@@ -157,17 +170,30 @@ commit_store::~commit_store() = default;
 
 // -- Which CRDTs there are ------------------------------------------------------------------------
 
-crdt_handle commit_store::add(const signed_genesis& g, const std::string& name) {
+crdt_handle commit_store::impl::add(const signed_genesis& g,
+                                    const std::string& name,
+                                    const partial_cut* cut) {
     tributary::verify(g);
-    impl_->require_free(name);
-    if (find_id(id_of_genesis(g.record))) throw error(errc::exists, "this CRDT is here already");
-    const crdt_handle h = impl_->fresh_handle();
+    require_free(name);
+    if (by_id(id_of_genesis(g.record))) throw error(errc::exists, "this CRDT is here already");
+    const crdt_handle h = fresh_handle();
     state_record state;
     state.genesis = g;
-    auto made = std::make_unique<replica>(impl_->changes, h, std::move(state));
+    auto made = std::make_unique<replica>(changes, h, std::move(state));
+    if (cut) made->begin_at(*cut);
     made->rename(name);
-    impl_->replicas.emplace(h, std::move(made));
+    replicas.emplace(h, std::move(made));
     return h;
+}
+
+crdt_handle commit_store::add(const signed_genesis& g, const std::string& name) {
+    return impl_->add(g, name, nullptr);
+}
+
+crdt_handle commit_store::add_partial(const signed_genesis& g,
+                                      const std::string& name,
+                                      const partial_cut& cut) {
+    return impl_->add(g, name, &cut);
 }
 
 std::vector<crdt_handle> commit_store::list() const {
@@ -183,10 +209,8 @@ std::optional<crdt_handle> commit_store::find_name(std::string_view name) const 
 }
 
 std::optional<crdt_handle> commit_store::find_id(const crdt_id& id) const {
-    if (impl_->stale) impl_->load();
-    for (const auto& [h, r] : impl_->replicas)
-        if (r->id() == id) return h;
-    return std::nullopt;
+    const replica* r = impl_->by_id(id);
+    return r ? std::optional(r->handle()) : std::nullopt;
 }
 
 void commit_store::rename(crdt_handle h, const std::string& name) {
@@ -240,6 +264,7 @@ crdt_state commit_store::state(crdt_handle h) const {
         if (head.number == s.current) out.current = head.id;
     }
     out.end = {s.commits, s.digest};
+    if (r.cut()) out.below = r.cut()->below;
     out.ops = s.ops;
     out.linear_length = s.linear_length;
     return out;
@@ -290,6 +315,9 @@ std::pair<commit_header, node_info> commit_store::impl::prepare(
         }
     } else if (r.state().current != 0) {
         add_parent(r.state().current);
+    } else if (r.cut()) {
+        throw error(errc::misuse,
+                    "nothing of \"" + r.state().name + "\" is here yet; sync it first");
     }
     info.number = r.state().commits + 1;
     info.seq = header.seq;
@@ -334,7 +362,8 @@ void commit_store::await(crdt_handle h,
     const commit_id id = id_of_header(header);
     if (c.crdt != r.id() || !tributary::verify(c.author, id, sig))
         throw error(errc::bad_input, "what is said to be a commit of this CRDT is none");
-    if (r.find(id)) return;
+    const auto tip = r.tip_of(c.author);
+    if (r.find(id) || r.is_below(id) || (tip && tip->id == id)) return;
     if (const auto known = awaited(h, c.author); known && known->seq >= c.seq) return;
     bytes record;
     put_be64(record, c.seq);
@@ -384,7 +413,10 @@ commit_id commit_store::append(crdt_handle h,
                    made.sig,
                    std::move(made.body),
                    static_cast<std::uint32_t>(ops.size()),
-                   blobs_of_ext(header.ext)});
+                   blobs_of_ext(header.ext),
+                   grants_or_revokes(header),
+                   {},
+                   header.prev && !r.find(*header.prev) ? header.prev : std::nullopt});
     impl_->stage_all(r, authorities, std::move(one), true);
     return id;
 }
@@ -393,9 +425,10 @@ template <class Take>
 ingest_report commit_store::impl::ingest(crdt_handle h,
                                          std::span<const commit> chunk,
                                          chunk_from from,
+                                         std::span<const commit_id> below,
                                          const Take& take) {
     replica& r = at(h);
-    chunk_check checked(r);
+    chunk_check checked(r, below);
     checked.check(chunk, from);
     std::vector<accepted_commit> commits;
     commits.reserve(checked.accepted().size());
@@ -408,13 +441,20 @@ ingest_report commit_store::impl::ingest(crdt_handle h,
     return report;
 }
 
-ingest_report commit_store::ingest(crdt_handle h, std::span<const commit> chunk, chunk_from from) {
-    return impl_->ingest(
-        h, chunk, from, [&](std::size_t i) { return std::pair(chunk[i].header, chunk[i].body); });
+ingest_report commit_store::ingest(crdt_handle h,
+                                   std::span<const commit> chunk,
+                                   chunk_from from,
+                                   std::span<const commit_id> below) {
+    return impl_->ingest(h, chunk, from, below, [&](std::size_t i) {
+        return std::pair(chunk[i].header, chunk[i].body);
+    });
 }
 
-ingest_report commit_store::ingest(crdt_handle h, std::vector<commit>&& chunk, chunk_from from) {
-    return impl_->ingest(h, chunk, from, [&](std::size_t i) {
+ingest_report commit_store::ingest(crdt_handle h,
+                                   std::vector<commit>&& chunk,
+                                   chunk_from from,
+                                   std::span<const commit_id> below) {
+    return impl_->ingest(h, chunk, from, below, [&](std::size_t i) {
         return std::pair(std::move(chunk[i].header), std::move(chunk[i].body));
     });
 }
@@ -496,7 +536,8 @@ arrival_entry commit_store::entry(crdt_handle h, node n) const {
 std::optional<arrival_entry> commit_store::newest_of(crdt_handle h,
                                                      const public_key& author) const {
     const auto tip = impl_->at(h).tip_of(author);
-    return tip ? std::optional(entry(h, tip->number)) : std::nullopt;
+    if (!tip || tip->number == 0) return std::nullopt;  // none, or below the cut
+    return entry(h, tip->number);
 }
 
 bytes commit_store::body(crdt_handle h, node n) const { return impl_->at(h).body(n); }
@@ -531,6 +572,41 @@ void commit_store::scan(
 bool commit_store::is_valid(crdt_handle h, const arrival_cursor& c) const {
     if (c.seq == 0) return c == arrival_cursor{};
     return c.seq <= impl_->at(h).state().commits && entry(h, c.seq).digest == c.digest;
+}
+
+std::optional<partial_cut> commit_store::cut_of(crdt_handle h) const {
+    const partial_cut* cut = impl_->at(h).cut();
+    return cut ? std::optional(*cut) : std::nullopt;
+}
+
+bool commit_store::is_proven(crdt_handle h, const commit_id& id) const {
+    return impl_->at(h).is_proven(id);
+}
+
+bool commit_store::is_below(crdt_handle h, const commit_id& id) const {
+    return impl_->at(h).is_below(id);
+}
+
+std::vector<commit_id> commit_store::floor(crdt_handle h) const { return impl_->at(h).floor(); }
+
+std::vector<node> commit_store::above_cut(crdt_handle h, node end) const {
+    return tributary::above_cut(impl_->at(h), end);
+}
+
+partial_cut commit_store::cut_at(crdt_handle h, node end, const public_key& who) const {
+    return make_cut(impl_->at(h), end, who);
+}
+
+node commit_store::first_since(crdt_handle h, std::int64_t time_ms) const {
+    node first = 1, last = impl_->at(h).state().commits + 1;
+    while (first < last) {
+        const node middle = first + (last - first) / 2;
+        if (decode_header(entry(h, middle).header).time_ms < time_ms)
+            first = middle + 1;
+        else
+            last = middle;
+    }
+    return first;
 }
 
 std::vector<sketch::cell> commit_store::cells(crdt_handle h,

@@ -12,7 +12,9 @@
 #include "tributary/crdt/commit.hpp"
 #include "tributary/crdt/graph.hpp"
 #include "tributary/crdt/sketch.hpp"
+#include "tributary/store/arrival_cursor.hpp"
 #include "tributary/store/kv.hpp"
+#include "tributary/store/partial.hpp"
 
 #include <functional>
 #include <map>
@@ -28,14 +30,6 @@ namespace tributary {
 using crdt_handle = std::uint32_t;
 
 using authority_ptr = std::shared_ptr<const authority>;
-
-/// A place in an arrival log, checkable by anyone who has the log: the number of entries before it,
-/// and the chained digest up to it. The default is the beginning.
-struct arrival_cursor {
-    std::uint64_t seq = 0;
-    hash16 digest{};
-    bool operator==(const arrival_cursor&) const = default;
-};
 
 /// One entry of an arrival log. Entries are numbered from 1; the number is also the commit's graph
 /// node.
@@ -64,6 +58,8 @@ struct crdt_state {
     std::vector<commit_id> heads;  ///< ascending by id
     std::optional<commit_id> current;
     arrival_cursor end;     ///< of the arrival log; end.seq = number of commits
+    std::optional<std::uint64_t>
+        below;  ///< of a partial replica: how many commits were below its cut when it was made
     std::uint64_t ops = 0;  ///< in all commits
     std::uint64_t linear_length = 0;
 };
@@ -90,6 +86,10 @@ public:
     // ------------------------------------------------------------------------------------------------------
     /// Adds a CRDT under a local name. Errors: exists (name or id).
     crdt_handle add(const signed_genesis& g, const std::string& name);
+    /// Adds a partial replica, which begins at `cut`. Errors: exists; as check_proofs.
+    crdt_handle add_partial(const signed_genesis& g,
+                            const std::string& name,
+                            const partial_cut& cut);
     std::vector<crdt_handle> list() const;
     std::optional<crdt_handle> find_name(std::string_view name) const;
     std::optional<crdt_handle> find_id(const crdt_id& id) const;
@@ -123,14 +123,17 @@ public:
     /// of another genesis are stored but are never heads. The current head follows its descendants.
     /// If the kv fails half-way (io), everything staged so far is forgotten, as after a failed
     /// flush. Errors: bad_input, unauthorized, not_found (a parent or prev is missing: ask for it),
-    /// newer_version, limit.
+    /// newer_version, limit. `below`: parents and prevs that whoever sends the chunk says are
+    /// below the cut of this partial replica. Commits known to be there count as known.
     ingest_report ingest(crdt_handle h,
                          std::span<const commit> chunk,
-                         chunk_from from = chunk_from::here);
+                         chunk_from from = chunk_from::here,
+                         std::span<const commit_id> below = {});
     /// The same, taking headers and bodies out of the chunk if it succeeds.
     ingest_report ingest(crdt_handle h,
                          std::vector<commit>&& chunk,
-                         chunk_from from = chunk_from::here);
+                         chunk_from from = chunk_from::here,
+                         std::span<const commit_id> below = {});
 
     struct awaited_commit {
         std::uint64_t seq = 0;
@@ -184,6 +187,26 @@ public:
                                     node end,
                                     std::uint64_t first,
                                     std::size_t count) const;
+    // -- Partial replicas
+    /// Where `h` begins; nothing: all is here.
+    std::optional<partial_cut> cut_of(crdt_handle h) const;
+    /// Whether what was said when it was cut vouches for `id`, so that it needs no signature here.
+    bool is_proven(crdt_handle h, const commit_id& id) const;
+    /// Whether `id` is known to be below the cut of `h`.
+    bool is_below(crdt_handle h, const commit_id& id) const;
+    /// The parents below the cut that commits here name, ascending. With all that is below them,
+    /// they are what is not here.
+    std::vector<commit_id> floor(crdt_handle h) const;
+    /// Those of the log's first `end` entries that a replica cut there has nevertheless: heads, and
+    /// commits that do not count. Ascending.
+    std::vector<node> above_cut(crdt_handle h, node end) const;
+    /// What a replica must be told that is to have nothing else of the log's first `end` entries;
+    /// `who` is to write to it. Errors: limit (it would be too much).
+    partial_cut cut_at(crdt_handle h, node end, const public_key& who) const;
+    /// The number of the first entry whose commit was made at `time_ms` or later, found by halving
+    /// the log: times are what authors say, so it is about there. One more than there are: none.
+    node first_since(crdt_handle h, std::int64_t time_ms) const;
+
     /// Commits whose ids begin with one of `ids`, ascending.
     std::vector<node> find_short(crdt_handle h, std::vector<sketch::short_id> ids) const;
     /// The graph of a CRDT; must not outlive the store.

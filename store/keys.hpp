@@ -27,6 +27,9 @@ enum class space : char {
     mark = 'K',          ///< handle, key -> mark
     blob = 'O',          ///< handle, blob id -> size, first node that names it
     lacking_blob = 'W',  ///< handle, node, blob id -> size: named there, not known to be here
+    grants = 'G',        ///< handle, node -> 1: the commit grants or revokes
+    cut = 'F',           ///< handle -> partial_cut; none: all is here
+                         ///< handle, commit id below the cut -> 1: a parent, 0: only a prev
     removed = 'X',       ///< handle -> nothing: its other keys are to be erased
 };
 
@@ -44,7 +47,9 @@ inline constexpr space of_a_crdt[] = {space::heads,
                                       space::sketch,
                                       space::mark,
                                       space::blob,
-                                      space::lacking_blob};
+                                      space::lacking_blob,
+                                      space::grants,
+                                      space::cut};
 
 inline bytes of(space s) { return bytes(1, static_cast<char>(s)); }
 

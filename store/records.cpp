@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint8_t flag_signed = 1;
 constexpr std::uint8_t flag_foreign = 2;
 constexpr std::uint8_t flag_uncounted = 4;
+constexpr std::uint8_t flag_cut = 8;
 constexpr std::uint64_t state_version = 1;
 // Every header of version 1 begins with the heads of its array and of two 32-byte bins: crdt and
 // author.
@@ -34,7 +35,8 @@ bytes encode_entry(const node_info& info,
     bytes out;
     out.reserve(160 + header.size());
     out.push_back(static_cast<char>((sig ? flag_signed : 0) | (info.foreign ? flag_foreign : 0) |
-                                    (info.counted ? 0 : flag_uncounted)));
+                                    (info.counted ? 0 : flag_uncounted) |
+                                    (info.cut ? flag_cut : 0)));
     out += info.id.view();
     out += view_of(digest);
     if (sig) out += sig->view();
@@ -51,10 +53,12 @@ entry_record parse_entry(node number, bytes_view record) {
     packed::reader in(record, "an arrival log entry");
     entry_record e;
     const auto flags = static_cast<std::uint8_t>(in.take(1).front());
-    if ((flags & ~(flag_signed | flag_foreign | flag_uncounted)) != 0) in.fail("an unknown flag");
+    if ((flags & ~(flag_signed | flag_foreign | flag_uncounted | flag_cut)) != 0)
+        in.fail("an unknown flag");
     e.info.number = number;
     e.info.foreign = (flags & flag_foreign) != 0;
     e.info.counted = (flags & flag_uncounted) == 0;
+    e.info.cut = (flags & flag_cut) != 0;
     e.info.id = commit_id::from_bytes(in.take(32));
     e.digest = digest_of(in.take(16));
     if ((flags & flag_signed) != 0) e.sig = signature::from_bytes(in.take(64));

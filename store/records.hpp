@@ -22,7 +22,8 @@ struct node_info {
     bool foreign = false;         ///< of another genesis
     bool counted =
         true;  ///< false: beyond its author's revocation and beneath no commit that counts
-    std::vector<node> parents;
+    bool cut = false;  ///< has parents that are not here, below where a partial replica begins
+    std::vector<node> parents;  ///< those that are here
 };
 
 struct entry_record {

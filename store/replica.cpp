@@ -18,6 +18,9 @@ constexpr std::size_t recent_nodes = 2048;
 constexpr std::size_t cached_authors_max = 4096;
 constexpr std::size_t cached_authorities_max = 256;
 
+constexpr bytes_view below_prev("\0", 1);
+constexpr bytes_view below_parent("\1", 1);
+
 [[noreturn]] void damaged(const std::string& what) {
     throw error(errc::bad_input, what + " is missing: the store is damaged; run trib verify");
 }
@@ -47,6 +50,13 @@ void replica::reset(state_record state) {
     recent_.clear();
     author_tips_.clear();
     authorities_.clear();
+    cut_.reset();
+    authors_below_.clear();
+    proven_.clear();
+    if (const auto record = to_.get(keys::of(space::cut, handle_))) {
+        cut_ = parse_cut(*record);
+        learn(check_proofs(cut_->proofs, id_, genesis_));
+    }
     sketch_.emplace(to_, handle_, id_, [this](node first, node last, const auto& visit) {
         each_id(first, last, visit);
     });
@@ -77,6 +87,85 @@ void replica::saved() {
 void replica::rename(const std::string& name) {
     state_.name = name;
     dirty_ = true;
+}
+
+// -- A partial replica ----------------------------------------------------------------------------
+
+bool replica::is_below(const commit_id& id) const {
+    return cut_ && to_.has(keys::of(space::cut, handle_, id.view()));
+}
+
+std::vector<commit_id> replica::floor() const {
+    std::vector<commit_id> ids;
+    if (!cut_) return ids;
+    const bytes prefix = keys::of(space::cut, handle_);
+    to_.each(prefix, [&](bytes_view key, bytes_view val) {
+        if (key.size() > prefix.size() && val == below_parent)
+            ids.push_back(commit_id::from_bytes(key.substr(prefix.size())));
+    });
+    return ids;
+}
+
+void replica::begin_at(partial_cut where) {
+    TRIBUTARY_CHECK(state_.commits == 0 && state_.authorities == 0);
+    const proven_below proven = check_proofs(where.proofs, id_, genesis_);
+    add_authority(std::make_shared<const authority>(proven.all));
+    add_authority(std::make_shared<const authority>(proven.granted));
+    state_.everyone = 1;
+    to_.put(keys::of(space::cut, handle_), encode(where));
+    cut_ = std::move(where);
+    learn(proven);
+}
+
+void replica::learn(const proven_below& proven) {
+    authors_below_ = proven.authors;
+    for (const commit& c : cut_->proofs) proven_.insert(id_of_header(c.header));
+}
+
+void replica::note_absent(const accepted_commit& c) {
+    for (const commit_id& id : c.absent_parents)
+        to_.put(keys::of(space::cut, handle_, id.view()), bytes(below_parent));
+    if (c.absent_prev && !is_below(*c.absent_prev))
+        to_.put(keys::of(space::cut, handle_, c.absent_prev->view()), bytes(below_prev));
+}
+
+std::vector<node> replica::grants() const {
+    const std::vector<node> listed = listed_grants();
+    const bool early = listed.empty() && state_.authorities > (cut_ ? granted_below : 0);
+    return early ? grants_read(state_.commits) : listed;
+}
+
+std::vector<node> replica::listed_grants() const {
+    std::vector<node> found;
+    const bytes prefix = keys::of(space::grants, handle_);
+    to_.each(prefix, [&](bytes_view key, bytes_view) {
+        found.push_back(get_be64(key.substr(prefix.size())));
+    });
+    return found;
+}
+
+/// Among the first `end` entries, from these themselves.
+std::vector<node> replica::grants_read(node end) const {
+    std::vector<node> found;
+    for (node n = 1; n <= end; ++n) {
+        const bytes record = entry_bytes(n);
+        const entry_record e = parse_entry(n, record);
+        if (!e.info.foreign && grants_or_revokes(decode_header(e.header))) found.push_back(n);
+    }
+    return found;
+}
+
+void replica::list_grant(node number) {
+    // A store of before has no list: now it gets one.
+    if (listed_grants().empty())
+        for (const node n : grants_read(number - 1))
+            to_.put(keys::of(space::grants, handle_, n), encode_number(1));
+    to_.put(keys::of(space::grants, handle_, number), encode_number(1));
+}
+
+std::vector<node> replica::of_author(const public_key& author, std::uint64_t seq) const {
+    const auto record = to_.get(keys::of(space::author, handle_, author.view(), seq));
+    return record ? parse_nodes(*record) : std::vector<node>();
 }
 
 // -- Reading --------------------------------------------------------------------------------------
@@ -185,7 +274,11 @@ std::optional<replica::author_tip> replica::tip_of(const public_key& author) con
     const auto at = to_.db().cursor();
     at->seek_back(
         keys::of(space::author, handle_, author.view(), std::numeric_limits<std::uint64_t>::max()));
-    if (!at->valid() || !at->key().starts_with(prefix)) return std::nullopt;
+    if (!at->valid() || !at->key().starts_with(prefix)) {
+        const auto below = authors_below_.find(author);
+        if (below == authors_below_.end()) return std::nullopt;
+        return author_tip{below->second.seq, 0, below->second.id};
+    }
     author_tip tip;
     tip.seq = get_be64(at->key().substr(prefix.size()));
     tip.number = parse_nodes(at->val()).at(0);
@@ -222,6 +315,8 @@ void replica::add(accepted_commit c) {
     state_.digest = hash_short("trib.arrival.1", before, c.info.id.view());
     state_.ops += c.op_count;
     dirty_ = true;
+    note_absent(c);
+    if (c.grants) list_grant(number);
     if (!c.info.foreign) {
         record_author(c.info);
         place(c.info);
@@ -239,8 +334,7 @@ void replica::record_author(const node_info& info) {
     const auto tip = tip_of(info.author);
     bytes key = keys::of(space::author, handle_, info.author.view(), info.seq);
     std::vector<node> numbers;
-    if (tip && info.seq <= tip->seq)
-        if (const auto record = to_.get(key)) numbers = parse_nodes(*record);
+    if (tip && info.seq <= tip->seq) numbers = of_author(info.author, info.seq);
     if (!numbers.empty()) {
         covered("equivocation stored");
         to_.put(keys::of(space::equivocation, handle_, info.number),

@@ -10,6 +10,11 @@
 /// Heads are the maximal ones of the commits that count, a function of the set of commits alone.
 /// Commits of another genesis are ancestors at most.
 ///
+/// A partial replica (store/partial.hpp) has two authorities from the beginning: number 1 is what
+/// all commits below its cut say, number 2 the same without revocations. The first is part of
+/// everyone's, so that the same commits count as where all is here; the second is what a commit
+/// with parents below the cut may rest on.
+///
 /// Thread rule: one thread.
 #pragma once
 
@@ -18,6 +23,7 @@
 #include "tributary/store/commit_store.hpp"
 #include "tributary/store/kept_sketch.hpp"
 #include "tributary/store/linear_log.hpp"
+#include "tributary/store/partial.hpp"
 #include "tributary/store/records.hpp"
 #include "tributary/store/staging.hpp"
 
@@ -25,6 +31,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace tributary {
@@ -37,6 +44,9 @@ struct accepted_commit {
     bytes body;
     std::uint32_t op_count = 0;
     std::vector<blob_ref> blobs;  ///< that it names
+    bool grants = false;                    ///< or revokes
+    std::vector<commit_id> absent_parents;  ///< below the cut
+    std::optional<commit_id> absent_prev;
 };
 
 class replica final : public commit_graph {
@@ -49,7 +59,7 @@ public:
     /// The newest commit of an author.
     struct author_tip {
         std::uint64_t seq = 0;
-        node number = 0;
+        node number = 0;  ///< 0: below the cut
         commit_id id;
     };
 
@@ -70,6 +80,23 @@ public:
     const genesis& rules() const { return genesis_; }
     const state_record& state() const { return state_; }
     void rename(const std::string& name);
+
+    /// Where it begins; nullptr: all is here.
+    const partial_cut* cut() const { return cut_ ? &*cut_ : nullptr; }
+    /// Whether `id` is known to be below the cut.
+    bool is_below(const commit_id& id) const;
+    /// Whether the proofs vouch for `id`, which may be above the cut.
+    bool is_proven(const commit_id& id) const { return proven_.contains(id); }
+    /// Parents below the cut of commits that are here, ascending.
+    std::vector<commit_id> floor() const;
+    static constexpr std::uint64_t granted_below = 2;  ///< number of an authority
+    /// Makes a replica without commits a partial one. Errors: as check_proofs.
+    void begin_at(partial_cut where);
+    /// Commits that grant or revoke, ascending. O(them); of a store that was written without a list
+    /// of them, O(log).
+    std::vector<node> grants() const;
+    /// The entries of an author with this seq.
+    std::vector<node> of_author(const public_key& author, std::uint64_t seq) const;
 
     std::vector<node> parents(node n) const override;
     std::optional<node> find(const commit_id& id) const;
@@ -119,6 +146,11 @@ private:
     void add_head(const commit_id& id, node n);
     bool remove_head(node n);
     void remember(const node_info& info) const;
+    void note_absent(const accepted_commit& c);
+    std::vector<node> listed_grants() const;
+    std::vector<node> grants_read(node end) const;
+    void list_grant(node number);
+    void learn(const proven_below& proven);
 
     staging& to_;
     crdt_handle handle_;
@@ -130,6 +162,9 @@ private:
     bool dirty_ = false;
     std::uint64_t durable_commits_ = 0;
     node followed_ = 0;  ///< the head that the linear log is of
+    std::optional<partial_cut> cut_;
+    std::map<public_key, author_place> authors_below_;  ///< as far as the proofs tell
+    std::unordered_set<commit_id> proven_;              ///< whose headers are among the proofs
 
     // Caches of what is stored.
     mutable std::optional<std::vector<head>> heads_;  ///< by id; read when first needed

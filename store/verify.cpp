@@ -29,6 +29,8 @@ private:
     void check_heads();
     void check_linear();
     void check_sketch();
+    void check_below();
+    void check_grants();
 
     const replica& replica_;
     const std::function<void(const std::string&)>& problem_;
@@ -38,6 +40,7 @@ private:
     std::unordered_set<commit_id> unvouched_;  ///< unsigned, and nobody's prev so far
     std::unordered_set<std::uint64_t> authorities_;
     authority everyone_;
+    std::vector<node> grants_;
     sketch::mapping mapping_;
     std::vector<sketch::cell> cells_;  ///< of the ids met
 };
@@ -58,7 +61,10 @@ void checker::take(const arrival_entry& e, bytes_view body) {
         const node_info info = replica_.info(e.number);
         check_place(e, info, h);
         check_author(e, info, h);
-        if (!info.foreign) check_authority(info, h);
+        if (!info.foreign) {
+            check_authority(info, h);
+            if (grants_or_revokes(h)) grants_.push_back(e.number);
+        }
         verify_body(h, body);
         ops_ += h.op_count;
         uncounted_ += info.counted ? 0 : 1;
@@ -70,55 +76,57 @@ void checker::take(const arrival_entry& e, bytes_view body) {
 void checker::check_place(const arrival_entry& e, const node_info& info, const commit_header& h) {
     if (info.foreign != (h.crdt != replica_.id()))
         report(at(e.number) + "marked as of another CRDT");
-    if (info.parents.size() != h.parents.size()) {
+    std::vector<commit_id> here;
+    for (const commit_id& id : h.parents)
+        if (!replica_.is_below(id)) here.push_back(id);
+    if (info.parents.size() != here.size() || info.cut != (here.size() < h.parents.size())) {
         report(at(e.number) + "its parents are not those of its header");
         return;
     }
     std::uint64_t gen = 1;
-    for (std::size_t i = 0; i < h.parents.size(); ++i) {
+    for (std::size_t i = 0; i < here.size(); ++i) {
         const node parent = info.parents[i];
-        if (parent >= e.number || replica_.info(parent).id != h.parents[i])
+        if (parent >= e.number || replica_.info(parent).id != here[i])
             report(at(e.number) + "its parents are not those of its header");
         else
             gen = std::max(gen, replica_.info(parent).gen + 1);
     }
-    if (gen != h.gen || gen != info.gen) report(at(e.number) + "its gen is wrong");
+    if (h.gen != info.gen || (info.cut ? gen > h.gen : gen != h.gen))
+        report(at(e.number) + "its gen is wrong");
 }
 
 void checker::check_author(const arrival_entry& e, const node_info& info, const commit_header& h) {
     if (info.seq != h.seq || info.author != h.author)
         report(at(e.number) + "its author's chain is wrong");
     if (e.sig && !verify(h.author, e.id, *e.sig)) report(at(e.number) + "its signature is wrong");
-    if (!e.sig) unvouched_.insert(e.id);
+    if (!e.sig && !replica_.is_proven(e.id)) unvouched_.insert(e.id);
     if (h.prev) unvouched_.erase(*h.prev);
     if (info.foreign) return;
-    if (h.prev) {
+    if (h.prev && !replica_.is_below(*h.prev)) {
         const auto prev = replica_.find(*h.prev);
         if (!prev || *prev >= e.number || replica_.info(*prev).seq + 1 != h.seq ||
             replica_.info(*prev).author != h.author)
             report(at(e.number) + "its prev is not its author's previous commit");
     }
-    const auto listed = replica_.changes().get(
-        keys::of(keys::space::author, replica_.handle(), h.author.view(), h.seq));
-    const auto numbers = listed ? parse_nodes(*listed) : std::vector<node>();
+    const auto numbers = replica_.of_author(h.author, h.seq);
     if (std::find(numbers.begin(), numbers.end(), e.number) == numbers.end())
         report(at(e.number) + "it is not in its author's index");
 }
 
 void checker::check_authority(const node_info& info, const commit_header& h) {
+    std::vector<std::uint64_t> sources;
+    for (const node parent : info.parents) sources.push_back(replica_.info(parent).authority);
+    if (info.cut) sources.push_back(replica::granted_below);
     std::uint64_t same = 0;
     bool differ = false;
-    for (const node parent : info.parents) {
-        const std::uint64_t number = replica_.info(parent).authority;
+    for (const std::uint64_t number : sources) {
         differ = differ || (same != 0 && number != same);
         same = number;
     }
     authority before = *replica_.authority_of(same);
     if (differ)
-        for (const node parent : info.parents)
-            before = join(replica_.rules(),
-                          before,
-                          *replica_.authority_of(replica_.info(parent).authority));
+        for (const std::uint64_t number : sources)
+            before = join(replica_.rules(), before, *replica_.authority_of(number));
     if (!before.may_write(h.author, h.seq))
         report(at(info.number) + "its author had no right to write");
     const bool unchanged = same == info.authority && h.ext.as<map>().entries.empty() && !differ;
@@ -187,8 +195,28 @@ void checker::check_sketch() {
         report("the sketch kept is not that of the log");
 }
 
+/// What the proofs of the history that is not here say counts like what is here.
+void checker::check_below() {
+    const partial_cut* own = replica_.cut();
+    if (!own) return;
+    const proven_below proven = check_proofs(own->proofs, replica_.id(), replica_.rules());
+    if (!(proven.all == *replica_.authority_of(1)) ||
+        !(proven.granted == *replica_.authority_of(replica::granted_below)))
+        report("the authority kept for the history below is not what its proofs say");
+    everyone_ = join(replica_.rules(), everyone_, proven.all);
+}
+
+void checker::check_grants() {
+    if (replica_.grants() != grants_) report("the list of grants and revocations is wrong");
+}
+
 void checker::finish() {
     const state_record& s = replica_.state();
+    try {
+        check_below();
+    } catch (const error& problem) {
+        report(problem.what());
+    }
     if (next_ - 1 != s.commits || ops_ != s.ops || digest_ != s.digest || uncounted_ != s.uncounted)
         report("the counters kept are not those of the log");
     if (everyone_ != *replica_.everyone()) report("the authority kept over all commits is wrong");
@@ -197,6 +225,7 @@ void checker::finish() {
         check_heads();
         check_linear();
         check_sketch();
+        check_grants();
     } catch (const error& problem) {
         report(problem.what());
     }

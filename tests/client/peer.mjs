@@ -5,7 +5,7 @@ import { hash } from './blake2b.mjs';
 import { Reader, Raw, decode, emptyMap, encode, symbol } from './msgpack.mjs';
 import { WebSocket } from './websocket.mjs';
 
-const message = { hello: 0, auth: 2, bye: 4, subscribe: 10, accept: 12, chunk: 14, ack: 16 };
+const message = { hello: 0, auth: 2, bye: 4, subscribe: 10, accept: 12, chunk: 14, ack: 16, refused: 38 };
 const flag = { live: 1, genesis: 2 };
 const window = 8 << 20;
 const sub = 1;
@@ -151,6 +151,7 @@ export class Peer {
       reader.array();
       const type = reader.value();
       if (type === message.bye) throw new Error(`the peer says: ${decode(frame)[2]}`);
+      if (type === message.refused) throw new Error(`the peer says: ${decode(frame)[3]}`);
       if (types.includes(type)) return { type, frame, reader };
       require(type % 2 === 1, 'a message of an unexpected type: ' + type);
     }

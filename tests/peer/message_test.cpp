@@ -63,6 +63,15 @@ bytes some_chunk() {
     return w.finish({1, 2, cursor_of(7), true}, {{1, some_signature()}});
 }
 
+wire::cut some_cut() {
+    wire::cut m;
+    m.sub = 1;
+    m.where.at = cursor_of(300);
+    m.where.below = 299;
+    m.where.proofs = {{plain_header(), std::nullopt, {}}, {"header two", some_signature(), {}}};
+    return m;
+}
+
 std::vector<std::pair<std::string, bytes>> all_messages() {
     wire::accept accept{1, true, std::nullopt, some_holding()};
     wire::accept with_genesis = accept;
@@ -94,6 +103,11 @@ std::vector<std::pair<std::string, bytes>> all_messages() {
          encode(wire::blob_part{1, filled<blob_id>('b'), std::nullopt, 0, "manifest"})},
         {"blob-have", encode(wire::blob_have{1, filled<blob_id>('b'), 301, true})},
         {"blob-lack", encode(wire::blob_lack{1, true, 2})},
+        {"part", encode(wire::part{1, {history_part::measure::depth, 1000}})},
+        {"cut", encode(some_cut())},
+        {"cut-floor", encode(wire::cut{1, {cursor_of(300), 299, {}}, {filled<commit_id>('f')}})},
+        {"below", encode(wire::below{1, {filled<commit_id>('a'), filled<commit_id>('b')}})},
+        {"refused", encode(wire::refused{1, errc::not_found, "no such"})},
         {"yours", encode(wire::yours{1, "header", some_signature()})},
     };
 }
@@ -152,6 +166,18 @@ bool read_any(bytes_view frame) {
         case t::blob_lack:
             wire::read_blob_lack(frame);
             break;
+        case t::part:
+            wire::read_part(frame);
+            break;
+        case t::cut:
+            wire::read_cut(frame);
+            break;
+        case t::below:
+            wire::read_below(frame);
+            break;
+        case t::refused:
+            wire::read_refused(frame);
+            break;
         case t::yours:
             wire::read_yours(frame);
             break;
@@ -198,6 +224,11 @@ TEST_CASE("message: what is read is what was written", "[peer]") {
         REQUIRE(encode(wire::read_blob_part(frame(name))) == frame(name));
     REQUIRE(encode(wire::read_blob_have(frame("blob-have"))) == frame("blob-have"));
     REQUIRE(encode(wire::read_blob_lack(frame("blob-lack"))) == frame("blob-lack"));
+    REQUIRE(encode(wire::read_part(frame("part"))) == frame("part"));
+    for (const char* name : {"cut", "cut-floor"})
+        REQUIRE(encode(wire::read_cut(frame(name))) == frame(name));
+    REQUIRE(encode(wire::read_below(frame("below"))) == frame("below"));
+    REQUIRE(encode(wire::read_refused(frame("refused"))) == frame("refused"));
     REQUIRE(encode(wire::read_yours(frame("yours"))) == frame("yours"));
 
     std::vector<commit> commits;

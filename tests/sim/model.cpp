@@ -16,7 +16,8 @@ void model::follow(const commit_store& store, crdt_handle h) {
         const commit_header header = decode_header(e.header);
         verify_body(header, store.body(h, n));
         for (const commit_id& p : header.parents) {
-            if (!parents_.contains(p)) broken("a commit is visible before its parent");
+            if (!parents_.contains(p) && !store.is_below(h, p))
+                broken("a commit is visible before its parent");
             heads_.erase(p);
         }
         if (!parents_.emplace(e.id, header.parents).second) broken("a commit is in the log twice");
@@ -51,10 +52,16 @@ void model::examine(const commit_store& store, crdt_handle h) {
 std::vector<commit_id> model::linear(const commit_id& head) const {
     std::map<commit_id, std::vector<commit_id>> done;
     std::vector<commit_id> todo{head};
+    // Parents below a cut are left out.
+    const auto parents_here = [this](const commit_id& c) {
+        std::vector<commit_id> here = parents_.at(c);
+        std::erase_if(here, [this](const commit_id& p) { return !has(p); });
+        return here;
+    };
     while (!todo.empty()) {
         const commit_id c = todo.back();
         bool ready = true;
-        for (const commit_id& p : parents_.at(c))
+        for (const commit_id& p : parents_here(c))
             if (!done.contains(p)) {
                 todo.push_back(p);
                 ready = false;
@@ -63,7 +70,7 @@ std::vector<commit_id> model::linear(const commit_id& head) const {
         todo.pop_back();
         std::vector<commit_id> order;
         std::set<commit_id> listed;
-        for (const commit_id& p : parents_.at(c))
+        for (const commit_id& p : parents_here(c))
             for (const commit_id& each : done.at(p))
                 if (listed.insert(each).second) order.push_back(each);
         order.push_back(c);

@@ -67,6 +67,7 @@ void peer::dialed(connection_id c, bool live) {
         // A name is what the other side says; only the address is sure to be the same.
         w.remote = settings_.clone_from;
         w.clone_as = shared_name;
+        w.part = settings_.part;
     }
     talk_->dialed(c, {w}, false, local_now());
     turn_soon();
@@ -174,6 +175,7 @@ void peer::create(const signed_genesis& g) {
 
 void peer::act() {
     if (!up() || !handle() || busy_until_ > run_.time.now()) return;
+    if (store_->cut_of(*handle()) && store_->state(*handle()).end.seq == 0) return;
     if (settings_.backups && written_.empty() && run_.random.chance(30)) backup_ = copy_of(*disk_);
     const int burst = run_.random.chance(15) ? static_cast<int>(run_.random.between(5, 25)) : 1;
     for (int i = 0; i < burst; ++i) write();

@@ -26,6 +26,7 @@ struct peer_settings {
     int clock_permille = 1000;  ///< its rate
     std::int64_t wall_ahead = 0;
     mono_ms slow_ms_max = 0;  ///< that a flush may take
+    std::optional<history_part> part;  ///< it has only that of the history
     bool backups = false;
     std::string clone_from = shared_name;  ///< or an address
 };

@@ -83,6 +83,8 @@ void world::make_peers() {
         all.back().self = all[1].self;
         twins_.insert(all[1].self.key());
     }
+    edges_ = random_edges(random, count);
+    if (!backups && twins_.empty()) make_some_partial(all);
     const signed_genesis g = make_genesis(all);
     const std::string address = address_of(id_of_genesis(g.record));
     for (peer_settings& s : all) {
@@ -90,8 +92,21 @@ void world::make_peers() {
         peers_.push_back(std::make_unique<peer>(run_, net_, s));
     }
     peers_.front()->create(g);
-    edges_ = random_edges(random, count);
     for (const edge& e : edges_) net_.keep_connected(e);
+}
+
+/// At the edge of the mesh, where nobody is to get through them what they do not have.
+void world::make_some_partial(std::vector<peer_settings>& all) {
+    for (std::size_t i = 1; i < all.size(); ++i) {
+        std::set<std::size_t> neighbours;
+        for (const edge& e : edges_) {
+            if (e.dialer == i) neighbours.insert(e.acceptor);
+            if (e.acceptor == i) neighbours.insert(e.dialer);
+        }
+        if (neighbours.size() == 1 && run_.random.chance(70))
+            all[i].part = history_part{history_part::measure::depth,
+                                       static_cast<std::uint64_t>(run_.random.between(1, 12))};
+    }
 }
 
 void world::make_hostile_peers() {
@@ -103,6 +118,8 @@ void world::make_hostile_peers() {
         const std::size_t self = hostile_.back()->index();
         for (std::size_t lines = 1 + random.below(3); lines > 0; --lines) {
             const std::size_t victim = random.below(peers_.size());
+            // Whoever makes a cut is believed in what it leaves out.
+            if (peers_[victim]->settings().part) continue;
             net_.keep_connected(random.chance(50) ? edge{self, victim, true}
                                                   : edge{victim, self, true});
         }
@@ -156,6 +173,7 @@ void world::judge_promises() const {
     for (const auto& from : peers_)
         for (const auto& to : peers_) {
             if (!from->up() || !to->up() || !from->handle() || to->restored()) continue;
+            if (to->settings().part) continue;  // what is below its cut is not there
             if (twins_.contains(to->key())) continue;  // the other one acknowledged it
             const auto mark =
                 from->store().mark(*from->handle(), "peer/" + to->key().hex() + "/out");
@@ -185,10 +203,35 @@ bool world::all_equal() const {
     const model& first = peers_.front()->judged();
     for (const auto& p : peers_) {
         if (!p->up() || !p->handle()) return false;
-        if (p->judged().log().size() != first.log().size()) return false;
-        if (p->judged().commits() != first.commits()) return false;
+        const bool is_partial = p->store().cut_of(*p->handle()).has_value();
+        if (is_partial ? !has_all_above(*p) : p->judged().commits() != first.commits())
+            return false;
     }
     return true;
+}
+
+/// Whether what a partial peer does not have is below what it has.
+bool world::has_all_above(const peer& p) const {
+    const auto& all = peers_.front()->judged().commits();
+    const auto& here = p.judged().commits();
+    std::set<commit_id> below;
+    std::vector<commit_id> open;
+    for (const auto& [id, parents] : here) {
+        if (!all.contains(id)) return false;
+        for (const commit_id& parent : parents)
+            if (!here.contains(parent)) open.push_back(parent);
+    }
+    while (!open.empty()) {
+        const commit_id id = open.back();
+        open.pop_back();
+        if (!below.insert(id).second) continue;
+        const auto found = all.find(id);
+        if (found == all.end()) return false;
+        open.insert(open.end(), found->second.begin(), found->second.end());
+    }
+    return std::all_of(all.begin(), all.end(), [&](const auto& each) {
+        return here.contains(each.first) || below.contains(each.first);
+    });
 }
 
 /// How many commits would cross how many links, if each crossed every one that has an end without
@@ -284,6 +327,7 @@ void world::require_equal_logs() {
     };
     for (const auto& p : peers_) {
         p->examine();
+        if (p->store().cut_of(*p->handle())) continue;
         if (linear(*p) != linear(*peers_.front())) broken("equal peers with different linear logs");
     }
     const peer& first = *peers_.front();

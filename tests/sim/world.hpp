@@ -34,6 +34,7 @@ public:
 
 private:
     void make_peers();
+    void make_some_partial(std::vector<peer_settings>& all);
     void make_hostile_peers();
     peer_settings random_settings();
     signed_genesis make_genesis(const std::vector<peer_settings>& honest);
@@ -43,6 +44,7 @@ private:
     void judge_promises() const;
     void judge_authors() const;
     bool all_equal() const;
+    bool has_all_above(const peer& p) const;
     std::uint64_t missing() const;
     void settle();
     void heal();
