@@ -45,10 +45,12 @@ void mention_conflict(stage& replica, const std::string& name) {
                  "warn");
 }
 
-connect_options shown(const session& s, progress& bar, bool follow, const tls_trust& trust) {
+connect_options shown(
+    const session& s, progress& bar, bool follow, const tls_trust& trust, bool compress) {
     connect_options options;
     options.follow = follow;
     options.trust = trust;
+    options.compress = compress;
     options.keep_going = [&s, &bar, follow, last = std::string()](const sync_progress& p) mutable {
         const bool waiting = p.state.rfind("waiting", 0) == 0;
         const bool counts_down = waiting && last.rfind("waiting", 0) == 0;
@@ -87,6 +89,13 @@ std::shared_ptr<tls_trust> add_trust(CLI::App* command) {
     return trust;
 }
 
+std::shared_ptr<bool> add_compress(CLI::App* command, const std::string& help) {
+    auto compress = std::make_shared<bool>(false);
+    command->add_flag("--compress", *compress, help);
+    return compress;
+}
+constexpr const char* compress_help = "on a slow link, with a peer that serves so, too";
+
 void add_serve(CLI::App& app, session& s) {
     auto* command = add_command(app,
                                 "serve",
@@ -105,6 +114,8 @@ void add_serve(CLI::App& app, session& s) {
     auto* with_certificate = command->add_option(
         "--tls-cert", *certificate, "serve wss:// with this certificate (PEM, with its chain)");
     auto* with_key = command->add_option("--tls-key", *key, "its key (PEM, not encrypted)");
+    const auto compress =
+        add_compress(command, "for peers that ask for it, which costs 300 kB of memory each");
     with_certificate->needs(with_key);
     with_key->needs(with_certificate);
     command->callback([=, &s] {
@@ -113,7 +124,7 @@ void add_serve(CLI::App& app, session& s) {
                 throw usage_error("--listen is HOST:PORT, such as 127.0.0.1:9095, found " +
                                   *listen);
             s.open_or_make()->serve(
-                {*listen, {absolute(*certificate), absolute(*key)}},
+                {*listen, {absolute(*certificate), absolute(*key)}, *compress},
                 [&](const std::string& address) {
                     if (!certificate->empty())
                         log_line(
@@ -184,6 +195,7 @@ void add_clone(CLI::App& app, session& s) {
         ->required();
     command->add_option("NAME", *name, "its name here (default: the peer's)");
     const auto trust = add_trust(command);
+    const auto compress = add_compress(command, compress_help);
     auto depth = std::make_shared<std::uint64_t>(0);
     auto since = std::make_shared<std::string>();
     auto* by_depth =
@@ -199,7 +211,7 @@ void add_clone(CLI::App& app, session& s) {
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("cloning");
-            connect_options options = shown(s, bar, false, *trust);
+            connect_options options = shown(s, bar, false, *trust, *compress);
             options.part = part_of(*depth, *since);
             const sync_report report = s.open_or_make()->clone(*url, *name, options);
             bar.clear();
@@ -219,13 +231,14 @@ void add_sync(CLI::App& app, session& s) {
     command->add_option("URL", *url, "ws://HOST:PORT (default: the one used last)");
     command->add_flag("--follow", *follow, "stay live, reconnect by itself, until interrupted");
     const auto trust = add_trust(command);
+    const auto compress = add_compress(command, compress_help);
     add_format(command, s, {"table", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("syncing " + *name);
             const auto replica = s.open();
             const sync_report report =
-                replica->connect(*name, *url, shown(s, bar, *follow, *trust));
+                replica->connect(*name, *url, shown(s, bar, *follow, *trust, *compress));
             bar.clear();
             print_report(s, report);
             mention_conflict(*replica, *name);

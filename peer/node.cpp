@@ -174,6 +174,7 @@ std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url
                                                                   std::vector<want> wants,
                                                                   bool list,
                                                                   const tls_trust& trust,
+                                                                  bool compress,
                                                                   std::optional<identity> as) {
     auto d = std::make_shared<dialog>();
     d->url_ = to.origin();
@@ -185,7 +186,7 @@ std::pair<connection_id, std::shared_ptr<dialog>> peer_node::dial(const peer_url
         std::lock_guard lock(mutex_);
         dialogs_.emplace(c, d);
     }
-    shell_->dial(c, to, trust);
+    shell_->dial(c, to, trust, compress);
     return {c, d};
 }
 

@@ -128,6 +128,7 @@ public:
         std::vector<want> wants,
         bool list,
         const tls_trust& trust = {},
+        bool compress = false,
         std::optional<identity> as = std::nullopt);
     void hang_up(connection_id c);
 
@@ -135,8 +136,10 @@ public:
     std::vector<peer_link> links();
 
     /// As websocket_shell::listen.
-    websocket_shell::listening listen(const peer_url& at, const tls_files& tls = {}) {
-        return shell_->listen(at, tls);
+    websocket_shell::listening listen(const peer_url& at,
+                                      const tls_files& tls = {},
+                                      bool compress = false) {
+        return shell_->listen(at, tls, compress);
     }
     void stop_listening(std::uint64_t listener) { shell_->stop_listening(listener); }
 

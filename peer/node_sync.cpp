@@ -1,4 +1,5 @@
 /// Connecting to peers and serving them, on the thread of the caller.
+#include "tributary/peer/backoff.hpp"
 #include "tributary/peer/contacts.hpp"
 #include "tributary/peer/node_stage.hpp"
 #include "tributary/store/memory_kv.hpp"
@@ -17,7 +18,6 @@ using clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds beat(100);
-constexpr double backoff_first_s = 0.5, backoff_max_s = 30;
 /// How often a sync that is not to follow takes up a connection that broke off while it was getting
 /// somewhere.
 constexpr int resumes_max = 5;
@@ -42,22 +42,6 @@ tls_trust trust_of(const std::string& text) {
     if (text.starts_with("ca ")) trust.ca = text.substr(3);
     return trust;
 }
-
-/// Doubles from 0.5 s to 30 s; the jitter keeps many clients of a server that restarts apart.
-class backoff {
-public:
-    milliseconds next() {
-        const double seconds = std::min(
-            backoff_max_s, backoff_first_s * static_cast<double>(1u << std::min(failures_++, 10)));
-        return milliseconds(
-            static_cast<int>(1000 * seconds * std::uniform_real_distribution(0.75, 1.25)(random_)));
-    }
-    void reset() { failures_ = 0; }
-
-private:
-    int failures_ = 0;
-    std::minstd_rand random_{std::random_device{}()};
-};
 
 /// Brings one CRDT up to date with one peer, over as many connections as it takes.
 class sync_run {
@@ -114,7 +98,7 @@ private:
         state_ = "connecting";
         failure_ = {hub_event::kind::closed};
         caught_up_ = false;
-        auto [c, d] = node_.dial(to_, {want_}, false, trust_, as_);
+        auto [c, d] = node_.dial(to_, {want_}, false, trust_, options_.compress, as_);
         bool open = true;
         auto next_beat = clock::now() + beat;
         try {
@@ -251,7 +235,7 @@ private:
     connection_counters total_, now_;  ///< of past connections, of this one
     std::string state_;
     hub_event failure_{hub_event::kind::closed};
-    backoff pause_;
+    backoff pause_{std::random_device{}()};
     std::optional<public_key> key_;  ///< the peer's
     int resumes_ = 0;
     std::optional<identity> as_;  ///< the last identity, while that one is tried
@@ -369,7 +353,7 @@ websocket_shell::listening listen_soon(peer_node& node,
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
     for (;;) {
         try {
-            return node.listen(at, options.tls);
+            return node.listen(at, options.tls, options.compress);
         } catch (const error& e) {
             const bool late = std::chrono::steady_clock::now() >= deadline;
             if (e.code() != errc::unavailable || late || !keep_going()) throw;

@@ -58,21 +58,24 @@ value wait_for_change(stage& s, value args, const emitter& emit) {
     }
 }
 
-connect_options emit_progress(bool follow, tls_trust trust, const emitter& emit) {
-    return {follow, [&emit](const sync_progress& p) { return emit(pack(p)); }, std::move(trust)};
+connect_options emit_progress(bool follow, tls_trust trust, bool compress, const emitter& emit) {
+    return {follow,
+            [&emit](const sync_progress& p) { return emit(pack(p)); },
+            std::move(trust),
+            compress};
 }
 
 value connect(stage& s, value args, const emitter& emit) {
-    auto [name, url, follow, trust] =
-        unpack_all<std::string, std::string, bool, tls_trust>(std::move(args));
-    return pack(s.connect(name, url, emit_progress(follow, std::move(trust), emit)));
+    auto [name, url, follow, trust, compress] =
+        unpack_all<std::string, std::string, bool, tls_trust, bool>(std::move(args));
+    return pack(s.connect(name, url, emit_progress(follow, std::move(trust), compress, emit)));
 }
 
 value clone(stage& s, value args, const emitter& emit) {
-    auto [url, name, part, trust] =
-        unpack_all<std::string, std::string, std::optional<history_part>, tls_trust>(
+    auto [url, name, part, trust, compress] =
+        unpack_all<std::string, std::string, std::optional<history_part>, tls_trust, bool>(
             std::move(args));
-    connect_options options = emit_progress(false, std::move(trust), emit);
+    connect_options options = emit_progress(false, std::move(trust), compress, emit);
     options.part = part;
     return pack(s.clone(url, name, options));
 }

@@ -110,12 +110,15 @@ public:
     sync_report connect(const std::string& name,
                         const std::string& url,
                         const connect_options& options) override {
-        return sync("connect", pack_all(name, url, options.follow, options.trust), options);
+        return sync("connect",
+                    pack_all(name, url, options.follow, options.trust, options.compress),
+                    options);
     }
     sync_report clone(const std::string& url,
                       const std::string& name,
                       const connect_options& options) override {
-        return sync("clone", pack_all(url, name, options.part, options.trust), options);
+        return sync(
+            "clone", pack_all(url, name, options.part, options.trust, options.compress), options);
     }
 
     void serve(const serve_options& options,

@@ -77,7 +77,7 @@ auto fields(is_a<conflict_summary::side> auto& s) { return std::tie(s.head, s.co
 auto fields(is_a<conflict_summary> auto& s) { return std::tie(s.fork_points, s.sides); }
 auto fields(is_a<tls_trust> auto& s) { return std::tie(s.ca, s.pin); }
 auto fields(is_a<tls_files> auto& s) { return std::tie(s.certificate, s.key); }
-auto fields(is_a<serve_options> auto& s) { return std::tie(s.listen, s.tls); }
+auto fields(is_a<serve_options> auto& s) { return std::tie(s.listen, s.tls, s.compress); }
 auto fields(is_a<garbage_report> auto& s) {
     return std::tie(s.records, s.bytes, s.blobs, s.blob_bytes);
 }

@@ -147,13 +147,15 @@ struct conflict_summary {
 struct connect_options {
     bool follow = false;  ///< stay live and reconnect, until `keep_going` says no
     std::function<bool(const sync_progress&)> keep_going = {};  ///< called about ten times a second
-    tls_trust trust = {};  ///< of wss://; the one used last with that URL if nothing is set
+    tls_trust trust = {};   ///< of wss://; the one used last with that URL if nothing is set
+    bool compress = false;  ///< if the peer does, too
     std::optional<history_part> part = {};  ///< of a clone: only so much of the history
 };
 
 struct serve_options {
-    std::string listen;  ///< HOST:PORT or unix:/PATH/TO/SOCKET
-    tls_files tls = {};  ///< absolute paths; empty: in the clear
+    std::string listen;     ///< HOST:PORT or unix:/PATH/TO/SOCKET
+    tls_files tls = {};     ///< absolute paths; empty: in the clear
+    bool compress = false;  ///< with peers that ask for it
 };
 
 /// A record kept in the same batch as a commit: which part of a source it covers. What is under a

@@ -47,6 +47,8 @@ constexpr std::size_t report_step_bytes = 64u << 10;
 constexpr std::size_t mask_buffer_bytes = 128u << 10;
 /// A connection on which only small frames arrive has no more to read them into than this.
 constexpr std::size_t idle_buffer_bytes = 4u << 10;
+/// Of deflate: four fifths of what 6 and 8 do with collected text, at more than twice the speed.
+constexpr int deflate_level = 3, deflate_memory = 6;
 constexpr auto accept_retry = std::chrono::milliseconds(100);
 
 class link;
@@ -86,7 +88,8 @@ public:
 
     std::uint64_t listener() const { return listener_; }
 
-    void dial(const peer_url& to, const tls_trust& trust) {
+    void dial(const peer_url& to, const tls_trust& trust, bool compress) {
+        if (compress) enable_deflate();
         opening_->to = to;
         start_deadline();
         if (to.over == peer_url::transport::tls) {
@@ -116,7 +119,8 @@ public:
             });
     }
 
-    void accept(tls_server* tls) {
+    void accept(tls_server* tls, bool compress) {
+        if (compress) enable_deflate();
         set_no_delay();
         start_deadline();
         if (!tls) return read_request();
@@ -187,6 +191,14 @@ private:
         peer_url other = opening_->to;
         other.over = t;
         return other.origin();
+    }
+
+    void enable_deflate() {
+        ws::permessage_deflate deflate;
+        deflate.client_enable = deflate.server_enable = true;
+        deflate.compLevel = deflate_level;
+        deflate.memLevel = deflate_memory;
+        ws_.set_option(deflate);
     }
 
     void set_no_delay() {
@@ -530,7 +542,8 @@ struct listener {
     const std::uint64_t id;
     net::steady_timer pause;
     std::unique_ptr<tls_server> tls;  ///< none: in the clear
-    std::string file;                 ///< of a Unix-domain socket
+    bool compress = false;
+    std::string file;  ///< of a Unix-domain socket
     struct stat found {};
 };
 
@@ -567,7 +580,7 @@ struct websocket_shell::impl {
                 const connection_id c = w.next++;
                 auto made = std::make_shared<link>(w, c, from->id, std::move(socket));
                 w.links.emplace(c, made);
-                made->accept(from->tls.get());
+                made->accept(from->tls.get(), from->compress);
             }
             accept_next(from);
         });
@@ -599,15 +612,20 @@ websocket_shell::~websocket_shell() {
 
 connection_id websocket_shell::next_connection() { return impl_->w.next++; }
 
-void websocket_shell::dial(connection_id c, const peer_url& to, const tls_trust& trust) {
-    net::post(impl_->w.io, [i = impl_.get(), c, to, trust] {
+void websocket_shell::dial(connection_id c,
+                           const peer_url& to,
+                           const tls_trust& trust,
+                           bool compress) {
+    net::post(impl_->w.io, [i = impl_.get(), c, to, trust, compress] {
         auto made = std::make_shared<link>(i->w, c, 0, any_stream::socket(i->w.io));
         i->w.links.emplace(c, made);
-        made->dial(to, trust);
+        made->dial(to, trust, compress);
     });
 }
 
-websocket_shell::listening websocket_shell::listen(const peer_url& at, const tls_files& tls) {
+websocket_shell::listening websocket_shell::listen(const peer_url& at,
+                                                   const tls_files& tls,
+                                                   bool compress) {
     std::unique_ptr<tls_server> server;
     if (!tls.certificate.empty()) {
         if (at.over == peer_url::transport::local)
@@ -616,6 +634,7 @@ websocket_shell::listening websocket_shell::listen(const peer_url& at, const tls
     }
     auto made = std::make_shared<listener>(make_acceptor(impl_->w.io, at), at, impl_->w.next++);
     made->tls = std::move(server);
+    made->compress = compress;
     peer_url bound = at;
     if (at.over != peer_url::transport::local) {
         bound.port = port_of(made->acceptor);

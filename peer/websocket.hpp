@@ -56,16 +56,21 @@ public:
 
     /// A number for a connection to dial, so that who dials can prepare for its events.
     connection_id next_connection();
-    void dial(connection_id c, const peer_url& to, const tls_trust& trust = {});
+    /// `compress`: asks for permessage-deflate.
+    void dial(connection_id c,
+              const peer_url& to,
+              const tls_trust& trust = {},
+              bool compress = false);
 
     struct listening {
         std::uint64_t id = 0;
         std::string address;  ///< its URL, with the real port
     };
-    /// Accepts connections until stop_listening, at any path; with `tls`, over TLS. A Unix-domain
+    /// Accepts connections until stop_listening, at any path; with `tls`, over TLS; with `compress`
+    /// it compresses with who asks for it, for some 300 kB of memory each. A Unix-domain
     /// socket that a process left behind which is no more is replaced. Errors: unavailable (the
     /// address is in use or not ours), bad_input (no such host), those of tls_server.
-    listening listen(const peer_url& at, const tls_files& tls = {});
+    listening listen(const peer_url& at, const tls_files& tls = {}, bool compress = false);
     /// Also drops what was accepted there, and removes its Unix-domain socket.
     void stop_listening(std::uint64_t listener);
 

@@ -113,6 +113,13 @@ expect_error 1 'no peer.s URL; one looks like' at laptop sync tweets http://127.
 expect_error 1 "ws://127.0.0.1:$port has no CRDT \"other\"; it offers: tweets" at laptop clone "$url/other"
 stop
 
+# Compressed, if both want it
+serve_at 127.0.0.1:0 --compress
+at thin clone "$url/tweets" --compress >/dev/null
+at thick clone "$url/tweets" >/dev/null
+expect "compressed" "$(ops_of thick tweets)" "$(ops_of thin tweets)"
+stop
+
 # IPv6
 if serve_at '[::1]:0' 2>/dev/null && grep -q '^ws://\[::1\]:' peer.url; then
   at six clone "$url/tweets" >/dev/null

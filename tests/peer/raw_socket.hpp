@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -37,6 +38,62 @@ inline std::string exchange(const std::string& address, const std::string& reque
     ::close(fd);
     return answer;
 }
+
+/// A wire to the port of `address` that can go dead: nothing passes any more, and nobody is told.
+class wire {
+public:
+    explicit wire(const std::string& address)
+        : to_(address), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in at{};
+        at.sin_family = AF_INET;
+        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof at;
+        (void)::bind(fd_, reinterpret_cast<sockaddr*>(&at), size);
+        (void)::listen(fd_, 1);
+        (void)::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size);
+        port_ = ntohs(at.sin_port);
+        thread_ = std::thread([this] { run(); });
+    }
+    ~wire() {
+        over_ = true;
+        thread_.join();
+        ::close(fd_);
+    }
+    std::string address() const { return "ws://127.0.0.1:" + std::to_string(port_); }
+    void die() { dead_ = true; }
+
+private:
+    void run() {
+        pollfd ends[2] = {{fd_, POLLIN, 0}, {-1, POLLIN, 0}};
+        while (!over_ && ::poll(ends, 1, 20) == 0) {
+        }
+        if (over_) return;
+        ends[0].fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
+        ends[1].fd = connect_to(to_);
+        char buffer[65536];
+        while (!over_) {
+            if (::poll(ends, dead_ ? 0 : 2, 20) <= 0) continue;
+            for (int i = 0; i < 2; ++i) {
+                if (ends[i].revents == 0) continue;
+                const ssize_t n = ::recv(ends[i].fd, buffer, sizeof buffer, 0);
+                if (n <= 0) dead_ = true;
+                for (ssize_t at = 0; at < n && !dead_;) {
+                    const auto rest = static_cast<std::size_t>(n - at);
+                    const ssize_t sent = ::send(ends[1 - i].fd, buffer + at, rest, MSG_NOSIGNAL);
+                    dead_ = dead_ || sent <= 0;
+                    at += sent;
+                }
+            }
+        }
+        for (const pollfd& end : ends) ::close(end.fd);
+    }
+
+    const std::string to_;
+    int fd_;
+    int port_ = 0;
+    std::atomic<bool> dead_{false}, over_{false};
+    std::thread thread_;
+};
 
 /// Takes one connection, says `greeting` once something came (at once if it is no HTTP), and then
 /// nothing more.
