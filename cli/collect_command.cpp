@@ -112,7 +112,7 @@ public:
             std::cerr << "stdin is collected at least once: what is fed in again is collected "
                          "again; --key FIELD skips what is known\n";
         }
-        for (const auto& [path, offset] : files_to_read()) read(path, offset);
+        while (!read_files()) start_over();
         bar_.clear();
         const bool was_interrupted = !keep_going() && !options_.follow;
         report(was_interrupted);
@@ -137,13 +137,32 @@ private:
         }
     }
 
+    /// False if somebody else has moved the place meanwhile: the last call of a collector that was
+    /// killed was done after this one had begun.
+    bool read_files() {
+        try {
+            for (const auto& [path, offset] : files_to_read()) read(path, offset);
+            return true;
+        } catch (const error& e) {
+            if (e.code() != errc::conflict) throw;
+            return false;
+        }
+    }
+
+    void start_over() {
+        ops_.clear();
+        keys_.clear();
+        bytes_staged_ = 0;
+        last_place_.clear();
+        options_.again = false;
+    }
+
     /// The rest of the file that was being read, if it was renamed since, then the one at the path.
     std::vector<std::pair<std::string, std::uint64_t>> files_to_read() {
         const std::string& path = options_.source;
-        if (path == "-" || options_.again) return {{path, 0}};
-        const std::optional<bytes> known = replica_->get_mark(options_.crdt, place_key_);
-        if (!known) return {{path, 0}};
-        const source_place place = decode_source_place(*known);
+        kept_place_ = replica_->get_mark(options_.crdt, place_key_);
+        if (path == "-" || options_.again || !kept_place_) return {{path, 0}};
+        const source_place place = decode_source_place(*kept_place_);
         if (is_same_file(path, place)) return {{path, place.offset}};
         // Renamed by a rotation, perhaps more than one: first what was not read of it, then the
         // later ones.
@@ -292,10 +311,11 @@ private:
                                      ? encode(value(static_cast<std::int64_t>(place.offset)))
                                      : encode(place);
         if (place_mark == last_place_ && ops_.empty()) return;
-        std::vector<mark> marks = {{place_key_, place_mark}};
+        std::vector<mark> marks = {{place_key_, place_mark, kept_place_}};
         for (const std::string& key : keys_) marks.push_back({key, bytes()});
         if (ops_.empty()) {
-            if (!source.is_stdin() && place.offset > 0) replica_->put_marks(options_.crdt, marks);
+            if (source.is_stdin() || place.offset == 0) return;
+            replica_->put_marks(options_.crdt, marks);
         } else {
             marks.push_back({"status/last collect",
                              fmt::format("{}: {} ops from {}",
@@ -309,6 +329,7 @@ private:
         keys_.clear();
         bytes_staged_ = 0;
         last_place_ = place_mark;
+        kept_place_ = place_mark;
     }
 
     /// If the process that has the store goes away in the middle, the mark tells whether the commit
@@ -342,6 +363,7 @@ private:
     progress bar_;
     std::string place_key_;
     bytes last_place_;
+    std::optional<bytes> kept_place_;  ///< in the store
     std::vector<bytes> ops_;
     std::set<std::string> keys_;
     std::size_t bytes_staged_ = 0;

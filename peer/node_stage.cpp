@@ -118,6 +118,13 @@ std::vector<bytes> encode_all(const std::vector<op>& ops) {
     return out;
 }
 
+void require_unchanged(const commit_store& store, crdt_handle h, const std::vector<mark>& marks) {
+    for (const mark& m : marks)
+        if (m.was && store.mark(h, m.key) != *m.was)
+            throw error(errc::conflict,
+                        "\"" + m.key + "\" has been written by another process meanwhile");
+}
+
 }  // namespace
 
 std::int64_t wall_ms() {
@@ -179,6 +186,7 @@ commit_id node_stage::transact_encoded(const std::string& name,
     if (ops.empty()) throw error(errc::misuse, "a commit needs at least one op");
     return node_.write([&](commit_store& store, hub& hub) {
         const crdt_handle h = require_crdt(store, name);
+        require_unchanged(store, h, marks);
         const commit_id id = store.append(h, node_.self(), ops, wall_ms());
         for (const mark& m : marks) store.put_mark(h, m.key, m.val);
         hub.staged(h);
@@ -209,6 +217,7 @@ commit_id node_stage::merge(const std::string& name,
 void node_stage::put_marks(const std::string& name, const std::vector<mark>& marks) {
     node_.write([&](commit_store& store, hub&) {
         const crdt_handle h = require_crdt(store, name);
+        require_unchanged(store, h, marks);
         for (const mark& m : marks) store.put_mark(h, m.key, m.val);
     });
 }

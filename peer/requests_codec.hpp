@@ -81,7 +81,7 @@ auto fields(is_a<serve_options> auto& s) { return std::tie(s.listen, s.tls, s.co
 auto fields(is_a<garbage_report> auto& s) {
     return std::tie(s.records, s.bytes, s.blobs, s.blob_bytes);
 }
-auto fields(is_a<mark> auto& s) { return std::tie(s.key, s.val); }
+auto fields(is_a<mark> auto& s) { return std::tie(s.key, s.val, s.was); }
 
 template <class T>
 concept fielded = requires(T& t) {

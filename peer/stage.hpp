@@ -163,6 +163,9 @@ struct serve_options {
 struct mark {
     std::string key;
     bytes val;
+    /// If given: what is there now (nothing: no record). Else the whole call fails with conflict,
+    /// so that a call under way when its caller died is not done after what a later one found.
+    std::optional<std::optional<bytes>> was = std::nullopt;
 };
 
 class stage {

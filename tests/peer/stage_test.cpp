@@ -89,6 +89,22 @@ TEST_CASE("stage: wrong names and empty commits are refused", "[peer]") {
     CHECK(s->summary("notes").commits == 0);
 }
 
+TEST_CASE("stage: a commit whose mark was moved meanwhile is refused", "[peer]") {
+    temporary_directory dir;
+    auto s = stage::open(dir.path());
+    s->create("notes");
+    s->transact("notes", {note("one")}, {{"place", "1", std::optional<bytes>()}});
+    s->transact("notes", {note("two")}, {{"place", "2", "1"}});
+    const std::uint64_t before = s->summary("notes").commits;
+    for (const std::optional<bytes>& was : {std::optional<bytes>(), std::optional<bytes>("1")}) {
+        CHECK_THROWS_WITH(s->transact("notes", {note("again")}, {{"place", "2", was}}),
+                          Catch::Contains("by another process"));
+        CHECK_THROWS_AS(s->put_marks("notes", {{"place", "3", was}}), error);
+    }
+    CHECK(s->summary("notes").commits == before);
+    CHECK(s->get_mark("notes", "place") == "2");
+}
+
 TEST_CASE("stage: waiting for a change ends with it", "[peer]") {
     temporary_directory dir;
     auto s = stage::open(dir.path());
