@@ -6,8 +6,10 @@
 #include "tributary/value/covered.hpp"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include "sim/world.hpp"
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -118,9 +120,23 @@ void print(const counts& c) {
     fmt::print("\n");
 }
 
+/// Why an honest peer must have ended connections to hostile ones.
+constexpr std::array reasons_to_part{errc::bad_input,
+                                     errc::not_found,
+                                     errc::unauthorized,
+                                     errc::newer_version,
+                                     errc::unavailable,
+                                     errc::canceled,
+                                     errc::limit};
+
 /// How often each rare path was taken; returns how many never were.
-int print_marks() {
+int print_marks(const counts& total) {
     int missed = 0;
+    for (const errc code : reasons_to_part)
+        if (!total.hostile_closed.contains(code)) {
+            fmt::print("no hostile peer was left for {}\n", name_of(code));
+            ++missed;
+        }
     for (std::size_t i = 0; i < rare_paths.size(); ++i) {
         const std::uint64_t taken = rare_paths_taken[i];
         fmt::print("{:>9} {}\n", taken, rare_paths[i]);
@@ -144,6 +160,9 @@ int main(int argc, char** argv) {
         a.first,
         a.last,
         argv[0]);
+    // Large buffers that come and go would be mapped anew each time: half of the time.
+    mallopt(M_MMAP_THRESHOLD, 256 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
     const auto began = std::chrono::steady_clock::now();
     counts total;
     int failed = 0;
@@ -151,7 +170,7 @@ int main(int argc, char** argv) {
         failed += play(seed, a, total) ? 0 : 1;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     print(total);
-    const int missed = print_marks();
+    const int missed = print_marks(total);
     fmt::print("seeds {}..{}: {:.1f} s; {} failed\n", a.first, a.last, took.count(), failed);
     if (!a.marks || missed == 0) return failed == 0 ? 0 : 1;
     fmt::print("{} rare paths were never taken: more seeds, or a simulator that gets there\n",

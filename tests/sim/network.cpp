@@ -33,8 +33,9 @@ void network::dial(std::size_t index) {
 
 void network::redial(std::size_t index) {
     const edge& e = lines_[index].ends;
-    const bool eager = run_.healing && !is_hostile(e.dialer) && !is_hostile(e.acceptor);
-    run_.time.after(run_.random.between(50, eager ? 500 : 4000), [this, index] { dial(index); });
+    const bool hostile = is_hostile(e.dialer) || is_hostile(e.acceptor);
+    const mono_ms most = hostile ? 8000 : !run_.healing ? 4000 : e.live ? 500 : 2000;
+    run_.time.after(run_.random.between(50, most), [this, index] { dial(index); });
 }
 
 // -- Frames ---------------------------------------------------------------------------------------
