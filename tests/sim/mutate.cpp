@@ -8,8 +8,10 @@ namespace {
 
 std::int64_t odd_number(random_source& random, std::int64_t was) {
     constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    const auto next = static_cast<std::int64_t>(static_cast<std::uint64_t>(was) + 1);
+    const auto previous = static_cast<std::int64_t>(static_cast<std::uint64_t>(was) - 1);
     const std::array<std::int64_t, 10> odd{
-        0, 1, 2, was + 1, was - 1, was ^ 1, 255, 65536, most / 2, most};
+        0, 1, 2, next, previous, was ^ 1, 255, 65536, most / 2, most};
     return odd[random.below(odd.size())];
 }
 
