@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
     add_status_commands(app, s);
     add_store_commands(app, s);
     add_peer_commands(app, s);
+    add_blob_commands(app, s);
     add_collect_command(app, s);
     add_tail_command(app, s);
     add_realize_command(app, s);

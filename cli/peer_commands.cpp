@@ -24,6 +24,10 @@ void print_report(const session& s, const sync_report& r) {
                                            {"payload_bytes", whole(r.payload_bytes)},
                                            {"control_bytes", whole(r.control_bytes)},
                                            {"round_trips", whole(r.round_trips)},
+                                           {"blobs_in", whole(r.blobs_in)},
+                                           {"blob_bytes_in", whole(r.blob_bytes_in)},
+                                           {"blob_bytes_out", whole(r.blob_bytes_out)},
+                                           {"blobs_missing", whole(r.blobs_missing)},
                                            {"seconds", r.seconds}}))
                   << '\n';
         return;
@@ -35,6 +39,16 @@ void print_report(const session& s, const sync_report& r) {
                              human_bytes(r.control_bytes),
                              counted(r.round_trips, "round trip"),
                              r.seconds);
+    if (r.blob_bytes_in > 0 || r.blobs_in > 0 || r.blob_bytes_out > 0)
+        std::cout << fmt::format("{} in, {} of blobs in, {} out\n",
+                                 counted(r.blobs_in, "blob"),
+                                 human_bytes(r.blob_bytes_in),
+                                 human_bytes(r.blob_bytes_out));
+    if (r.blobs_missing > 0)
+        log_line(fmt::format("{} could not be fetched: the peer has not all of it, or see trib "
+                             "status; sync again, or with another peer",
+                             counted(r.blobs_missing, "blob")),
+                 "warn");
 }
 
 /// A CRDT may have got several heads by a sync; the user should know at once.
@@ -43,6 +57,17 @@ void mention_conflict(stage& replica, const std::string& name) {
     if (heads > 1)
         log_line(fmt::format("{} has {} heads now; see: trib conflicts {}", name, heads, name),
                  "warn");
+}
+
+/// Adds --lazy-blobs and --all-blobs.
+void add_blob_choice(CLI::App* command, std::optional<bool>& lazy) {
+    auto* on = command->add_flag_callback(
+        "--lazy-blobs",
+        [&lazy] { lazy = true; },
+        "from now on, fetch blobs only when they are asked for (trib blob get)");
+    auto* off = command->add_flag_callback(
+        "--all-blobs", [&lazy] { lazy = false; }, "from now on, fetch all blobs (the default)");
+    on->excludes(off);
 }
 
 connect_options shown(
@@ -61,6 +86,12 @@ connect_options shown(
         last = p.state;
         const std::string more =
             fmt::format("{} out, {}", with_commas(p.commits_out), human_bytes(p.bytes));
+        if (p.blob_bytes_in_expected > 0 && p.commits_in >= p.commits_in_expected)
+            return bar.show(p.blob_bytes_in,
+                            std::max(p.blob_bytes_in, p.blob_bytes_in_expected),
+                            "bytes of blobs in",
+                            human_bytes(p.blob_bytes_in)),
+                   keep_going();
         // More may come than was announced.
         bar.show(p.commits_in, std::max(p.commits_in, p.commits_in_expected), "commits in", more);
         return keep_going();
@@ -207,12 +238,15 @@ void add_clone(CLI::App& app, session& s) {
                      "only commits from about this time on, by the clocks of their authors, as "
                      "2026-11-27 or 2026-11-27T09:30")
         ->excludes(by_depth);
+    auto lazy = std::make_shared<std::optional<bool>>();
+    add_blob_choice(command, *lazy);
     add_format(command, s, {"table", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("cloning");
             connect_options options = shown(s, bar, false, *trust, *compress);
             options.part = part_of(*depth, *since);
+            options.lazy_blobs = *lazy;
             const sync_report report = s.open_or_make()->clone(*url, *name, options);
             bar.clear();
             print_report(s, report);
@@ -232,13 +266,16 @@ void add_sync(CLI::App& app, session& s) {
     command->add_flag("--follow", *follow, "stay live, reconnect by itself, until interrupted");
     const auto trust = add_trust(command);
     const auto compress = add_compress(command, compress_help);
+    auto lazy = std::make_shared<std::optional<bool>>();
+    add_blob_choice(command, *lazy);
     add_format(command, s, {"table", "json"});
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("syncing " + *name);
             const auto replica = s.open();
-            const sync_report report =
-                replica->connect(*name, *url, shown(s, bar, *follow, *trust, *compress));
+            connect_options options = shown(s, bar, *follow, *trust, *compress);
+            options.lazy_blobs = *lazy;
+            const sync_report report = replica->connect(*name, *url, options);
             bar.clear();
             print_report(s, report);
             mention_conflict(*replica, *name);

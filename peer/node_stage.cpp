@@ -1,5 +1,6 @@
 #include "tributary/peer/node_stage.hpp"
 
+#include "tributary/peer/node_blobs.hpp"
 #include "tributary/store/frozen_kv.hpp"
 
 #include <algorithm>
@@ -184,10 +185,14 @@ commit_id node_stage::transact_encoded(const std::string& name,
                                        std::vector<bytes> ops,
                                        const std::vector<mark>& marks) {
     if (ops.empty()) throw error(errc::misuse, "a commit needs at least one op");
+    const std::vector<blob_id> mentioned = mentioned_blobs(ops);
     return node_.write([&](commit_store& store, hub& hub) {
         const crdt_handle h = require_crdt(store, name);
         require_unchanged(store, h, marks);
-        const commit_id id = store.append(h, node_.self(), ops, wall_ms());
+        const blob_naming blobs(store, node_.blobs(), h, mentioned);
+        const commit_id id =
+            store.append(h, node_.self(), ops, wall_ms(), std::nullopt, blobs.ext());
+        blobs.note();
         for (const mark& m : marks) store.put_mark(h, m.key, m.val);
         hub.staged(h);
         return id;
@@ -198,6 +203,7 @@ commit_id node_stage::merge(const std::string& name,
                             const std::vector<commit_id>& order,
                             const std::vector<op>& corrections) {
     const std::vector<bytes> ops = encode_all(corrections);
+    const std::vector<blob_id> mentioned = mentioned_blobs(ops);
     return node_.write([&](commit_store& store, hub& hub) {
         const crdt_handle h = require_crdt(store, name);
         const crdt_state s = store.state(h);
@@ -208,7 +214,10 @@ commit_id node_stage::merge(const std::string& name,
             throw error(errc::conflict,
                         "a merge joins all heads: the heads of \"" + name + "\" are " +
                             join_ids(s.heads) + ", given were " + join_ids(order));
-        const commit_id id = store.append(h, node_.self(), ops, wall_ms(), std::move(parents));
+        const blob_naming blobs(store, node_.blobs(), h, mentioned);
+        const commit_id id =
+            store.append(h, node_.self(), ops, wall_ms(), std::move(parents), blobs.ext());
+        blobs.note();
         hub.staged(h);
         return id;
     });

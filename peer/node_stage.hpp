@@ -40,6 +40,9 @@ public:
                     const std::vector<op>& corrections) override;
     conflict_summary conflicts(const std::string& name) override;
 
+    std::vector<blob_summary> blobs(const std::string& name) override;
+    blob_store& blob_files() override { return node_.blobs(); }
+
     void put_marks(const std::string& name, const std::vector<mark>& marks) override;
     std::optional<bytes> get_mark(const std::string& name, const std::string& key) override;
 

@@ -53,6 +53,8 @@ public:
           want_(std::move(what)),
           options_(options) {
         want_.live = options_.follow;
+        want_.lazy_blobs = options_.lazy_blobs;
+        want_.blobs = options_.blobs;
     }
 
     /// Errors: those of the peer and of the way there; canceled if `keep_going` said no before it
@@ -60,13 +62,13 @@ public:
     sync_report run() {
         const auto began = clock::now();
         while (!done_) {
-            const std::uint64_t before = total_.commits_in + total_.commits_out;
+            const std::uint64_t before = moved_so_far();
             attempt();
             if (done_) {
                 if (caught_up_) note(true);
                 break;
             }
-            const bool moved = total_.commits_in + total_.commits_out > before;
+            const bool moved = moved_so_far() > before;
             if (moved || caught_up_) pause_.reset();
             note(false);
             if (change_identity()) continue;
@@ -81,6 +83,12 @@ public:
     }
 
 private:
+    /// Of past connections: what says that one got somewhere.
+    std::uint64_t moved_so_far() const {
+        return total_.commits_in + total_.commits_out + total_.blob_bytes_in +
+               total_.blob_bytes_out;
+    }
+
     /// Who refuses the store's key may not know yet that it follows another, and may let that one
     /// in with the news; then it knows. False: that has been tried, or there was no other.
     bool change_identity() {
@@ -154,6 +162,10 @@ private:
         total_.payload_bytes += now_.payload_bytes;
         total_.control_bytes += now_.control_bytes;
         total_.round_trips += now_.round_trips;
+        total_.blobs_in += now_.blobs_in;
+        total_.blob_bytes_in += now_.blob_bytes_in;
+        total_.blob_bytes_out += now_.blob_bytes_out;
+        total_.blobs_missing = now_.blobs_missing;
         now_ = {};
     }
 
@@ -179,6 +191,8 @@ private:
         p.bytes = total_.payload_bytes + now_.payload_bytes;
         p.control_bytes = total_.control_bytes + now_.control_bytes;
         p.round_trips = total_.round_trips + now_.round_trips;
+        p.blob_bytes_in = total_.blob_bytes_in + now_.blob_bytes_in;
+        p.blob_bytes_in_expected = total_.blob_bytes_in + now_.blob_bytes_in_expected;
         p.state = state_;
         return options_.keep_going(p);
     }
@@ -220,6 +234,10 @@ private:
         r.payload_bytes = total_.payload_bytes;
         r.control_bytes = total_.control_bytes;
         r.round_trips = total_.round_trips;
+        r.blobs_in = total_.blobs_in;
+        r.blob_bytes_in = total_.blob_bytes_in;
+        r.blob_bytes_out = total_.blob_bytes_out;
+        r.blobs_missing = total_.blobs_missing;
         r.seconds = std::chrono::duration<double>(clock::now() - began).count();
         if (want_.handle)
             r.heads =
@@ -313,7 +331,7 @@ sync_report node_stage::clone(const std::string& url,
     const bool by_address = to.name.starts_with("trib:");
     auto keep_going = [&] {
         return !node_.stopping() &&
-               (!options.keep_going || options.keep_going({0, 0, 0, 0, "connecting"}));
+               (!options.keep_going || options.keep_going({.state = "connecting"}));
     };
     const crdt_id id = by_address
                            ? parse_address(to.name)

@@ -58,26 +58,32 @@ value wait_for_change(stage& s, value args, const emitter& emit) {
     }
 }
 
-connect_options emit_progress(bool follow, tls_trust trust, bool compress, const emitter& emit) {
-    return {follow,
-            [&emit](const sync_progress& p) { return emit(pack(p)); },
-            std::move(trust),
-            compress};
-}
+using sync_method = sync_report (stage::*)(const std::string&,
+                                           const std::string&,
+                                           const connect_options&);
 
-value connect(stage& s, value args, const emitter& emit) {
-    auto [name, url, follow, trust, compress] =
-        unpack_all<std::string, std::string, bool, tls_trust, bool>(std::move(args));
-    return pack(s.connect(name, url, emit_progress(follow, std::move(trust), compress, emit)));
-}
-
-value clone(stage& s, value args, const emitter& emit) {
-    auto [url, name, part, trust, compress] =
-        unpack_all<std::string, std::string, std::optional<history_part>, tls_trust, bool>(
-            std::move(args));
-    connect_options options = emit_progress(false, std::move(trust), compress, emit);
-    options.part = part;
-    return pack(s.clone(url, name, options));
+answerer syncing(sync_method method) {
+    return [method](stage& s, value args, const emitter& emit) -> value {
+        connect_options options;
+        std::string first, second;
+        std::tie(first,
+                 second,
+                 options.follow,
+                 options.trust,
+                 options.compress,
+                 options.part,
+                 options.lazy_blobs,
+                 options.blobs) = unpack_all<std::string,
+                                             std::string,
+                                             bool,
+                                             tls_trust,
+                                             bool,
+                                             std::optional<history_part>,
+                                             std::optional<bool>,
+                                             std::vector<blob_id>>(std::move(args));
+        options.keep_going = [&emit](const sync_progress& p) { return emit(pack(p)); };
+        return pack((s.*method)(first, second, options));
+    };
 }
 
 value serve(stage& s, value args, const emitter& emit) {
@@ -124,14 +130,15 @@ const std::map<std::string, answerer, std::less<>>& methods() {
         {"transact", plain(&stage::transact_encoded)},
         {"merge", plain(&stage::merge)},
         {"conflicts", plain(&stage::conflicts)},
+        {"blobs", plain(&stage::blobs)},
         {"put-marks", plain(&stage::put_marks)},
         {"get-mark", plain(&stage::get_mark)},
         {"read-arrival", reading(&stage::read_arrival)},
         {"read-linear", reading(&stage::read_linear)},
         {"find", plain(&stage::find)},
         {"wait-for-change", wait_for_change},
-        {"connect", connect},
-        {"clone", clone},
+        {"connect", syncing(&stage::connect)},
+        {"clone", syncing(&stage::clone)},
         {"serve", serve},
         {"backup", backup},
         {"remove", plain(&stage::remove)},

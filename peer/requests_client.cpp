@@ -21,7 +21,7 @@ constexpr std::size_t idle_max = 16;
 class remote_stage : public stage {
 public:
     remote_stage(std::filesystem::path dir, std::unique_ptr<local_client> first)
-        : dir_(std::move(dir)) {
+        : dir_(std::move(dir)), blob_files_(open_blob_files(dir_ / blobs_directory)) {
         idle_.push_back({std::move(first), clock::now()});
     }
 
@@ -77,6 +77,11 @@ public:
         return read<conflict_summary>("conflicts", name);
     }
 
+    std::vector<blob_summary> blobs(const std::string& name) override {
+        return read<std::vector<blob_summary>>("blobs", name);
+    }
+    blob_store& blob_files() override { return *blob_files_; }
+
     void put_marks(const std::string& name, const std::vector<mark>& marks) override {
         write<void>("put-marks", name, marks);
     }
@@ -110,15 +115,12 @@ public:
     sync_report connect(const std::string& name,
                         const std::string& url,
                         const connect_options& options) override {
-        return sync("connect",
-                    pack_all(name, url, options.follow, options.trust, options.compress),
-                    options);
+        return sync("connect", name, url, options);
     }
     sync_report clone(const std::string& url,
                       const std::string& name,
                       const connect_options& options) override {
-        return sync(
-            "clone", pack_all(url, name, options.part, options.trust, options.compress), options);
+        return sync("clone", url, name, options);
     }
 
     void serve(const serve_options& options,
@@ -173,7 +175,18 @@ private:
         if constexpr (!std::is_void_v<R>) return unpack<R>(std::move(result));
     }
 
-    sync_report sync(const std::string& method, value args, const connect_options& options) {
+    sync_report sync(const std::string& method,
+                     const std::string& first,
+                     const std::string& second,
+                     const connect_options& options) {
+        value args = pack_all(first,
+                              second,
+                              options.follow,
+                              options.trust,
+                              options.compress,
+                              options.part,
+                              options.lazy_blobs,
+                              options.blobs);
         sync_progress last;
         const auto began = clock::now();
         auto result = ask_until(method, std::move(args), [&](value part) {
@@ -190,6 +203,7 @@ private:
         r.control_bytes = last.control_bytes;
         r.round_trips = last.round_trips;
         r.seconds = std::chrono::duration<double>(clock::now() - began).count();
+        r.blob_bytes_in = last.blob_bytes_in;
         return r;
     }
 
@@ -273,6 +287,7 @@ private:
     }
 
     const std::filesystem::path dir_;
+    const std::unique_ptr<blob_store> blob_files_;
     std::mutex mutex_;
     std::vector<connection> idle_;
 };

@@ -61,6 +61,10 @@ auto fields(is_a<sync_report> auto& s) {
                     s.payload_bytes,
                     s.control_bytes,
                     s.round_trips,
+                    s.blobs_in,
+                    s.blob_bytes_in,
+                    s.blob_bytes_out,
+                    s.blobs_missing,
                     s.seconds,
                     s.heads);
 }
@@ -69,6 +73,8 @@ auto fields(is_a<sync_progress> auto& s) {
                     s.commits_out,
                     s.commits_in_expected,
                     s.bytes,
+                    s.blob_bytes_in,
+                    s.blob_bytes_in_expected,
                     s.state,
                     s.control_bytes,
                     s.round_trips);
@@ -82,6 +88,7 @@ auto fields(is_a<garbage_report> auto& s) {
     return std::tie(s.records, s.bytes, s.blobs, s.blob_bytes);
 }
 auto fields(is_a<mark> auto& s) { return std::tie(s.key, s.val, s.was); }
+auto fields(is_a<blob_summary> auto& s) { return std::tie(s.id, s.size, s.here, s.commit); }
 
 template <class T>
 concept fielded = requires(T& t) {

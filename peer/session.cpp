@@ -317,7 +317,8 @@ void session::after_flush(mono_ms now) {
 /// No commit waits, and little is on its way to the wire: so one that comes now waits behind no
 /// more than that, and a piece.
 bool session::has_room_for_blobs() {
-    if (backlog_ + sent_this_turn_ >= wire::blob_piece_bytes) return false;
+    const std::size_t ahead = std::min(wire::blob_piece_bytes, hub_.options.window_bytes);
+    if (backlog_ + sent_this_turn_ >= ahead) return false;
     return std::none_of(subscriptions_.begin(), subscriptions_.end(), [this](const auto& each) {
         return each.second.out.has_more(hub_.end_of(each.second.handle));
     });

@@ -1,6 +1,7 @@
 #include "tributary/peer/session_blobs.hpp"
 
 #include "tributary/peer/session.hpp"
+#include "tributary/value/covered.hpp"
 
 #include <fmt/format.h>
 
@@ -37,6 +38,8 @@ void blob_exchange::open(std::uint64_t sub, crdt_handle h, const std::vector<blo
     interests_.emplace(sub, std::move(in));
 }
 
+void blob_exchange::has_commits(std::uint64_t sub) { interest_of(sub).has_commits = true; }
+
 blob_exchange::interest& blob_exchange::interest_of(std::uint64_t sub) {
     const auto found = interests_.find(sub);
     if (found == interests_.end())
@@ -56,10 +59,14 @@ bool blob_exchange::is_here(const interest& in, const blob_id& id) {
 std::optional<named_blob> blob_exchange::next_to_fetch(interest& in) {
     const auto is_claimed = [this](const blob_id& id) { return hub_.blobs.claims.contains(id); };
     const blob_index& index = hub_.store.blobs(in.handle);
-    while (!in.wishes.empty()) {
-        const blob_id id = in.wishes.front();
-        in.wishes.pop_front();
+    for (auto at = in.wishes.begin(); at != in.wishes.end();) {
+        const blob_id id = *at;
         const auto named = index.find(id);
+        if (!named && !in.has_commits) {
+            ++at;
+            continue;
+        }
+        at = in.wishes.erase(at);
         if (!named) {
             ++missing_;
         } else if (!is_here(in, id)) {
@@ -70,10 +77,12 @@ std::optional<named_blob> blob_exchange::next_to_fetch(interest& in) {
     std::erase_if(in.passed, [&](const named_blob& b) { return is_here(in, b.blob.id); });
     for (auto at = in.passed.begin(); at != in.passed.end(); ++at) {
         if (is_claimed(at->blob.id)) continue;
+        covered("blob fetched over another connection");
         const named_blob free = *at;
         in.passed.erase(at);
         return free;
     }
+    if (std::exchange(in.losses, index.losses()) != index.losses()) in.last = {};
     const std::uint64_t version = index.version();
     if (!in.eager || in.seen == version) return std::nullopt;
     while (in.passed.size() < passed_max) {
@@ -101,8 +110,7 @@ bool blob_exchange::is_wanting(const interest& in) const {
 
 bool blob_exchange::settled(std::uint64_t sub) const {
     const auto found = interests_.find(sub);
-    return found == interests_.end() ||
-           (!is_wanting(found->second) && !found->second.they_lack);
+    return found == interests_.end() || (!is_wanting(found->second) && !found->second.they_lack);
 }
 
 void blob_exchange::count(connection_counters& to) const {
@@ -124,12 +132,7 @@ void blob_exchange::ask(mono_ms now) {
         desk.trouble.clear();
         ++desk.retries;
     }
-    if (std::exchange(retries_, desk.retries) != desk.retries) {
-        for (auto& [sub, in] : interests_) {  // what could not be stored is met again
-            in.last = {};
-            in.seen.reset();
-        }
-    }
+    if (std::exchange(retries_, desk.retries) != desk.retries) look_again();
     if (desk.trouble.empty() && !is_deaf_ && (!asked_.empty() || desk.askers < askers_max)) {
         for (auto& [id, f] : fetching_) ask_for(f);
         for (auto& [sub, in] : interests_) {
@@ -155,6 +158,7 @@ void blob_exchange::begin(const interest& in, const named_blob& b) {
     std::uint64_t here = 0;
     if (f.made)
         here = std::min(desk.store->chunks_here(b.blob.id) * f.made->chunk_bytes(), b.blob.size);
+    if (here > 0) covered("blob taken up");
     counted_.blob_bytes_in_expected += b.blob.size - here;
     missing_ -= not_there_.erase(b.blob.id);
     ask_for(fetching_.emplace(b.blob.id, std::move(f)).first->second);
@@ -207,7 +211,17 @@ void blob_exchange::push_ask(fetch& f, wire::blob_ask what, std::uint64_t bytes)
 void blob_exchange::pop_ask() {
     asked_bytes_ -= asked_.front().bytes;
     asked_.pop_front();
-    if (asked_.empty()) --hub_.blobs.askers;
+    if (!asked_.empty()) return;
+    --hub_.blobs.askers;
+    if (std::exchange(is_deaf_, false)) look_again();
+}
+
+/// What could not be had is met again.
+void blob_exchange::look_again() {
+    for (auto& [sub, in] : interests_) {
+        in.last = {};
+        in.seen.reset();
+    }
 }
 
 void blob_exchange::tell_lack(interest& in) {
@@ -220,6 +234,7 @@ void blob_exchange::tell_lack(interest& in) {
 void blob_exchange::tick(mono_ms now) {
     now_ = now;
     if (asked_.empty() || now - answered_at_ <= 2 * hub_.options.idle_ms) return;
+    covered("blob not answered in time");
     is_deaf_ = true;
     give_up_all();
 }
@@ -242,8 +257,8 @@ std::size_t blob_exchange::on_part(bytes_view frame, mono_ms now) {
                                         *m.chunk < f.made->count()
                                   : a.what.manifest;
     const std::uint64_t size = buffer_.size() + m.data.size() + m.left;
-    const bool fits = m.chunk && expected ? size == f.made->size_of(*m.chunk)
-                                          : size <= blob_manifest::bytes_max;
+    const bool fits =
+        m.chunk && expected ? size == f.made->size_of(*m.chunk) : size <= blob_manifest::bytes_max;
     if (!expected || !fits || (piece_ && !continued) ||
         (continued && piece_->left != m.data.size() + m.left))
         throw error(errc::bad_input, "a part of a blob that was not asked for");
@@ -324,6 +339,7 @@ void blob_exchange::give_up_all() {
 
 /// Commits go on; blobs are tried again later.
 void blob_exchange::failed_to_store(const fetch& f, const error& why) {
+    covered("blob could not be stored");
     const crdt_handle h = f.handle;
     hub_.blobs.trouble = why.what();
     hub_.blobs.trouble_until = now_ + trouble_ms;
@@ -343,6 +359,7 @@ void blob_exchange::on_have(bytes_view frame, mono_ms now) {
     interest& in = interest_of(m.sub);
     if (!m.answer) {
         if (not_there_.erase(m.id) == 0) return;
+        covered("blob came to the peer later");
         --missing_;
         in.wishes.push_back(m.id);
         return;
@@ -357,9 +374,15 @@ void blob_exchange::on_have(bytes_view frame, mono_ms now) {
     if (a.ignored || found == fetching_.end()) return;
     fetch& f = found->second;
     --f.asks;
-    if (!f.made) return give_up(m.id);
+    if (!f.made) {
+        covered("blob not at the peer");
+        return give_up(m.id);
+    }
     const std::uint64_t end = std::min(a.what.first + a.what.count, f.made->count());
-    if (hub_.blobs.store->next_missing(m.id, a.what.first) < end) return give_up(m.id);
+    if (hub_.blobs.store->next_missing(m.id, a.what.first) < end) {
+        covered("blob in part at the peer");
+        return give_up(m.id);
+    }
     // A chunk that was damaged meanwhile would be waited for in vain.
     if (f.asks == 0 && hub_.blobs.store->next_missing(m.id, f.next) == f.made->count() &&
         hub_.blobs.store->next_missing(m.id, 0) < f.made->count())
@@ -375,23 +398,26 @@ void blob_exchange::on_lack(bytes_view frame) {
 
 void blob_exchange::on_ask(bytes_view frame) {
     const wire::blob_ask m = wire::read_blob_ask(frame);
-    const interest& in = interest_of(m.sub);
+    interest_of(m.sub);
     if (answers_.size() >= wire::blob_asks_max)
         throw error(errc::limit, "more asks for blobs than may wait");
-    answer a{.ask = m, .made = nullptr};
+    answers_.push_back({.ask = m, .made = nullptr});
+}
+
+void blob_exchange::begin(answer& a) {
+    a.begun = true;
     // Only what a commit of the CRDT names: who may read one may not guess at the blobs of others.
-    if (hub_.blobs.store && hub_.store.blobs(in.handle).find(m.id))
-        a.made = hub_.blobs.store->manifest(m.id);
-    if (a.made) {
-        a.chunk = std::min(m.first, a.made->count());
-        a.end = std::min(a.chunk + m.count, a.made->count());
-    }
-    answers_.push_back(std::move(a));
+    if (hub_.blobs.store && hub_.store.blobs(interest_of(a.ask.sub).handle).find(a.ask.id))
+        a.made = hub_.blobs.store->manifest(a.ask.id);
+    if (!a.made) return;
+    a.chunk = std::min(a.ask.first, a.made->count());
+    a.end = std::min(a.chunk + a.ask.count, a.made->count());
 }
 
 void blob_exchange::serve(const std::function<bool()>& has_room) {
     while (!answers_.empty() && has_room()) {
         answer& a = answers_.front();
+        if (!a.begun) begin(a);
         if (a.made && (a.ask.manifest || a.chunk < a.end)) {
             step(a);
         } else {
@@ -420,8 +446,9 @@ void blob_exchange::step(answer& a) {
     if (!data) {
         if (a.offset > 0)
             throw error(errc::io, "blob " + a.ask.id.brief() + " was damaged while it was sent");
-        // Bits have flipped: it is to be fetched again.
-        if (was_whole) hub_.store.blobs(interest_of(a.ask.sub).handle).note(a.ask.id, false);
+        // Bits have flipped: it is to be fetched again. Said each time, as a flush may fail.
+        if (was_whole) covered("blob damaged");
+        hub_.store.blobs(interest_of(a.ask.sub).handle).note(a.ask.id, false);
         a.complete = false;
         ++a.chunk;
         return;
@@ -439,9 +466,14 @@ void blob_exchange::step(answer& a) {
 
 void blob_exchange::end_answer(const answer& a) {
     const std::uint64_t here = a.made ? hub_.blobs.store->chunks_here(a.ask.id) : 0;
-    if ((!a.made || !a.complete) && not_here_.size() < remembered_max)
-        not_here_.emplace(a.ask.id, a.ask.sub);
     send_(encode(wire::blob_have{a.ask.sub, a.ask.id, here, true}), 0);
+    if (a.made && a.complete) return;
+    if (a.made && hub_.blobs.store->is_whole(a.ask.id)) {
+        // It came in the midst of the answer.
+        send_(encode(wire::blob_have{a.ask.sub, a.ask.id, here, false}), 0);
+    } else if (not_here_.size() < remembered_max) {
+        not_here_.emplace(a.ask.id, a.ask.sub);
+    }
 }
 
 /// Who asked in vain for what has come since may ask again.

@@ -25,7 +25,7 @@ struct hub_shared;
 
 /// What the connections of a hub share about blobs.
 struct blob_desk {
-    blob_store* store = nullptr;  ///< none: no blob is kept here, or asked for
+    blob_store* store = nullptr;              ///< none: no blob is kept here, or asked for
     std::map<blob_id, connection_id> claims;  ///< who fetches what
     std::size_t askers = 0;                   ///< connections with asks under way
     std::vector<blob_id> arrived;             ///< whole since the last turn
@@ -45,9 +45,12 @@ public:
     blob_exchange(const blob_exchange&) = delete;
     blob_exchange& operator=(const blob_exchange&) = delete;
 
-    /// Subscription `sub` is accepted. `wishes` are fetched in any case; the others of `h` unless it
-    /// is lazy.
+    /// Subscription `sub` is accepted. `wishes` are fetched in any case; the others of `h` unless
+    /// it is lazy.
     void open(std::uint64_t sub, crdt_handle h, const std::vector<blob_id>& wishes);
+
+    /// The peer's commits are here, so that a wish that none of them names is in vain.
+    void has_commits(std::uint64_t sub);
 
     // Messages. Errors: bad_input, limit.
     void on_ask(bytes_view frame);
@@ -75,9 +78,11 @@ private:
         crdt_handle handle;
         bool eager;
         std::deque<blob_id> wishes;
-        std::vector<named_blob> passed;  ///< fetched over other connections when they were met
-        named_blob last;                 ///< looked at
+        std::vector<named_blob> passed;     ///< fetched over other connections when they were met
+        named_blob last;                    ///< looked at
         std::optional<std::uint64_t> seen;  ///< version of the index of which all was looked at
+        std::uint64_t losses = 0;           ///< of the index, seen
+        bool has_commits = false;
         bool told_lack = false, they_lack = false;
     };
     struct fetch {
@@ -98,7 +103,7 @@ private:
         wire::blob_ask ask;
         std::shared_ptr<const blob_manifest> made;  ///< none: the blob is not here
         std::uint64_t chunk = 0, end = 0, offset = 0;
-        bool complete = true;
+        bool begun = false, complete = true;
     };
 
     interest& interest_of(std::uint64_t sub);
@@ -115,10 +120,12 @@ private:
     void arrived(const blob_id& id);
     void give_up(const blob_id& id);
     void give_up_all();
+    void look_again();
     void failed_to_store(const fetch& f, const error& why);
     void stored();
     void tell_lack(interest& in);
     void tell_news();
+    void begin(answer& a);
     void step(answer& a);
     void end_answer(const answer& a);
 
@@ -132,12 +139,12 @@ private:
     std::deque<asked> asked_;
     std::uint64_t asked_bytes_ = 0;
     mono_ms answered_at_ = 0;
-    bool is_deaf_ = false;  ///< the peer does not answer
-    bytes buffer_;          ///< of a manifest or chunk, the pieces that have come
+    bool is_deaf_ = false;                  ///< the peer does not answer, until it has
+    bytes buffer_;                          ///< of a manifest or chunk, the pieces that have come
     std::optional<wire::blob_part> piece_;  ///< the last one, of what is not yet whole
     std::set<blob_id> not_there_;           ///< what the peer did not have
     std::uint64_t missing_ = 0;
-    std::uint64_t retries_ = 0;             ///< of the desk, seen
+    std::uint64_t retries_ = 0;  ///< of the desk, seen
 
     std::deque<answer> answers_;
     std::map<blob_id, std::uint64_t> not_here_;  ///< what the peer asked for in vain, and its sub

@@ -613,6 +613,7 @@ void session::on_chunk(prepared_frame& in) {
         s.in.done = true;
         s.in.expected = 0;
         hub_.store.stop_awaiting(s.handle, self().key(), peer_.key);
+        blobs_.has_commits(s.sub);
         if (s.deferred && role_ == wire::role::dialer) plan(s, wire::holding(*s.deferred));
     }
 }

@@ -38,7 +38,8 @@ private:
 /// leaves.
 class shared_stage : public stage {
 public:
-    explicit shared_stage(const std::filesystem::path& dir) : dir_(dir), now_(reopen()) {}
+    explicit shared_stage(const std::filesystem::path& dir)
+        : dir_(dir), blob_files_(open_blob_files(dir / blobs_directory)), now_(reopen()) {}
 
     public_key key() override {
         return reading([](stage& s) { return s.key(); });
@@ -100,6 +101,11 @@ public:
     conflict_summary conflicts(const std::string& name) override {
         return reading([&](stage& s) { return s.conflicts(name); });
     }
+    std::vector<blob_summary> blobs(const std::string& name) override {
+        return reading([&](stage& s) { return s.blobs(name); });
+    }
+    // Not the owner's: it stays when owners go.
+    blob_store& blob_files() override { return *blob_files_; }
     void put_marks(const std::string& name, const std::vector<mark>& marks) override {
         // Repeating it leaves the same marks.
         reading([&](stage& s) { s.put_marks(name, marks); });
@@ -230,6 +236,7 @@ private:
     }
 
     const std::filesystem::path dir_;
+    const std::unique_ptr<blob_store> blob_files_;
     std::mutex mutex_;
     std::shared_ptr<stage> now_;
 };

@@ -14,9 +14,12 @@
 #pragma once
 
 #include "tributary/crdt/authority.hpp"
+#include "tributary/crdt/blob.hpp"
+#include "tributary/crdt/commit.hpp"
 #include "tributary/peer/history_part.hpp"
 #include "tributary/peer/links.hpp"
 #include "tributary/peer/tls.hpp"
+#include "tributary/store/blob_store.hpp"
 #include "tributary/store/commit_store.hpp"
 
 #include <chrono>
@@ -109,12 +112,15 @@ struct sync_report {
     std::uint64_t payload_bytes = 0;  ///< headers, signatures, bodies and blobs
     std::uint64_t control_bytes = 0;  ///< all other bytes after authentication
     std::uint64_t round_trips = 0;    ///< after authentication
+    std::uint64_t blobs_in = 0, blob_bytes_in = 0, blob_bytes_out = 0;
+    std::uint64_t blobs_missing = 0;  ///< that the peer had not, or that could not be stored
     double seconds = 0;
     std::vector<commit_id> heads;  ///< here, afterwards
 };
 
 struct sync_progress {
     std::uint64_t commits_in = 0, commits_out = 0, commits_in_expected = 0, bytes = 0;
+    std::uint64_t blob_bytes_in = 0, blob_bytes_in_expected = 0;
     /// "connecting", "fetching", "live", "waiting 3 s: connection refused", ...
     std::string state;
     std::uint64_t control_bytes = 0, round_trips = 0;  ///< as in sync_report; `bytes` are payload
@@ -150,12 +156,23 @@ struct connect_options {
     tls_trust trust = {};   ///< of wss://; the one used last with that URL if nothing is set
     bool compress = false;  ///< if the peer does, too
     std::optional<history_part> part = {};  ///< of a clone: only so much of the history
+    /// From now on blobs are fetched only when they are asked for, or all. Remembered.
+    std::optional<bool> lazy_blobs = {};
+    std::vector<blob_id> blobs = {};  ///< asked for
 };
 
 struct serve_options {
     std::string listen;     ///< HOST:PORT or unix:/PATH/TO/SOCKET
     tls_files tls = {};     ///< absolute paths; empty: in the clear
     bool compress = false;  ///< with peers that ask for it
+};
+
+/// A blob that commits name.
+struct blob_summary {
+    blob_id id;
+    std::uint64_t size = 0;  ///< bytes
+    std::uint64_t here = 0;  ///< of them, about: whole chunks
+    commit_id commit;        ///< the first to name it, here
 };
 
 /// A record kept in the same batch as a commit: which part of a source it covers. What is under a
@@ -213,6 +230,8 @@ public:
     virtual rotation rotate() = 0;
 
     /// One commit of `ops` on the current head, durable when this returns; `marks` go down with it.
+    /// It names the blobs whose addresses are strings in the ops and that are here, or named by a
+    /// commit before.
     virtual commit_id transact(const std::string& name,
                                const std::vector<op>& ops,
                                const std::vector<mark>& marks = {}) = 0;
@@ -227,6 +246,11 @@ public:
                             const std::vector<commit_id>& order = {},
                             const std::vector<op>& corrections = {}) = 0;
     virtual conflict_summary conflicts(const std::string& name) = 0;
+
+    /// The blobs that commits of `name` name, in the order of the commits.
+    virtual std::vector<blob_summary> blobs(const std::string& name) = 0;
+    /// The blobs of this replica: peer/stage_blobs.hpp.
+    virtual blob_store& blob_files() = 0;
 
     virtual void put_marks(const std::string& name, const std::vector<mark>& marks) = 0;
     virtual std::optional<bytes> get_mark(const std::string& name, const std::string& key) = 0;

@@ -15,6 +15,7 @@
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket.hpp>
 #include <boost/optional.hpp>
+#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,6 +41,8 @@ using net_error = boost::system::error_code;
 
 namespace {
 
+/// The kernel takes more to send only while it has less than this that is not on the wire.
+constexpr int kernel_unsent_bytes = 128 << 10;
 /// Written bytes are reported in steps of at least this many, or when the outbox is empty.
 constexpr std::size_t report_step_bytes = 64u << 10;
 /// Beast masks what a client sends piece by piece in a buffer of this size; its default makes a
@@ -204,6 +207,13 @@ private:
     void set_no_delay() {
         net_error ignored;  // a Unix-domain socket has no such thing
         wire().socket().set_option(tcp::no_delay(true), ignored);
+        // On a slow link the kernel would take megabytes ahead: a commit would wait behind them.
+        const int unsent = kernel_unsent_bytes;
+        ::setsockopt(wire().socket().native_handle(),
+                     IPPROTO_TCP,
+                     TCP_NOTSENT_LOWAT,
+                     &unsent,
+                     sizeof unsent);
     }
 
     void start_deadline() {

@@ -67,8 +67,8 @@ public:
         bytes out(size, '\0');
         std::size_t got = 0;
         while (got < size) {
-            const ssize_t n = ::pread(
-                fd_, out.data() + got, size - got, static_cast<off_t>(offset + got));
+            const ssize_t n =
+                ::pread(fd_, out.data() + got, size - got, static_cast<off_t>(offset + got));
             if (n < 0 && errno == EINTR) continue;
             if (n < 0) fail(errno, "read", path_);
             if (n == 0) break;
@@ -79,8 +79,7 @@ public:
     }
     void write(std::uint64_t offset, bytes_view data) const {
         while (!data.empty()) {
-            const ssize_t n =
-                ::pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset));
+            const ssize_t n = ::pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset));
             if (n < 0 && errno == EINTR) continue;
             if (n < 0) fail(errno, "write to", path_);
             data.remove_prefix(static_cast<std::size_t>(n));
@@ -89,10 +88,8 @@ public:
     }
     /// Lets the disk begin with what was written, so that sync() has less to wait for.
     void start_writing(std::uint64_t offset, std::size_t size) const {
-        ::sync_file_range(fd_,
-                          static_cast<off_t>(offset),
-                          static_cast<off_t>(size),
-                          SYNC_FILE_RANGE_WRITE);
+        ::sync_file_range(
+            fd_, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
     }
     void sync() const {
         if (::fdatasync(fd_) != 0) fail(errno, "write to", path_);
@@ -366,8 +363,8 @@ private:
 
     bool is_sound(std::uint64_t chunk) const {
         // A chunk may be large; its hash needs it whole all the same, for a moment.
-        return made_->is_chunk(
-            chunk, data_.read(chunk * made_->chunk_bytes(), made_->size_of(chunk)));
+        return made_->is_chunk(chunk,
+                               data_.read(chunk * made_->chunk_bytes(), made_->size_of(chunk)));
     }
 
     /// A damaged chunk: what is left is a partial blob.
@@ -503,8 +500,8 @@ private:
 
     /// The blob, opened; what other processes did to its files is noticed.
     open_blob* find(const blob_id& id) {
-        const auto at = std::find_if(
-            open_.begin(), open_.end(), [&](const slot& s) { return s.first == id; });
+        const auto at =
+            std::find_if(open_.begin(), open_.end(), [&](const slot& s) { return s.first == id; });
         if (at != open_.end()) {
             if (at->second->whole() == is_whole(id)) {
                 open_.splice(open_.begin(), open_, at);

@@ -62,6 +62,7 @@ void blob_index::note(const blob_id& id, bool here) {
     } else {
         to_.put(std::move(key), encode_size(named->blob.size));
         ++version_;
+        ++losses_;
     }
 }
 

@@ -31,13 +31,15 @@ public:
     /// The first blob after `after` that is not known to be here. O(log n), among durable ones.
     std::optional<named_blob> next_lacking(const named_blob& after) const;
     void each(const std::function<void(const named_blob&)>& visit) const;
-    /// Changes whenever there may be more for next_lacking.
+    /// Changes whenever there may be more for next_lacking; and when that may be before what it has
+    /// given already.
     std::uint64_t version() const { return version_; }
+    std::uint64_t losses() const { return losses_; }
 
 private:
     staging& to_;
     const std::uint32_t handle_;
-    std::uint64_t version_ = 0;
+    std::uint64_t version_ = 0, losses_ = 0;
 };
 
 }  // namespace tributary

@@ -88,7 +88,8 @@ std::unique_ptr<blob_store> open_blob_files(const std::filesystem::path& dir,
 /// there already are skipped. For backups. Returns bytes copied or linked. Errors: io, no_space.
 std::uint64_t copy_blob_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// Blobs in memory, for tests, the simulator and peers without a directory. Thread rule: one thread.
+/// Blobs in memory, for tests, the simulator and peers without a directory. Thread rule: one
+/// thread.
 class memory_blobs : public blob_store {
 public:
     /// What was put since the last sync() is gone, but for the first `kept` chunks of it.

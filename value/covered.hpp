@@ -13,6 +13,14 @@
 namespace tributary {
 
 inline constexpr std::array rare_paths = std::to_array<std::string_view>({
+    "blob came to the peer later",
+    "blob could not be stored",
+    "blob damaged",
+    "blob fetched over another connection",
+    "blob in part at the peer",
+    "blob not answered in time",
+    "blob not at the peer",
+    "blob taken up",
     "clone of what is here already",
     "cursor of another log",
     "equivocation stored",

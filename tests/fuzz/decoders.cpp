@@ -4,6 +4,7 @@
 #include "tributary/crdt/packed.hpp"
 #include "tributary/crdt/sketch.hpp"
 #include "tributary/peer/message.hpp"
+#include "tributary/peer/message_blobs.hpp"
 #include "tributary/store/records.hpp"
 #include "tributary/value/edn.hpp"
 #include "tributary/value/json.hpp"
@@ -149,6 +150,10 @@ void take_message(const bytes& in) {
     if (is(message_type::cells)) same(encode(wire::read_cells(in)), in, "cells");
     if (is(message_type::more)) same(encode(wire::read_more(in)), in, "more");
     if (is(message_type::yours)) same(encode(wire::read_yours(in)), in, "yours");
+    if (is(message_type::blob_ask)) same(encode(wire::read_blob_ask(in)), in, "blob-ask");
+    if (is(message_type::blob_part)) same(encode(wire::read_blob_part(in)), in, "blob-part");
+    if (is(message_type::blob_have)) same(encode(wire::read_blob_have(in)), in, "blob-have");
+    if (is(message_type::blob_lack)) same(encode(wire::read_blob_lack(in)), in, "blob-lack");
     wire::type_of(in);
 }
 

@@ -2,6 +2,9 @@
 /// and loses what they say. "messages": one replica, and a peer that has proved its key and then
 /// says whatever is a message. Afterwards the replica must hold what follows from verified commits,
 /// and get on with an honest peer as ever. An input is the seed of a sequence.
+#include "tributary/peer/message_blobs.hpp"
+#include "tributary/store/blob_index.hpp"
+
 #include "fuzz/driver.hpp"
 #include "peer/hub_harness.hpp"
 #include "sim/model.hpp"
@@ -39,8 +42,26 @@ void judge(const replica_peer& p) {
 
 // -- Two replicas and a bad wire ------------------------------------------------------------------
 
+/// All blobs that any commit of this sequence names, so that a stranger can have them.
+std::unique_ptr<memory_blobs> library;
+
+/// A commit that names a blob, which may be here.
+void name_blob(sim::random_source& random, replica_peer& p) {
+    const bytes data = random.fresh_bytes(random.below(3000));
+    const std::vector<blob_ref> refs{library->add(data, 1024)};
+    if (random.chance(50)) p.blobs->add(data, 1024);
+    const std::vector<bytes> ops{testing::op_of(blob_address(refs[0].id))};
+    p.store->append(handle, p.self, ops, 1000, std::nullopt, blobs_ext(refs));
+    p.talk->staged(handle);
+}
+
 void fill(sim::random_source& random, replica_peer& p, const std::string& text) {
-    for (std::size_t n = random.below(20); n > 0; --n) p.write(handle, text + std::to_string(n));
+    for (std::size_t n = random.below(20); n > 0; --n) {
+        if (random.chance(20))
+            name_blob(random, p);
+        else
+            p.write(handle, text + std::to_string(n));
+    }
     p.store->flush();
 }
 
@@ -78,6 +99,7 @@ private:
 };
 
 void converse(const bytes& input) {
+    library = make_memory_blobs();
     sim::random_source random = from(input);
     replica_peer a(1, small(random)), b(2, small(random));
     b.options.sketch_cells = a.options.sketch_cells;
@@ -231,8 +253,37 @@ private:
         }
         return encode(m);
     }
+    /// One that the victim's commits name, mostly.
+    blob_id blob() {
+        std::vector<blob_id> named;
+        victim_.store->blobs(handle).each([&](const named_blob& b) { named.push_back(b.blob.id); });
+        if (named.empty() || random_.chance(10))
+            return blob_id::from_bytes(random_.fresh_bytes(32));
+        return named[random_.below(named.size())];
+    }
+    bytes part() {
+        wire::blob_part m{.sub = sub(), .id = blob()};
+        bytes data = random_.fresh_bytes(1 + random_.below(1100));
+        const auto made = library->manifest(m.id);
+        if (random_.chance(60)) m.chunk = made ? random_.below(made->count() + 1) : number();
+        if (made && !m.chunk) data = made->encode();
+        if (made && m.chunk && random_.chance(80))
+            data = library->read(m.id, *m.chunk, 0, 1024).value_or(data);
+        m.left = random_.chance(80) ? 0 : number();
+        m.data = data.empty() ? bytes_view("x") : bytes_view(data);
+        return encode(m);
+    }
     bytes message() {
-        switch (random_.below(12)) {
+        switch (random_.below(16)) {
+            case 12:
+                return encode(
+                    wire::blob_ask{sub(), blob(), random_.chance(50), number(), random_.below(5)});
+            case 13:
+                return part();
+            case 14:
+                return encode(wire::blob_have{sub(), blob(), number(), random_.chance(60)});
+            case 15:
+                return encode(wire::blob_lack{sub(), random_.chance(50), number()});
             case 0:
                 return encode(wire::list{});
             case 1:
@@ -269,6 +320,7 @@ private:
 };
 
 void say_anything(const bytes& input) {
+    library = make_memory_blobs();
     sim::random_source random = from(input);
     replica_peer victim(1, small(random));
     victim.create("shared", victim.self);

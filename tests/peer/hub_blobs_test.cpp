@@ -109,8 +109,8 @@ TEST_CASE("hub: a blob is taken up where it was broken off, at every message", "
         t.w.turn(t.server);
         t.w.meddle = nullptr;
         INFO("cut after " << cut_at << " frames, with " << first << " bytes");
-        const want again = t.laptop.store->list().empty() ? want{.remote = "shared"}
-                                                          : want{.handle = 1};
+        const want again =
+            t.laptop.store->list().empty() ? want{.remote = "shared"} : want{.handle = 1};
         const connection_counters rest = sync(t.w, t.laptop, t.server, again);
         CHECK(first + rest.blob_bytes_in == data.size());
         REQUIRE(read_all(t.laptop, ref.id) == data);
@@ -324,13 +324,43 @@ TEST_CASE("hub: a blob that the peer has not is said to be missing, and comes wh
     CHECK(w.count(laptop, hub_event::kind::caught_up) == 1);
     CHECK(laptop.talk->counters(c).blobs_missing == 1);
 
-    // The collector gets it from somewhere, the relay from the collector, the laptop from the relay.
+    // The collector gets it from somewhere, the relay from the collector, the laptop from the
+    // relay.
     collector.blobs->add(data, small_chunk);
     w.dial(relay, collector, {{.handle = 1, .live = true}});
     w.run();
     CHECK(read_all(relay, ref.id) == data);
     CHECK(read_all(laptop, ref.id) == data);
     CHECK(laptop.talk->counters(c).blobs_missing == 0);
+}
+
+TEST_CASE("hub: a blob that comes in the turn in which it is asked for is passed on", "[peer]") {
+    replica_peer collector(1), relay(2), laptop(3);
+    wires w;
+    collector.create("shared", collector.self);
+    collector.write_many(1, 2, "before");
+    sync(w, relay, collector, {.remote = "shared"});
+    sync(w, laptop, relay, {.remote = "shared"});
+    // The ask is heard before the parts that the relay has asked for.
+    w.dial(laptop, relay, {{.handle = 1, .live = true}});
+    w.dial(relay, collector, {{.handle = 1, .live = true}});
+    w.run();
+    const blob_ref ref = write_blob(collector, 1, content(100));
+    w.run();
+    CHECK(relay.blobs->is_whole(ref.id));
+    CHECK(laptop.blobs->is_whole(ref.id));
+}
+
+TEST_CASE("hub: a wish that only the peer's commits name is granted", "[peer]") {
+    pair_of_peers t;
+    sync(t.w, t.laptop, t.server, {.remote = "shared", .lazy_blobs = true});
+    const blob_ref ref = write_blob(t.server, 1, content(5000));
+    const blob_id unknown = blob_id::from_bytes(bytes(32, 'u'));
+    const want wishes{.handle = 1, .blobs = {unknown, ref.id}};
+    const connection_counters c = sync(t.w, t.laptop, t.server, wishes);
+    CHECK(c.blobs_in == 1);
+    CHECK(c.blobs_missing == 1);
+    CHECK(t.w.count(t.laptop, hub_event::kind::caught_up) == 2);
 }
 
 TEST_CASE("hub: a peer passes on the chunks that it has of a blob", "[peer]") {

@@ -98,10 +98,11 @@ bool play(std::uint64_t seed, const arguments& a, counts& total) {
 }
 
 void print(const counts& c) {
-    fmt::print("{} commits, {} merges, {} equivocations, {} frames, at most {} peers\n",
+    fmt::print("{} commits, {} merges, {} equivocations, {} blobs, {} frames, at most {} peers\n",
                c.commits,
                c.merges,
                c.equivocations,
+               c.blobs,
                c.frames,
                c.peers_max);
     fmt::print(

@@ -1,5 +1,7 @@
 #include "sim/peer.hpp"
 
+#include "tributary/store/blob_index.hpp"
+
 namespace tributary::sim {
 namespace {
 
@@ -41,7 +43,11 @@ void peer::open() {
     store_.reset();
     store_ = std::make_unique<commit_store>(*disk_);
     talk_ = std::make_unique<hub>(
-        *store_, settings_.self, [this] { return run_.random.fresh_bytes(32); }, settings_.hub);
+        *store_,
+        settings_.self,
+        [this] { return run_.random.fresh_bytes(32); },
+        settings_.hub,
+        blobs_.get());
     turn_due_ = false;
     written_.clear();
 }
@@ -193,14 +199,17 @@ void peer::write() {
         const blob params{run_.random.fresh_bytes(run_.random.below(120))};
         ops.push_back(encode(op{symbol{"note"}, value(params)}));
     }
-    if (append(h, ops)) ++run_.counted.commits;
+    value ext = add_blobs(ops);
+    if (append(h, ops, std::nullopt, std::move(ext))) ++run_.counted.commits;
 }
 
 bool peer::append(crdt_handle h,
                   const std::vector<bytes>& ops,
-                  std::optional<std::vector<commit_id>> parents) {
+                  std::optional<std::vector<commit_id>> parents,
+                  value ext) {
     try {
-        written_.push_back(store_->append(h, settings_.self, ops, wall_now(), std::move(parents)));
+        written_.push_back(
+            store_->append(h, settings_.self, ops, wall_now(), std::move(parents), std::move(ext)));
     } catch (const error& e) {
         // It was restored, and a peer has shown what it wrote itself since.
         if (e.code() != errc::conflict) throw;
@@ -212,6 +221,20 @@ bool peer::append(crdt_handle h,
 
 bool peer::may_write() const {
     return up() && handle() && !store_->awaited(*handle(), settings_.self.key());
+}
+
+/// Blobs of a few chunks for a commit to name, sometimes.
+value peer::add_blobs(std::vector<bytes>& ops) {
+    std::vector<blob_ref> refs;
+    if (settings_.blobs && run_.random.chance(15))
+        for (auto more = run_.random.between(1, 3); more > 0; --more) {
+            const std::size_t size = run_.random.below(6000);
+            refs.push_back(blobs_->add(run_.random.fresh_bytes(size), 1024));
+            own_blobs_.insert(refs.back().id);
+            ops.push_back(encode(op{symbol{"add"}, value(blob_address(refs.back().id))}));
+            ++run_.counted.blobs;
+        }
+    return blobs_ext(refs);
 }
 
 void peer::merge() {
@@ -228,7 +251,11 @@ void peer::merge() {
 
 void peer::misfortune() {
     if (!up()) return;
-    switch (run_.random.below(4)) {
+    switch (run_.random.below(settings_.blobs ? 6 : 4)) {
+        case 5:
+            return damage_blob();
+        case 4:
+            return blobs_->set_full(true);
         case 0:
             return crash();
         case 1:
@@ -245,9 +272,25 @@ void peer::misfortune() {
     }
 }
 
+/// Bits flip in one that another peer has as well.
+void peer::damage_blob() {
+    if (!handle()) return;
+    std::vector<blob_ref> fetched;
+    store_->blobs(*handle()).each([&](const named_blob& b) {
+        if (b.blob.size > 0 && !own_blobs_.contains(b.blob.id) && blobs_->is_whole(b.blob.id))
+            fetched.push_back(b.blob);
+    });
+    if (fetched.empty()) return;
+    for (int flips = 0; flips < 5; ++flips) {
+        const blob_id id = fetched[run_.random.below(fetched.size())].id;
+        blobs_->damage(id, run_.random.below(blobs_->manifest(id)->count()));
+    }
+}
+
 void peer::end_faults() {
     dies_after_write_ = false;
     settings_.slow_ms_max = 0;
+    blobs_->set_full(false);
     disk_->fail_at(0);
     disk_->cut_at(0);
 }
@@ -265,6 +308,7 @@ void peer::crash() {
     talk_.reset();
     store_.reset();
     disk_->crash(kept);
+    blobs_->crash(run_.random.below(blobs_->unsynced_count() + 1));
     ++life_;
     net_.reset(index_);
     if (backup_ && run_.random.chance(60)) {
@@ -291,6 +335,25 @@ void peer::restart() {
 }
 
 // -- Judging --------------------------------------------------------------------------------------
+
+bool peer::has_all_blobs() const {
+    bool all = true;
+    store_->blobs(*handle()).each(
+        [&](const named_blob& b) { all = all && blobs_->is_whole(b.blob.id); });
+    return all;
+}
+
+void peer::tell_lacking() const {
+    if (!up() || !handle()) return run_.say(fmt::format("peer {} has nothing", index_));
+    store_->blobs(*handle()).each([&](const named_blob& b) {
+        if (!blobs_->is_whole(b.blob.id))
+            run_.say(fmt::format("peer {} has {} chunks of blob {} of {} bytes",
+                                 index_,
+                                 blobs_->chunks_here(b.blob.id),
+                                 b.blob.id.brief(),
+                                 b.blob.size));
+    });
+}
 
 void peer::judge() {
     const auto h = handle();

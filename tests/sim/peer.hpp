@@ -7,6 +7,7 @@
 #pragma once
 
 #include "tributary/peer/hub.hpp"
+#include "tributary/store/blob_store.hpp"
 #include "tributary/store/memory_kv.hpp"
 
 #include "sim/model.hpp"
@@ -29,6 +30,7 @@ struct peer_settings {
     std::optional<history_part> part;  ///< it has only that of the history
     bool backups = false;
     std::string clone_from = shared_name;  ///< or an address
+    bool blobs = false;                    ///< some commits name blobs
 };
 
 class peer : public machine {
@@ -56,6 +58,7 @@ public:
     /// The power goes during the `n`th write from now on.
     void crash_at_write(std::size_t n) { disk_->cut_at(n); }
     void end_faults();
+    void end_blobs() { settings_.blobs = false; }
 
     std::size_t index() const { return index_; }
     const peer_settings& settings() const { return settings_; }
@@ -67,6 +70,10 @@ public:
     bool restored() const { return restored_; }
     /// Not while it waits for commits of its own that a peer has shown.
     bool may_write() const;
+    /// Whether all blobs that its commits name are here.
+    bool has_all_blobs() const;
+    /// Into the trace.
+    void tell_lacking() const;
     /// Everything again, from the bytes.
     void examine() { judge_.examine(*store_, *handle()); }
     std::size_t writes() const { return disk_->write_count(); }
@@ -98,7 +105,10 @@ private:
     /// False if it may not write yet.
     bool append(crdt_handle h,
                 const std::vector<bytes>& ops,
-                std::optional<std::vector<commit_id>> parents = std::nullopt);
+                std::optional<std::vector<commit_id>> parents = std::nullopt,
+                value ext = make_map({}));
+    value add_blobs(std::vector<bytes>& ops);
+    void damage_blob();
     void judge();
     void judge_outbox(connection_id c) const;
     bool alive(unsigned life) const { return up() && life == life_; }
@@ -106,6 +116,8 @@ private:
     peer_settings settings_;
     std::size_t index_;
     std::unique_ptr<memory_kv> disk_, backup_;
+    std::unique_ptr<memory_blobs> blobs_ = make_memory_blobs();
+    std::set<blob_id> own_blobs_;  ///< that it added
     std::unique_ptr<commit_store> store_;
     std::unique_ptr<hub> talk_;
     model judge_;

@@ -15,6 +15,7 @@ void counts::add(const counts& other) {
     partitions += other.partitions;
     attacks += other.attacks;
     equivocations += other.equivocations;
+    blobs += other.blobs;
     for (const auto& [code, n] : other.hostile_closed) hostile_closed[code] += n;
     peers_max = std::max(peers_max, other.peers_max);
     healed_ms = std::max(healed_ms, other.healed_ms);

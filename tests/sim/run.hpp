@@ -15,7 +15,7 @@ namespace tributary::sim {
 struct counts {
     std::uint64_t commits = 0, merges = 0, frames = 0, crashes = 0, cut_writes = 0,
                   surviving_writes = 0, failed_writes = 0, restores = 0, broken_links = 0,
-                  partitions = 0, attacks = 0, equivocations = 0;
+                  partitions = 0, attacks = 0, equivocations = 0, blobs = 0;
     std::map<errc, std::uint64_t> hostile_closed;  ///< by honest peers, with which code
     std::size_t peers_max = 0;
     mono_ms healed_ms = 0;  ///< the longest time until all were equal

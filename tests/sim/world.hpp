@@ -51,6 +51,7 @@ private:
     void require_equal_logs();
     void reconnect();
 
+    const std::uint64_t seed_;
     run run_;
     ledger ledger_;
     network net_;
