@@ -143,6 +143,19 @@ struct hub::impl {
         }
     }
 
+    /// With a flush of its own turn, so that no connection looks for what is lacking before the
+    /// note is durable; and again if that fails. False if not all could be noted.
+    bool note_lost() {
+        if (!shared.blobs.store) return true;
+        try {
+            for (const auto& [h, id] : shared.blobs.lost)
+                if (!shared.blobs.store->is_whole(id)) shared.store.blobs(h).note(id, false);
+        } catch (const error&) {
+            return false;
+        }
+        return true;
+    }
+
     void require_staged() {
         if (!shared.forgotten()) return;
         const error lost(errc::io,
@@ -260,10 +273,12 @@ void hub::removing(crdt_handle h) {
         impl_->close(c, errc::not_found, "the CRDT was removed from this store", true);
     impl_->shared.changed.erase(h);
     impl_->shared.ends.erase(h);
+    std::erase_if(impl_->shared.blobs.lost, [h](const auto& each) { return each.first == h; });
 }
 
 hub_effects hub::end_turn(mono_ms now) {
     hub_shared& shared = impl_->shared;
+    const bool noted = impl_->note_lost();
     impl_->require_staged();
     const bool dirty = shared.store.dirty();
     impl_->each([dirty](session& s) { s.before_flush(dirty); });
@@ -275,6 +290,7 @@ hub_effects hub::end_turn(mono_ms now) {
             throw;
         }
     }
+    if (noted) shared.blobs.lost.clear();
     impl_->each([now](session& s) { s.after_flush(now); });
     shared.blobs.arrived.clear();
     hub_effects out = std::exchange(shared.effects, {});

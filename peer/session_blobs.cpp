@@ -40,6 +40,19 @@ void blob_exchange::open(std::uint64_t sub, crdt_handle h, const std::vector<blo
 
 void blob_exchange::has_commits(std::uint64_t sub) { interest_of(sub).has_commits = true; }
 
+void blob_exchange::close(std::uint64_t sub) {
+    closed_.insert(sub);
+    if (interests_.erase(sub) == 0) return;
+    drop_asks(sub);
+    std::erase_if(fetching_, [&](const auto& each) {
+        if (each.second.sub != sub) return false;
+        hub_.blobs.claims.erase(each.first);
+        return true;
+    });
+    std::erase_if(answers_, [&](const answer& a) { return a.ask.sub == sub; });
+    std::erase_if(not_here_, [&](const auto& each) { return each.second == sub; });
+}
+
 blob_exchange::interest& blob_exchange::interest_of(std::uint64_t sub) {
     const auto found = interests_.find(sub);
     if (found == interests_.end())
@@ -125,8 +138,8 @@ void blob_exchange::count(connection_counters& to) const {
 
 void blob_exchange::ask(mono_ms now) {
     now_ = now;
-    tell_news();
     if (!hub_.blobs.store) return;
+    tell_news();
     blob_desk& desk = hub_.blobs;
     if (!desk.trouble.empty() && now >= desk.trouble_until) {
         desk.trouble.clear();
@@ -208,10 +221,22 @@ void blob_exchange::push_ask(fetch& f, wire::blob_ask what, std::uint64_t bytes)
     asked_.push_back({what, bytes, what.first});
 }
 
-void blob_exchange::pop_ask() {
-    asked_bytes_ -= asked_.front().bytes;
-    asked_.pop_front();
-    if (!asked_.empty()) return;
+/// The peer, which forgets the subscription as well, is not going to answer them.
+void blob_exchange::drop_asks(std::uint64_t sub) {
+    if (asked_.empty()) return;
+    if (asked_.front().what.sub == sub) {
+        buffer_.clear();
+        piece_.reset();
+    }
+    std::erase_if(asked_, [&](const asked& a) {
+        if (a.what.sub != sub) return false;
+        asked_bytes_ -= a.bytes;
+        return true;
+    });
+    if (asked_.empty()) no_more_asks();
+}
+
+void blob_exchange::no_more_asks() {
     --hub_.blobs.askers;
     if (std::exchange(is_deaf_, false)) look_again();
 }
@@ -243,6 +268,7 @@ void blob_exchange::tick(mono_ms now) {
 
 std::size_t blob_exchange::on_part(bytes_view frame, mono_ms now) {
     const wire::blob_part m = wire::read_blob_part(frame);
+    if (closed_.contains(m.sub)) return m.data.size();
     answered_at_ = now_ = now;
     if (asked_.empty() || asked_.front().what.id != m.id || asked_.front().what.sub != m.sub)
         throw error(errc::bad_input, "a part of a blob that nobody asked for");
@@ -355,6 +381,7 @@ void blob_exchange::stored() {
 
 void blob_exchange::on_have(bytes_view frame, mono_ms now) {
     const wire::blob_have m = wire::read_blob_have(frame);
+    if (closed_.contains(m.sub)) return;
     now_ = now;
     interest& in = interest_of(m.sub);
     if (!m.answer) {
@@ -369,7 +396,9 @@ void blob_exchange::on_have(bytes_view frame, mono_ms now) {
         piece_)
         throw error(errc::bad_input, "an answer that nobody waits for");
     const asked a = asked_.front();
-    pop_ask();
+    asked_bytes_ -= a.bytes;
+    asked_.pop_front();
+    if (asked_.empty()) no_more_asks();
     const auto found = fetching_.find(m.id);
     if (a.ignored || found == fetching_.end()) return;
     fetch& f = found->second;
@@ -391,13 +420,14 @@ void blob_exchange::on_have(bytes_view frame, mono_ms now) {
 
 void blob_exchange::on_lack(bytes_view frame) {
     const wire::blob_lack m = wire::read_blob_lack(frame);
-    interest_of(m.sub).they_lack = m.more;
+    if (!closed_.contains(m.sub)) interest_of(m.sub).they_lack = m.more;
 }
 
 // -- Answering ------------------------------------------------------------------------------------
 
 void blob_exchange::on_ask(bytes_view frame) {
     const wire::blob_ask m = wire::read_blob_ask(frame);
+    if (closed_.contains(m.sub)) return;
     interest_of(m.sub);
     if (answers_.size() >= wire::blob_asks_max)
         throw error(errc::limit, "more asks for blobs than may wait");
@@ -446,9 +476,7 @@ void blob_exchange::step(answer& a) {
     if (!data) {
         if (a.offset > 0)
             throw error(errc::io, "blob " + a.ask.id.brief() + " was damaged while it was sent");
-        // Bits have flipped: it is to be fetched again. Said each time, as a flush may fail.
         if (was_whole) covered("blob damaged");
-        hub_.store.blobs(interest_of(a.ask.sub).handle).note(a.ask.id, false);
         a.complete = false;
         ++a.chunk;
         return;
@@ -471,9 +499,11 @@ void blob_exchange::end_answer(const answer& a) {
     if (a.made && hub_.blobs.store->is_whole(a.ask.id)) {
         // It came in the midst of the answer.
         send_(encode(wire::blob_have{a.ask.sub, a.ask.id, here, false}), 0);
-    } else if (not_here_.size() < remembered_max) {
-        not_here_.emplace(a.ask.id, a.ask.sub);
+        return;
     }
+    // If it was whole, bits have flipped, and it is to be fetched again.
+    hub_.blobs.lost.emplace(interest_of(a.ask.sub).handle, a.ask.id);
+    if (not_here_.size() < remembered_max) not_here_.emplace(a.ask.id, a.ask.sub);
 }
 
 /// Who asked in vain for what has come since may ask again.
@@ -481,10 +511,25 @@ void blob_exchange::tell_news() {
     for (const blob_id& id : hub_.blobs.arrived) {
         const auto found = not_here_.find(id);
         if (found == not_here_.end()) continue;
-        const std::uint64_t chunks = hub_.blobs.store->chunks_here(id);
-        send_(encode(wire::blob_have{found->second, id, chunks, false}), 0);
+        tell_here(id, found->second);
         not_here_.erase(found);
     }
+    // One that was here all the time may not have been named by any commit.
+    for (auto& [sub, in] : interests_) {
+        const blob_index& index = hub_.store.blobs(in.handle);
+        if (std::exchange(in.told, index.version()) == index.version()) continue;
+        std::erase_if(not_here_, [&, sub = sub](const auto& each) {
+            const blob_id& id = each.first;
+            if (each.second != sub || !hub_.blobs.store->is_whole(id) || !index.find(id))
+                return false;
+            tell_here(id, sub);
+            return true;
+        });
+    }
+}
+
+void blob_exchange::tell_here(const blob_id& id, std::uint64_t sub) {
+    send_(encode(wire::blob_have{sub, id, hub_.blobs.store->chunks_here(id), false}), 0);
 }
 
 }  // namespace tributary

@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tributary {
@@ -29,10 +30,12 @@ struct blob_desk {
     std::map<blob_id, connection_id> claims;  ///< who fetches what
     std::size_t askers = 0;                   ///< connections with asks under way
     std::vector<blob_id> arrived;             ///< whole since the last turn
-    std::string trouble;                      ///< why blobs could not be stored
-    mono_ms trouble_until = 0;                ///< when it is tried again
-    std::uint64_t retries = 0;                ///< how often it was
-    std::set<crdt_handle> troubled;           ///< whose status says so
+    /// Asked for and not whole here, to be noted with the next flush: what is found after one.
+    std::set<std::pair<crdt_handle, blob_id>> lost;
+    std::string trouble;             ///< why blobs could not be stored
+    mono_ms trouble_until = 0;       ///< when it is tried again
+    std::uint64_t retries = 0;       ///< how often it was
+    std::set<crdt_handle> troubled;  ///< whose status says so
 };
 
 class blob_exchange {
@@ -51,6 +54,9 @@ public:
 
     /// The peer's commits are here, so that a wish that none of them names is in vain.
     void has_commits(std::uint64_t sub);
+
+    /// Subscription `sub` has ended. What the peer still says of it, not knowing, is ignored.
+    void close(std::uint64_t sub);
 
     // Messages. Errors: bad_input, limit.
     void on_ask(bytes_view frame);
@@ -82,6 +88,7 @@ private:
         named_blob last;                    ///< looked at
         std::optional<std::uint64_t> seen;  ///< version of the index of which all was looked at
         std::uint64_t losses = 0;           ///< of the index, seen
+        std::uint64_t told = 0;  ///< version of the index of which the peer was told what is here
         bool has_commits = false;
         bool told_lack = false, they_lack = false;
     };
@@ -107,6 +114,7 @@ private:
     };
 
     interest& interest_of(std::uint64_t sub);
+    void drop_asks(std::uint64_t sub);
     bool is_here(const interest& in, const blob_id& id);
     std::optional<named_blob> next_to_fetch(interest& in);
     bool is_wanting(const interest& in) const;
@@ -114,7 +122,7 @@ private:
     void ask_for(fetch& f);
     bool ask_more(fetch& f);
     void push_ask(fetch& f, wire::blob_ask what, std::uint64_t bytes);
-    void pop_ask();
+    void no_more_asks();
     void take_manifest(fetch& f, bytes_view data);
     void take_chunk(fetch& f, std::uint64_t chunk, bytes_view data);
     void arrived(const blob_id& id);
@@ -125,6 +133,7 @@ private:
     void stored();
     void tell_lack(interest& in);
     void tell_news();
+    void tell_here(const blob_id& id, std::uint64_t sub);
     void begin(answer& a);
     void step(answer& a);
     void end_answer(const answer& a);
@@ -135,6 +144,7 @@ private:
     mono_ms now_ = 0;
 
     std::map<std::uint64_t, interest> interests_;
+    std::set<std::uint64_t> closed_;  ///< subscriptions that have ended
     std::map<blob_id, fetch> fetching_;
     std::deque<asked> asked_;
     std::uint64_t asked_bytes_ = 0;

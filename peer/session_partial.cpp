@@ -76,6 +76,7 @@ void session::forget(std::uint64_t sub, const error& why) {
     }
     open_wants_.erase(sub);
     early_.erase(sub);
+    blobs_.close(sub);
     ended_.insert(sub);
     if (role_ == wire::role::acceptor) return;
     // With nothing else to do here, the connection ends for the same reason.

@@ -467,6 +467,35 @@ TEST_CASE("hub: a damaged chunk is not served; it is fetched again from who has 
     CHECK(read_all(t.server, ref.id) == data);
 }
 
+TEST_CASE("hub: what is found damaged is fetched over the connections there are", "[peer]") {
+    for (const bool fails : {false, true}) {
+        INFO("the next flush fails: " << fails);
+        pair_of_peers t;
+        const bytes data = content(9000);
+        const blob_ref ref = write_blob(t.server, 1, data);
+        t.clone();
+        replica_peer third(3);
+        t.server.blobs->damage(ref.id, 3);
+        // The one that asks comes before the one that has it.
+        t.w.dial(third, t.server, {{.remote = "shared", .live = true}});
+        bool found = false;
+        t.w.meddle = [&](connection_id, bool from_dialer, bytes& f) {
+            if (from_dialer || !wire::is_of_type(f, message_type::blob_have)) return true;
+            if (!std::exchange(found, true) && fails) t.server.db->fail_at(1);
+            return true;
+        };
+        t.w.dial(t.laptop, t.server, {{.handle = 1, .live = true}});
+        if (fails) CHECK_THROWS_AS(t.w.run(), error);
+        t.server.db->fail_at(0);
+        t.w.run();
+        t.w.turn(t.server);
+        t.w.run();
+        CHECK(found);
+        CHECK(read_all(t.server, ref.id) == data);
+        CHECK(read_all(third, ref.id) == data);
+    }
+}
+
 TEST_CASE("hub: a commit that lies about the size of its blob makes nobody fetch it", "[peer]") {
     pair_of_peers t;
     blob_ref ref = t.server.blobs->add(content(9000), small_chunk);
