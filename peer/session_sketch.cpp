@@ -6,8 +6,9 @@ namespace tributary {
 
 namespace {
 
-/// Cells for each id of a difference that are nearly always enough.
-constexpr double cells_per_id = 1.4;
+/// Cells for each id of a difference that are nearly always enough; and of a large one, for which a
+/// guess too high costs more than a round trip.
+constexpr double cells_per_id = 1.4, cells_per_id_of_many = 1.3;
 
 }  // namespace
 
@@ -27,7 +28,7 @@ std::span<const sketch::cell> frozen_cells::get(std::uint64_t first,
 
 void sketch_source::want(std::uint64_t total) {
     if (total > most_) throw error(errc::limit, "the peer asks for too large a sketch");
-    if (total < std::min(wanted_ + wanted_ / 8, most_))
+    if (total < std::min(wanted_ + wanted_ / 16, most_))
         throw error(errc::bad_input, "the peer asks for a sketch in too small pieces");
     wanted_ = total;
 }
@@ -67,8 +68,10 @@ std::optional<std::uint64_t> sketch_reader::ask() {
     // few round trips while cells are few.
     const bool is_first = wanted_ == 0;
     const double most = static_cast<double>(most_);
-    const double guessed = is_first ? cells_per_id * decoder_.estimate() : 0;
-    const double step = static_cast<double>(taken + taken / (taken < wire::cells_max ? 4 : 8) + 1);
+    const double per_id =
+        decoder_.estimate() < wire::cells_max ? cells_per_id : cells_per_id_of_many;
+    const double guessed = is_first ? per_id * decoder_.estimate() : 0;
+    const double step = static_cast<double>(taken + taken / (taken < wire::cells_max ? 4 : 16) + 1);
     wanted_ = static_cast<std::uint64_t>(std::min(std::max(guessed, step), most));
     return wanted_;
 }

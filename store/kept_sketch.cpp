@@ -13,7 +13,7 @@ using keys::space;
 
 /// Entries that the stored cells may be behind: what is read again when they are needed, and a
 /// small part of what is written anyway.
-constexpr node behind_max = 4096, far_behind_max = 1u << 17;
+constexpr node behind_max = 8192, far_behind_max = 1u << 17;
 constexpr std::size_t cell_bytes = 24;
 /// A record has this many cells.
 constexpr std::size_t page_cells = kept_sketch::cells_kept;

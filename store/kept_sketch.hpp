@@ -14,8 +14,8 @@ namespace tributary {
 
 class kept_sketch {
 public:
-    /// Cells kept in memory, enough for differences of about 3,000 commits; and in all, for 190,000.
-    static constexpr std::size_t cells_kept = 4096, cells_stored = 1u << 18;
+    /// Cells kept in memory, enough for differences of about 5,800 commits; and in all, for 190,000.
+    static constexpr std::size_t cells_kept = 8192, cells_stored = 1u << 18;
     /// Calls `visit` for the log's entries `first` to `last`, in order.
     using each_id = std::function<void(
         node first, node last, const std::function<void(const commit_id&)>& visit)>;

@@ -15,6 +15,8 @@ namespace {
 using keys::space;
 
 constexpr std::size_t recent_nodes = 2048;
+/// From so many on, short ids are looked for in the last entries first.
+constexpr std::size_t many_ids = 1000;
 constexpr std::size_t cached_authors_max = 4096;
 constexpr std::size_t cached_authorities_max = 256;
 
@@ -226,9 +228,33 @@ void replica::each_id(node first,
     for (; first <= last; ++first) visit(info(first).id);
 }
 
-std::vector<node> replica::find_short(std::vector<sketch::short_id> ids) const {
+/// Takes those of `ids`, which are sorted, out that one of the last entries has.
+std::vector<node> replica::take_recent(std::vector<sketch::short_id>& ids) const {
+    const node first = state_.commits - std::min<node>(state_.commits, 2 * ids.size()) + 1;
     std::vector<node> found;
+    std::vector<bool> met(ids.size());
+    node n = first;
+    each_id(first, state_.commits, [&](const commit_id& id) {
+        const auto at = std::lower_bound(ids.begin(), ids.end(), sketch::short_of(id));
+        if (at != ids.end() && *at == sketch::short_of(id)) {
+            found.push_back(n);
+            met[static_cast<std::size_t>(at - ids.begin())] = true;
+        }
+        ++n;
+    });
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < ids.size(); ++i)
+        if (!met[i]) ids[kept++] = ids[i];
+    ids.resize(kept);
+    return found;
+}
+
+std::vector<node> replica::find_short(std::vector<sketch::short_id> ids) const {
     std::sort(ids.begin(), ids.end());  // the order of the index
+    // Many that one side alone has are mostly what came last, and the log is faster read in order
+    // than the index by its hashes.
+    std::vector<node> found;
+    if (ids.size() >= many_ids) found = take_recent(ids);
     const auto at = to_.db().cursor();
     for (const sketch::short_id id : ids) {
         bytes begin;

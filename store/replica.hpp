@@ -151,6 +151,7 @@ private:
     std::vector<node> grants_read(node end) const;
     void list_grant(node number);
     void learn(const proven_below& proven);
+    std::vector<node> take_recent(std::vector<sketch::short_id>& ids) const;
 
     staging& to_;
     crdt_handle handle_;

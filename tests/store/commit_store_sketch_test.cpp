@@ -29,11 +29,11 @@ TEST_CASE("commit_store: the cells kept are those of the log, whenever and of wh
         const node end = store.state(w.handle).end.seq;
         for (const node part : {end, end - end / 10, node{0}}) {
             CHECK(store.cells(w.handle, part, 0, 200) == made_anew(store, w.handle, part, 0, 200));
-            CHECK(store.cells(w.handle, part, 4000, 300) ==
-                  made_anew(store, w.handle, part, 4000, 300));
+            CHECK(store.cells(w.handle, part, 8000, 300) ==
+                  made_anew(store, w.handle, part, 8000, 300));
         }
     };
-    for (const int more : {10, 4200, 30}) {
+    for (const int more : {10, 8300, 30}) {
         for (int i = 0; i < more; ++i) w.append(i);
         check(w.store);
         w.store.flush();
@@ -65,7 +65,7 @@ TEST_CASE("kept_sketch: cells on disk only are those of the log, and cost what c
         read = 0;
         kept_sketch again(to, 1, crdt, each_id);
         CHECK(again.cells(now, now, from, 5000) == expected);
-        CHECK(read < (1u << 17) + 4096);
+        CHECK(read < (1u << 17) + 8192);
         // As they were before what is in them already.
         again.cells(now - 1000, now, from, 5000);
         auto before = again.cells(now - 1, now, from, 5000);
@@ -100,7 +100,7 @@ TEST_CASE("commit_store: commits are found by the beginning of their ids", "[sto
 
 TEST_CASE("commit_store: verify says that the cells kept are not those of the log", "[store]") {
     world w;
-    for (int i = 0; i < 4200; ++i) w.append(i);
+    for (int i = 0; i < 8300; ++i) w.append(i);
     w.store.flush();
     kv_batch change;
     const auto at = w.db->cursor();
