@@ -111,6 +111,7 @@ struct hub_effects {
     std::vector<connection_id> closes;  ///< after the sends
     std::vector<hub_event> events;
     std::vector<crdt_handle> changed;  ///< CRDTs with new durable commits, from anywhere
+    bool again = false;  ///< there is more to send: the next turn should end as soon as this is done
 };
 
 namespace wire {

@@ -157,8 +157,7 @@ struct more {
     std::uint64_t cells = 0;
 };
 
-/// Before the subscribe of a clone: how much of the history is wanted; before that of a partial
-/// replica, after its cut: how much of what is below.
+/// Before the subscribe of a clone: how much of the history is wanted.
 struct part {
     std::uint64_t sub = 0;
     history_part what;

@@ -225,7 +225,7 @@ void peer_node::run() {
     for (;;) {
         {
             std::unique_lock lock(mutex_);
-            if (backlog_in_.empty())
+            if (backlog_in_.empty() && !std::exchange(again_, false))
                 posted_.wait_for(lock, std::chrono::milliseconds(tick_ms), [&] {
                     return ended_ || !reads_.empty() || !writes_.empty() || !inputs_.empty() ||
                            !questions_.empty();
@@ -383,6 +383,7 @@ void peer_node::perform(hub_effects effects) {
         if (at->second >= backlog_step_bytes) told.push_back(s.to);
     }
     for (connection_id c : told) hub_->set_backlog(c, backlog_out_[c]);
+    again_ = effects.again;
     note_counters();
     for (connection_id c : effects.closes) backlog_out_.erase(c);
     shell_->send(std::move(effects.sends), std::move(effects.closes));

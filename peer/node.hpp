@@ -218,6 +218,7 @@ private:
     std::map<connection_id, std::size_t> backlog_out_;
     std::vector<std::pair<connection_id, std::size_t>> consumed_;
     mono_ms next_tick_ = 0;
+    bool again_ = false;         ///< the hub has more to send
     std::string flush_failure_;  ///< of the last flush, if it failed
 
     std::mutex mutex_;

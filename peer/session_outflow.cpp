@@ -138,6 +138,19 @@ void outflow::plan_list(std::uint64_t round, std::vector<node> list, node list_e
     list_end_ = list_end;
 }
 
+/// The entry up to which the receiver has the log and nothing else, if its tips tell: they are here,
+/// and with all that they build on it has as many commits as there are here up to the last of them.
+std::optional<node> outflow::place_of(const wire::holding& have) const {
+    if (have.ids.empty() || beginning_ || store_.cut_of(handle_)) return std::nullopt;
+    node last = 0;
+    for (const commit_id& id : have.ids) {
+        const auto n = store_.find(handle_, id);
+        if (!n) return std::nullopt;
+        last = std::max(last, *n);
+    }
+    return have.count == last ? std::optional(last) : std::nullopt;
+}
+
 bool outflow::plan(const wire::holding& have, node end) {
     planned_ = false;
     limit_window(have.window);
@@ -147,8 +160,15 @@ bool outflow::plan(const wire::holding& have, node end) {
         plan_all_above(have.round, end);
         return true;
     }
+    const std::optional<node> place = place_of(have);
     if (have.cursor && store_.is_valid(handle_, *have.cursor)) {
-        begin(have.round, have.cursor->seq, end);
+        // It may have got what comes next from others.
+        begin(have.round, std::max(have.cursor->seq, place.value_or(0)), end);
+        return true;
+    }
+    if (place) {
+        begin(have.round, *place, end);
+        known_ = have.count;
         return true;
     }
     if (have.count == 0 || end == 0) {
@@ -205,30 +225,6 @@ void outflow::plan_all_above(std::uint64_t round, node end) {
     plan_list(round, std::move(above), end, end);
 }
 
-void outflow::plan_slice(std::uint64_t round, node at) {
-    const beginning where = *beginning_;
-    std::vector<node> list = store_.above_cut(handle_, at);
-    slice_end_ = where.at;
-    if (where.at == 0) {
-        slice_end_ = 0;
-        std::set<node, std::greater<>> open(where.floor.begin(), where.floor.end());
-        while (!open.empty() && *open.begin() > at) {
-            const node n = *open.begin();
-            open.erase(open.begin());
-            list.push_back(n);
-            slice_end_ = std::max(*slice_end_, n);
-            for (const node parent : store_.graph(handle_).parents(n)) open.insert(parent);
-        }
-        std::sort(list.begin(), list.end());
-        list.erase(std::unique(list.begin(), list.end()), list.end());
-    }
-    std::erase_if(list, [this](node n) { return n > *slice_end_; });
-    // What is sent now begins above `at`.
-    beginning_ = beginning{at, {}};
-    const node list_end = where.at == 0 ? *slice_end_ : std::min(at, *slice_end_);
-    plan_list(round, std::move(list), list_end, *slice_end_);
-}
-
 /// Whether the receiver will never have `id`. What is not here is below where this replica begins,
 /// and a receiver that is sent to by it knows that or has it.
 bool outflow::is_below(const commit_id& id) const {
@@ -253,7 +249,6 @@ void outflow::skip(node first, node last) {
 
 /// The first entry after `after` that the receiver is to get, or 0.
 node outflow::next_wanted(node after, node end) const {
-    end = limited(end);
     if (after < list_end_) {
         const auto at = std::upper_bound(list_.begin(), list_.end(), after);
         if (at != list_.end()) return *at;
@@ -274,7 +269,7 @@ void outflow::move_to(node position) {
 void outflow::settle(node end) {
     if (!planned_) return;
     const node next = next_wanted(position_, end);
-    const node reached = next == 0 ? std::max(position_, limited(end)) : next - 1;
+    const node reached = next == 0 ? std::max(position_, end) : next - 1;
     if (reached > position_) move_to(reached);
 }
 
@@ -301,7 +296,7 @@ outflow::chunk outflow::next_chunk(std::uint64_t sub, node end, bool with_cursor
     move_to(last);
     settle(end);
     wire::chunk_head head{sub, round_, std::nullopt, position_ >= target_};
-    if (with_cursor && !slice_end_) head.cursor = cursor_at(position_);
+    if (with_cursor) head.cursor = cursor_at(position_);
     std::vector<commit_id> names;
     if (beginning_) names = chunk.names();
     outflow::chunk out = chunk.finish(head);
@@ -322,7 +317,7 @@ bool outflow::owes_cursor() const {
 
 outflow::chunk outflow::cursor_chunk(std::uint64_t sub) {
     wire::chunk_head head{sub, round_, std::nullopt, position_ >= target_};
-    if (!slice_end_) head.cursor = cursor_at(position_);
+    head.cursor = cursor_at(position_);
     done_told_ = done_told_ || head.done;
     announced_ = position_;
     return {wire::chunk_writer().finish(head, {}), 0, 0, {}};

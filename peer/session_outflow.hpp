@@ -39,8 +39,6 @@ public:
           window_(options.window_bytes) {}
 
     void receiver_begins(beginning where) { beginning_ = std::move(where); }
-    /// As beginning::at; 0 also if the receiver is to have all.
-    node begins_at() const { return beginning_ ? beginning_->at : 0; }
 
     /// Streams the log after entry `position`, which the receiver has up to there.
     void plan_log(std::uint64_t round, node position, node end);
@@ -54,8 +52,6 @@ public:
     void plan_roughly(const wire::holding& have, node end);
     /// The first of the log for a new replica that begins above entry `at`.
     void plan_above(std::uint64_t round, node at, node end);
-    /// Only what is above entry `at` and below where the receiver begins.
-    void plan_slice(std::uint64_t round, node at);
 
     bool planned() const { return planned_; }
     /// Whether the receiver's first `end` commits were known to be here when the plan was made.
@@ -101,12 +97,12 @@ private:
         std::size_t bytes;
         node position;
     };
+    std::optional<node> place_of(const wire::holding& have) const;
     node next_wanted(node after, node end) const;
     void begin(std::uint64_t round, node position, node end);
     void move_to(node position);
     void plan_all_above(std::uint64_t round, node end);
     bool is_below(const commit_id& id) const;
-    node limited(node end) const { return slice_end_ ? std::min(end, *slice_end_) : end; }
 
     commit_store& store_;
     crdt_handle handle_;
@@ -114,7 +110,6 @@ private:
     bool continuous_;
 
     std::optional<beginning> beginning_;
-    std::optional<node> slice_end_;  ///< nothing after it is sent, and cursors say nothing
 
     bool planned_ = false;
     std::uint64_t known_ = 0;

@@ -181,14 +181,9 @@ void session::subscribe(std::uint64_t sub, open_want& w) {
     wire::subscribe m;
     m.sub = sub;
     m.live = w.what.live;
-    const bool deepens = w.what.handle && w.what.part;
-    if (w.what.handle) say_cut(sub, *w.what.handle);
-    if (w.what.part) send(encode(wire::part{sub, *w.what.part}));
-    if (!w.what.handle || deepens) {
-        if (deepens)
-            m.target = hub_.store.state(*w.what.handle).id;
-        else
-            m.target = target_of(w.what.remote);
+    if (!w.what.handle) {
+        if (w.what.part) send(encode(wire::part{sub, *w.what.part}));
+        m.target = target_of(w.what.remote);
         m.want_genesis = true;
         m.have.round = 1;
         m.have.heads_digest = wire::digest_of_heads({});
@@ -198,6 +193,7 @@ void session::subscribe(std::uint64_t sub, open_want& w) {
     }
     const crdt_handle h = *w.what.handle;
     require_reader(h);
+    say_cut(sub, h);
     subscription& s = add_subscription(sub, h, m.live);
     s.stored = s.marks = peer_marks::load(hub_.store, h, peer_.key);
     const auto& out = s.marks.out;
@@ -246,12 +242,9 @@ void session::answer(const wire::subscribe& m, crdt_handle h) {
     s.accepted = true;
     const bool is_partial = hub_.store.cut_of(h).has_value();
     s.partial = s.partial || is_partial;
-    // A new replica, or one that is to replace a partial one, begins above this entry.
+    // A new replica begins above this entry.
     std::optional<node> above;
-    if (m.want_genesis && m.have.count == 0) {
-        above = said.part ? place_of(h, *said.part) : 0;
-        if (said.cut && s.out.begins_at() > 0) above = std::min(*above, s.out.begins_at());
-    }
+    if (m.want_genesis && m.have.count == 0) above = said.part ? place_of(h, *said.part) : 0;
     if (above && (*above > 0 || is_partial))
         send(encode(wire::cut{m.sub, hub_.store.cut_at(h, *above, peer_.key), {}}));
     else if (is_partial)
@@ -275,9 +268,7 @@ void session::answer(const wire::subscribe& m, crdt_handle h) {
     s.in.expected = unseen(m.have.count, hub_.end_of(h));
     s.out_depth = counters_.round_trips + 1;
     s.out.limit_window(m.have.window);
-    if (above && said.cut && said.part)
-        s.out.plan_slice(m.have.round, *above);
-    else if (above && (*above > 0 || is_partial))
+    if (above && (*above > 0 || is_partial))
         s.out.plan_above(m.have.round, *above, hub_.end_of(h));
     else
         plan(s, m.have);
@@ -417,6 +408,11 @@ void session::pump() {
     std::size_t idle = 0;
     auto at = subscriptions_.lower_bound(next_to_send_);
     while (idle < subscriptions_.size()) {
+        // What is made in a turn leaves at its end, so the first of much should not wait for more.
+        if (sent_this_turn_ >= hub_.options.chunk_bytes / 2) {
+            hub_.effects.again = true;
+            break;
+        }
         if (at == subscriptions_.end()) at = subscriptions_.begin();
         idle = pump_chunk(at->second) ? 0 : idle + 1;
         next_to_send_ = ++at == subscriptions_.end() ? 0 : at->first;
@@ -433,9 +429,8 @@ void session::pump() {
 /// False if there was nothing to send, or no room.
 bool session::pump_chunk(subscription& s) {
     // What is handed out goes in order: what others have then waits behind it.
-    const std::size_t most = subscriptions_.size() == 1
-                                 ? hub_.options.window_bytes
-                                 : std::min(hub_.options.window_bytes, 2 * hub_.options.chunk_bytes);
+    const std::size_t most =
+        std::min(hub_.options.window_bytes, 2 * hub_.options.chunk_bytes);
     if (backlog_ + sent_this_turn_ >= most) return false;
     if (s.source && s.source->has_more()) {
         send(encode(s.source->next(s.sub)));

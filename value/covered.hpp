@@ -56,6 +56,10 @@ struct rare_path {
 /// How often each was taken since the process began.
 inline std::array<std::atomic<std::uint64_t>, rare_paths.size()> rare_paths_taken{};
 
+inline std::uint64_t times_taken(rare_path p) {
+    return rare_paths_taken[p.index].load(std::memory_order_relaxed);
+}
+
 inline void covered(rare_path p) {
     rare_paths_taken[p.index].fetch_add(1, std::memory_order_relaxed);
 }

@@ -168,6 +168,7 @@ void peer::perform(hub_effects effects) {
         if (net_.is_short(e.connection)) net_.hang_up(e.connection);
     }
     for (const connection_id c : effects.closes) net_.hang_up(c);
+    if (effects.again) turn_soon();
 }
 
 void peer::transmit(connection_id c, bytes frame) { net_.send(index_, c, std::move(frame)); }
