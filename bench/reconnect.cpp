@@ -10,7 +10,7 @@
 #include "tributary/store/commit_store.hpp"
 #include "tributary/store/leveldb_kv.hpp"
 
-#include "harness.hpp"
+#include "servers.hpp"
 #include <cstdio>
 #include <ctime>
 #include <deque>
@@ -33,16 +33,12 @@ double processor_ms() {
 /// A replica: its store and the hub over it.
 struct side {
     side(const fs::path& dir, const identity& i)
-        : self(i), db(open_leveldb(dir)), store(*db), talk(store, self, [] {
+        : self(i), db(open_leveldb(dir / "db")), store(*db), talk(store, self, [] {
               return random_bytes(32);
           }) {}
 
     void append(std::uint64_t first, std::uint64_t count) {
-        for (std::uint64_t c = first; c < first + count; ++c) {
-            store.append(1, self, encoded_tweets(c, 1), static_cast<std::int64_t>(c));
-            if (c % 1000 == 0) store.flush();
-        }
-        store.flush();
+        append_commits(store, self, first, count);
     }
 
     identity self;
@@ -51,30 +47,16 @@ struct side {
     hub talk;
 };
 
-/// A store with `commits` commits, as both sides had it when they last were equal.
-void make_base(const fs::path& dir, std::uint64_t commits) {
-    isolated([&]() -> figures {
-        side base(dir, owner);
-        genesis g;
-        g.name = "tweets";
-        g.owners = {owner.key(), other.key()};
-        g.nonce = bytes(16, 'n');
-        base.store.add(sign(g, owner), "tweets");
-        base.append(0, commits);
-        return {};
-    });
-}
-
 /// Tables never change, so they are linked.
 void copy_store(const fs::path& from, const fs::path& to) {
     fs::remove_all(to);
-    fs::create_directories(to);
-    for (const auto& file : fs::directory_iterator(from)) {
-        const fs::path name = file.path().filename();
-        if (name.extension() == ".ldb")
-            fs::create_hard_link(file.path(), to / name);
-        else if (name != "LOCK")
-            fs::copy_file(file.path(), to / name);
+    fs::create_directories(to / "db");
+    for (const auto& file : fs::directory_iterator(from / "db")) {
+        const fs::path copy = to / "db" / file.path().filename();
+        if (copy.extension() == ".ldb")
+            fs::create_hard_link(file.path(), copy);
+        else if (copy.filename() != "LOCK")
+            fs::copy_file(file.path(), copy);
     }
 }
 
@@ -211,11 +193,11 @@ void report_meeting(const fs::path& base, const scratch& dir, const meeting& m) 
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
     const scratch dir;
     const fs::path base = dir / "base";
     const std::uint64_t shared = scaled(3000000);
-    make_base(base, shared);
+    make_store(base, {owner, other}, shared);
     std::printf("%llu commits shared\n", static_cast<unsigned long long>(shared));
     const meeting meetings[] = {
         {"nothing new, cursor", true},
@@ -230,5 +212,7 @@ int main() {
         {"1,500 new on both sides, no cursor", false, 1500, 1500},
         {"50,000 new on both sides, no cursor", false, 50000, 50000},
     };
-    for (const meeting& m : meetings) report_meeting(base, dir, m);
+    const std::string only = argc > 1 ? argv[1] : "";
+    for (const meeting& m : meetings)
+        if (m.name.find(only) != std::string::npos) report_meeting(base, dir, m);
 }

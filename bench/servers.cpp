@@ -1,6 +1,7 @@
 #include "servers.hpp"
 
 #include "tributary/peer/stage.hpp"
+#include "tributary/store/leveldb_kv.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,35 @@ double server_process::processor_seconds() const {
 
 void serve_replica(const fs::path& dir, const std::function<void(const std::string&)>& ready) {
     stage::open(dir)->serve({"127.0.0.1:0"}, ready, [] { return true; });
+}
+
+void append_commits(commit_store& store,
+                    const identity& author,
+                    std::uint64_t first,
+                    std::uint64_t commits) {
+    const crdt_handle h = store.find_name("tweets").value();
+    for (std::uint64_t c = 0; c < commits; ++c) {
+        store.append(h, author, encoded_tweets(first + c, 1), static_cast<std::int64_t>(c));
+        if (c % 1000 == 999) store.flush();
+    }
+    store.flush();
+}
+
+void make_store(const fs::path& dir,
+                const std::vector<identity>& owners,
+                std::uint64_t commits) {
+    isolated([&]() -> figures {
+        fs::create_directories(dir);
+        const auto db = open_leveldb(dir / "db");
+        commit_store store(*db);
+        genesis g;
+        g.name = "tweets";
+        for (const identity& owner : owners) g.owners.push_back(owner.key());
+        g.nonce = bytes(16, 'n');
+        store.add(sign(g, owners.front()), "tweets");
+        append_commits(store, owners.front(), 0, commits);
+        return {};
+    });
 }
 
 void make_replica(const fs::path& dir, std::uint64_t commits, std::uint64_t ops_per_commit) {

@@ -1,9 +1,12 @@
 /// Replicas for the benchmarks of replication, each served by a process of its own.
 #pragma once
 
+#include "tributary/store/commit_store.hpp"
+
 #include "harness.hpp"
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace bench {
 
@@ -18,6 +21,7 @@ public:
     const std::string& address() const { return address_; }
     /// Private memory of it now, MiB.
     double private_mib() const;
+    int pid() const { return pid_; }
     /// Processor time it has used, seconds.
     double processor_seconds() const;
 
@@ -28,6 +32,17 @@ private:
 
 /// Serves the replica in `dir` until killed.
 void serve_replica(const fs::path& dir, const std::function<void(const std::string&)>& ready);
+
+/// Makes the store of a replica in `dir`, with a CRDT "tweets" of `commits` commits of one op by
+/// owners[0].
+void make_store(const fs::path& dir,
+                const std::vector<tributary::identity>& owners,
+                std::uint64_t commits);
+/// Appends as many to it, by `author`. `first`: the tweet to begin with.
+void append_commits(tributary::commit_store& store,
+                    const tributary::identity& author,
+                    std::uint64_t first,
+                    std::uint64_t commits);
 
 /// Makes a replica in `dir` with a CRDT "tweets" of `commits` commits of `ops_per_commit` ops.
 void make_replica(const fs::path& dir, std::uint64_t commits, std::uint64_t ops_per_commit);
