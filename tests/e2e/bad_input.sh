@@ -43,7 +43,7 @@ expect_error 1 'an address of a newer tributary: trib:2' at you clone "$url/trib
 # A peer without a grant: its commits are refused with a reason, here and there nothing is lost
 at stranger clone "$url/tweets" >/dev/null 2>&1
 tweets 20 21 >stranger.jsonl
-expect_error 1 'may not write "tweets"; an owner can grant it' at stranger collect tweets --op add-tweet stranger.jsonl
+expect_error 1 'may not write "tweets". Ask an owner: trib grant tweets' at stranger collect tweets --op add-tweet stranger.jsonl
 expect "the server has what it had" 7 "$(ops_of me tweets)"
 
 # Dispatch maps

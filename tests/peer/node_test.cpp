@@ -147,7 +147,7 @@ TEST_CASE("node: a damaged identity is named, not replaced", "[peer]") {
 TEST_CASE("node: one between two peers that ends TLS for both is found out", "[peer]") {
     const certificate ours, theirs;
     memory_node server, client;
-    server.s.create("notes", "");
+    server.s.create("notes", {});
     add_notes(server.s, "notes", 3);
     const tls_trust believed{{}, tls_pin(theirs.files.certificate)};
     SECTION("by both, whatever certificate he has") {
@@ -217,7 +217,7 @@ TEST_CASE("backoff: doubles up to half a minute, apart from others, and begins a
 
 TEST_CASE("node: commits that were compressed arrive as they were", "[peer]") {
     memory_node server, client;
-    server.s.create("notes", "");
+    server.s.create("notes", {});
     for (int i = 0; i < 20; ++i)
         server.s.transact("notes", {note(std::string(20'000, 'a') + std::to_string(i))}, {});
     const bool agreed = GENERATE(true, false);
