@@ -25,7 +25,7 @@ commits=$(at collector ls --format csv | awk -F, '/^tweets/ { print $3 }')
 until_prints 1 grep -c "\"commits\":$commits," watch.jsonl
 kill -INT "$watcher"; code=0; wait "$watcher" || code=$?
 expect "SIGINT ends watch with" 0 "$code"
-at laptop watch tweets >watch.txt & watcher=$!
+start laptop watch tweets >watch.txt & watcher=$!
 until_prints 1 grep -c "tweets, $url: live" watch.txt
 kill "$watcher"; wait "$watcher" || true
 
