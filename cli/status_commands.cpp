@@ -18,6 +18,7 @@ std::vector<std::vector<value>> replica_rows(const std::vector<crdt_summary>& re
     for (const crdt_summary& c : replicas) {
         rows.push_back({c.name, "address", address_of(c.id)});
         rows.push_back({c.name, "commits", whole(c.commits)});
+        if (c.below) rows.push_back({c.name, "history", history_text(c)});
         rows.push_back({c.name, "ops", whole(c.ops)});
         rows.push_back({c.name, "heads", whole(c.heads.size())});
         if (c.heads.size() > 1)

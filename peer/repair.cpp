@@ -32,6 +32,7 @@ public:
         : db_(db), handle_(h), state_(std::move(state)) {}
 
     const state_record& state() const { return state_; }
+    bool is_partial() const { return db_.get(keys::of(space::cut, handle_)).has_value(); }
     node end() const { return state_.commits; }
 
     /// Commit number `n`, if header and body are what they were.
@@ -156,6 +157,11 @@ public:
 
     repaired_crdt run() {
         out_.name = from_.state().name;
+        if (from_.is_partial())
+            throw error(errc::misuse,
+                        "\"" + out_.name +
+                            "\" is a partial replica, which a repair cannot make anew; move the "
+                            "store away and clone again");
         handle_ = to_.write(
             [&](commit_store& store, hub&) { return store.add(from_.state().genesis, out_.name); });
         keep_marks();

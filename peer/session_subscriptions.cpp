@@ -370,6 +370,7 @@ void session::plan(subscription& s, const wire::holding& have) {
     covered("no sketch of a partial replica");
     s.deferred.reset();
     s.out.plan_roughly(have, hub_.end_of(s.handle));
+    show_theirs(s);
 }
 
 void session::count_plan(subscription& s) const {
