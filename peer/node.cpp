@@ -405,6 +405,7 @@ void peer_node::note_counters() {
 }
 
 void peer_node::deliver(hub_event event) {
+    if (event.what == hub_event::kind::authenticated) shell_->admit(event.connection);
     std::shared_ptr<dialog> d;
     {
         std::lock_guard lock(mutex_);

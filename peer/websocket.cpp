@@ -153,8 +153,15 @@ public:
         unread_ -= std::min(unread_, size);
         if (paused_ && unread_ <= world_.options.unread_bytes_max / 2) {
             paused_ = false;
-            read_next();
+            if (early_left_ != 0) read_next();
         }
+    }
+
+    void admit() {
+        const bool waits = early_left_ == 0;
+        early_left_ = admitted;
+        ws_.read_message_max(world_.options.frame_bytes_max);
+        if (waits && !paused_) read_next();
     }
 
     /// At once, without telling anybody.
@@ -329,7 +336,8 @@ private:
         ws_.binary(true);
         ws_.auto_fragment(false);
         ws_.write_buffer_bytes(mask_buffer_bytes);
-        ws_.read_message_max(world_.options.frame_bytes_max);
+        ws_.read_message_max(early_left_ == admitted ? world_.options.frame_bytes_max
+                                                     : world_.options.early_bytes_max);
     }
 
     void read_request() {
@@ -421,7 +429,8 @@ private:
             self->unread_ += size;
             self->paused_ = self->unread_ > self->world_.options.unread_bytes_max;
             self->world_.handlers.received(self->id_, std::move(frame));
-            if (!self->paused_) self->read_next();
+            if (self->early_left_ != admitted) --self->early_left_;
+            if (!self->paused_ && self->early_left_ != 0) self->read_next();
         });
     }
 
@@ -429,7 +438,7 @@ private:
         if (ec == ws::error::message_too_big)
             return fail(errc::limit,
                         "the peer sent a message of more than " +
-                            std::to_string(world_.options.frame_bytes_max) + " bytes");
+                            std::to_string(ws_.read_message_max()) + " bytes");
         if (ec == ws::error::closed || ec == net::error::eof || ec == net::error::connection_reset)
             return fail(errc::unavailable, "the peer closed the connection");
         if (ec == ws::condition::protocol_violation)
@@ -445,7 +454,7 @@ private:
                             if (self->gone_) return;
                             // The read fails too, with the better reason, unless reading is paused.
                             if (ec)
-                                return self->paused_
+                                return self->paused_ || self->early_left_ == 0
                                            ? self->fail(errc::unavailable,
                                                         "the connection broke: " + why(ec))
                                            : void();
@@ -478,6 +487,9 @@ private:
     beast::flat_buffer buffer_;
     std::deque<bytes> outbox_;
     std::size_t unread_ = 0, written_ = 0;
+    /// Messages that are taken before it is admitted; who was dialed is so from the beginning.
+    static constexpr int admitted = -1;
+    int early_left_ = listener_ == 0 ? admitted : 2;
     bool open_ = false, told_ = false, gone_ = false, closing_ = false, writing_ = false,
          paused_ = false;
 };
@@ -682,6 +694,12 @@ void websocket_shell::send(std::vector<hub_effects::send> frames,
                       if (auto at = i->w.links.find(c); at != i->w.links.end())
                           std::shared_ptr(at->second)->close();
               });
+}
+
+void websocket_shell::admit(connection_id c) {
+    net::post(impl_->w.io, [i = impl_.get(), c] {
+        if (auto at = i->w.links.find(c); at != i->w.links.end()) at->second->admit();
+    });
 }
 
 void websocket_shell::consumed(std::vector<std::pair<connection_id, std::size_t>> sizes) {

@@ -26,6 +26,7 @@ struct http_answer {
 
 struct websocket_options {
     std::size_t frame_bytes_max = 24u << 20;
+    std::size_t early_bytes_max = 4096;  ///< of a message of who is not admitted yet
     std::size_t unread_bytes_max =
         8u << 20;              ///< received and not consumed, per connection, before reading pauses
     int handshake_ms = 10000;  ///< for all that opens a connection, and for closing it
@@ -77,6 +78,9 @@ public:
     /// Frames of unknown connections are dropped. Connections in `closes` are closed once all sent
     /// to them is on the wire.
     void send(std::vector<hub_effects::send> frames, std::vector<connection_id> closes);
+    /// Who is at the other end of an accepted connection is known: before that two small messages
+    /// are taken, and no more is read.
+    void admit(connection_id c);
     /// These many bytes of what was received on a connection are dealt with.
     void consumed(std::vector<std::pair<connection_id, std::size_t>> sizes);
 

@@ -32,6 +32,7 @@ public:
         websocket_handlers on;
         on.opened = [=, this](connection_id c, bool accepted, const bytes&) {
             if (!accepted) return;
+            shell_->admit(c);
             const connection_id beyond = shell_->next_connection();
             other_[c] = beyond;
             other_[beyond] = c;

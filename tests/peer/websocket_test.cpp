@@ -29,9 +29,13 @@ public:
         std::string reason;
     };
 
-    explicit observed_shell(bool echo, websocket_options options = {}, bool consume = true) {
+    explicit observed_shell(bool echo,
+                            websocket_options options = {},
+                            bool consume = true,
+                            bool admit = true) {
         websocket_handlers on;
-        on.opened = [this](connection_id c, bool, bytes exported) {
+        on.opened = [this, admit](connection_id c, bool, bytes exported) {
+            if (admit) shell_->admit(c);
             push({"opened", c, std::move(exported)});
         };
         on.received = [this, echo, consume](connection_id c, bytes frame) {
@@ -376,4 +380,22 @@ TEST_CASE("websocket: an address in use is an error that says so", "[peer]") {
     const std::string port = at.address.substr(at.address.rfind(':') + 1);
     CHECK_THROWS_WITH(b->listen(parse_listen("127.0.0.1:" + port)), Catch::Contains("in use"));
     a->stop_listening(at.id);
+}
+
+TEST_CASE("websocket: who is not admitted is read two small messages from", "[peer]") {
+    observed_shell server(true, {}, true, false), client(false);
+    const auto at = server->listen(parse_listen("127.0.0.1:0"));
+    const connection_id c = client.dial(at.address, "opened").connection;
+
+    SECTION("small ones") {
+        client->send({{c, "one"}, {c, "two"}, {c, "three"}}, {});
+        CHECK(client.wait_for("received").frame == "one");
+        CHECK(client.wait_for("received").frame == "two");
+        server->admit(server.wait_for("opened").connection);
+        CHECK(client.wait_for("received").frame == "three");
+    }
+    SECTION("a large one") {
+        client->send({{c, bytes(5000, 'x')}}, {});
+        CHECK(server.wait_for("closed").code == errc::limit);
+    }
 }
