@@ -12,6 +12,10 @@ skip() { echo "skipped: $*"; exit 77; }
 command -v ip >/dev/null || skip "there is no ip (package iproute2)"
 [ -c /dev/net/tun ] || skip "there is no /dev/net/tun"
 ip netns add "$net-0" 2>/dev/null || skip "network namespaces are not permitted here"
+ip netns exec "$net-0" true 2>/dev/null || {
+  ip netns del "$net-0"
+  skip "network namespaces cannot be entered here (a chroot whose root is no mount?)"
+}
 clean() {
   kill -9 $(jobs -p) 2>/dev/null || true
   wait 2>/dev/null || true
