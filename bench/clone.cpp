@@ -1,7 +1,6 @@
 // Clone over a loopback WebSocket into a new replica, verified and synced: 1,000,000 ops in commits
 // of 100, beside a bare copy of the same bytes from one WebSocket into LevelDB; and 1,000,000
-// commits of one op, beside bare LevelDB writing the keys and values that the clone has written. Then
-// 3,000,000 commits where neither side may have more than 96 MiB of data (ulimit -d 98304).
+// commits of one op, beside bare LevelDB writing the keys and values that the clone has written.
 
 #include "tributary/crdt/packed.hpp"
 #include "tributary/peer/stage.hpp"
@@ -13,12 +12,8 @@
 #include <leveldb/db.h>
 #include <leveldb/filter_policy.h>
 #include <leveldb/write_batch.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "servers.hpp"
-#include <atomic>
-#include <thread>
 #include <utility>  // before Beast: Boost 1.74 forgets it
 
 using namespace tributary;
@@ -230,7 +225,7 @@ void bench_large_commits(const scratch& dir) {
 
 void bench_small_commits(const scratch& dir) {
     const std::uint64_t commits = scaled(1000000);
-    make_replica(dir / "small", commits, 1);
+    make_store(dir / "small", {identity::from_seed(bytes(32, 'o'))}, commits);
     std::vector<double> ours, bare;
     const server_process server([&](const auto& ready) { serve_replica(dir / "small", ready); });
     const auto clone = [&](const std::string& name) {
@@ -252,58 +247,10 @@ void bench_small_commits(const scratch& dir) {
            true);
 }
 
-/// The greatest private memory of a process while `work` runs, MiB.
-double peak_while(const server_process& server, const std::function<void()>& work) {
-    std::atomic<bool> over = false;
-    double peak = 0;
-    std::thread watcher([&] {
-        for (; !over; usleep(20000)) peak = std::max(peak, server.private_mib());
-    });
-    work();
-    over = true;
-    watcher.join();
-    return peak;
-}
-
-void limit_data() {
-    const rlimit most{96u << 20, 96u << 20};
-    if (setrlimit(RLIMIT_DATA, &most) != 0) std::abort();
-}
-
-void bench_limited(const scratch& dir) {
-    const std::uint64_t commits = scaled(3000000);
-    make_store(dir / "large", {identity::from_seed(bytes(32, 'o'))}, commits);
-    const server_process server([&](const auto& ready) {
-        limit_data();
-        serve_replica(dir / "large", ready);
-    });
-    figures f;
-    const double peak = peak_while(server, [&] {
-        const server_process client([&](const auto& ready) {
-            limit_data();
-            auto replica = stage::open(dir / "large-clone");
-            stopwatch watch;
-            watch.start();
-            replica->clone(server.address() + "/tweets", "tweets");
-            watch.stop();
-            if (replica->summary("tweets").commits < commits) std::abort();
-            ready(std::to_string(watch.seconds()) + " " + std::to_string(private_mib()));
-        });
-        f = {std::stod(client.address()),
-             std::stod(client.address().substr(client.address().find(' ')))};
-    });
-    report("clone of " + std::to_string(commits) + " under ulimit -d 98304",
-           static_cast<double>(commits) / f[0],
-           "commits/s");
-    report("  private memory of the serving peer, at most", peak, "MiB");
-    report("  private memory of the cloning peer at the end", f[1], "MiB");
-}
-
 }  // namespace
 
 int main() {
     const scratch dir;
     bench_large_commits(dir);
     bench_small_commits(dir);
-    bench_limited(dir);
 }
