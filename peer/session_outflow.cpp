@@ -140,15 +140,20 @@ void outflow::plan_list(std::uint64_t round, std::vector<node> list, node list_e
 
 /// The entry up to which the receiver has the log and nothing else, if its tips tell: they are here,
 /// and with all that they build on it has as many commits as there are here up to the last of them.
-std::optional<node> outflow::place_of(const wire::holding& have) const {
-    if (have.ids.empty() || beginning_ || store_.cut_of(handle_)) return std::nullopt;
-    node last = 0;
-    for (const commit_id& id : have.ids) {
-        const auto n = store_.find(handle_, id);
-        if (!n) return std::nullopt;
-        last = std::max(last, *n);
-    }
+std::optional<node> outflow::place_of(const wire::holding& have,
+                                      const std::vector<node>& known) const {
+    if (known.empty() || known.size() < have.ids.size()) return std::nullopt;
+    if (beginning_ || store_.cut_of(handle_)) return std::nullopt;
+    const node last = *std::max_element(known.begin(), known.end());
     return have.count == last ? std::optional(last) : std::nullopt;
+}
+
+/// The tips of the receiver's that are here.
+std::vector<node> outflow::known_of(const wire::holding& have) const {
+    std::vector<node> known;
+    for (const commit_id& id : have.ids)
+        if (const auto n = store_.find(handle_, id)) known.push_back(*n);
+    return known;
 }
 
 bool outflow::plan(const wire::holding& have, node end) {
@@ -160,7 +165,8 @@ bool outflow::plan(const wire::holding& have, node end) {
         plan_all_above(have.round, end);
         return true;
     }
-    const std::optional<node> place = place_of(have);
+    std::vector<node> known = known_of(have);
+    const std::optional<node> place = place_of(have, known);
     if (have.cursor && store_.is_valid(handle_, *have.cursor)) {
         // It may have got what comes next from others.
         begin(have.round, std::max(have.cursor->seq, place.value_or(0)), end);
@@ -180,9 +186,6 @@ bool outflow::plan(const wire::holding& have, node end) {
         known_ = have.count;
         return true;
     }
-    std::vector<node> known;
-    for (const commit_id& id : have.ids)
-        if (const auto n = store_.find(handle_, id)) known.push_back(*n);
     if (known.empty() || known.size() < have.ids.size()) return false;
     if (beginning_) known.insert(known.end(), beginning_->floor.begin(), beginning_->floor.end());
     const std::vector<node> ours = store_.tip_nodes(handle_);
@@ -199,9 +202,8 @@ bool outflow::plan(const wire::holding& have, node end) {
 void outflow::plan_roughly(const wire::holding& have, node end) {
     limit_window(have.window);
     if (!beginning_) return plan_list(have.round, {}, 0, end);
-    std::vector<node> known = beginning_->floor;
-    for (const commit_id& id : have.ids)
-        if (const auto n = store_.find(handle_, id)) known.push_back(*n);
+    std::vector<node> known = known_of(have);
+    known.insert(known.end(), beginning_->floor.begin(), beginning_->floor.end());
     auto lacking = *missing(store_.graph(handle_),
                             known,
                             store_.tip_nodes(handle_),
@@ -316,8 +318,7 @@ bool outflow::owes_cursor() const {
 }
 
 outflow::chunk outflow::cursor_chunk(std::uint64_t sub) {
-    wire::chunk_head head{sub, round_, std::nullopt, position_ >= target_};
-    head.cursor = cursor_at(position_);
+    wire::chunk_head head{sub, round_, cursor_at(position_), position_ >= target_};
     done_told_ = done_told_ || head.done;
     announced_ = position_;
     return {wire::chunk_writer().finish(head, {}), 0, 0, {}};

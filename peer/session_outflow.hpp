@@ -8,7 +8,6 @@
 
 #include "tributary/peer/message.hpp"
 
-#include <algorithm>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -97,7 +96,8 @@ private:
         std::size_t bytes;
         node position;
     };
-    std::optional<node> place_of(const wire::holding& have) const;
+    std::vector<node> known_of(const wire::holding& have) const;
+    std::optional<node> place_of(const wire::holding& have, const std::vector<node>& known) const;
     node next_wanted(node after, node end) const;
     void begin(std::uint64_t round, node position, node end);
     void move_to(node position);

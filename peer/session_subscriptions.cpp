@@ -266,12 +266,13 @@ void session::answer(const wire::subscribe& m, crdt_handle h) {
     send(encode(answer));
     blobs_.open(s.sub, s.handle, {});
     s.in.expected = unseen(m.have.count, hub_.end_of(h));
-    s.out_depth = counters_.round_trips + 1;
-    s.out.limit_window(m.have.window);
-    if (above && (*above > 0 || is_partial))
+    if (above && (*above > 0 || is_partial)) {
+        s.out_depth = counters_.round_trips + 1;
+        s.out.limit_window(m.have.window);
         s.out.plan_above(m.have.round, *above, hub_.end_of(h));
-    else
+    } else {
         plan(s, m.have);
+    }
     show_theirs(s);
 }
 

@@ -181,8 +181,8 @@ public:
               const std::function<bool(const arrival_entry&, bytes_view body)>& visit) const;
     /// Whether `c` names a place in this log.
     bool is_valid(crdt_handle h, const arrival_cursor& c) const;
-    /// Cells `first` to `first + count` of the sketch of the log's first `end` entries. Those from
-    /// the 4096th on cost reading all ids.
+    /// Cells `first` to `first + count` of the sketch of the log's first `end` entries. What they
+    /// cost: store/kept_sketch.hpp.
     std::vector<sketch::cell> cells(crdt_handle h,
                                     node end,
                                     std::uint64_t first,

@@ -39,19 +39,24 @@ inline std::string exchange(const std::string& address, const std::string& reque
     return answer;
 }
 
+/// For one connection at a free port; which it is.
+inline int listen_on_loopback(int fd) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    (void)::bind(fd, reinterpret_cast<sockaddr*>(&at), size);
+    (void)::listen(fd, 1);
+    (void)::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size);
+    return ntohs(at.sin_port);
+}
+
 /// A wire to the port of `address` that can go dead: nothing passes any more, and nobody is told.
 class wire {
 public:
     explicit wire(const std::string& address)
         : to_(address), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        sockaddr_in at{};
-        at.sin_family = AF_INET;
-        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof at;
-        (void)::bind(fd_, reinterpret_cast<sockaddr*>(&at), size);
-        (void)::listen(fd_, 1);
-        (void)::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size);
-        port_ = ntohs(at.sin_port);
+        port_ = listen_on_loopback(fd_);
         thread_ = std::thread([this] { run(); });
     }
     ~wire() {
@@ -101,14 +106,7 @@ class server {
 public:
     explicit server(std::string greeting)
         : greeting_(std::move(greeting)), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        sockaddr_in at{};
-        at.sin_family = AF_INET;
-        at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof at;
-        (void)::bind(fd_, reinterpret_cast<sockaddr*>(&at), size);
-        (void)::listen(fd_, 1);
-        (void)::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size);
-        port_ = ntohs(at.sin_port);
+        port_ = listen_on_loopback(fd_);
         thread_ = std::thread([this] { run(); });
     }
     ~server() {
