@@ -5,6 +5,7 @@
 #include "tributary/crdt/packed.hpp"
 #include "tributary/peer/stage.hpp"
 #include "tributary/store/keys.hpp"
+#include "tributary/store/open_commits.hpp"
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
@@ -126,20 +127,18 @@ figures clone_ours(const std::string& url, const fs::path& to, std::uint64_t com
 /// is under its id.
 class written_records {
 public:
-    explicit written_records(const fs::path& db) {
-        leveldb::DB* opened = nullptr;
-        if (!leveldb::DB::Open({}, db.string(), &opened).ok()) std::abort();
-        const std::unique_ptr<leveldb::DB> closing(opened);
-        const std::unique_ptr<leveldb::Iterator> at(opened->NewIterator({}));
-        for (at->SeekToFirst(); at->Valid(); at->Next()) take(at->key(), at->value());
+    explicit written_records(const fs::path& dir) {
+        const auto db = open_commits(dir, {.create = false});
+        const auto at = db->cursor();
+        for (at->seek({}); at->valid(); at->next()) take(at->key(), at->val());
     }
 
     const std::vector<std::vector<std::pair<bytes, bytes>>>& by_commit() const { return records_; }
 
 private:
-    void take(const leveldb::Slice& key, const leveldb::Slice& val) {
+    void take(bytes_view key, bytes_view val) {
         using keys::space;
-        const bytes k = key.ToString();
+        const bytes k(key);
         std::uint64_t number = 0;
         switch (static_cast<space>(k[0])) {
             case space::entry:
@@ -152,13 +151,13 @@ private:
                 number = get_be64(bytes_view(k).substr(k.size() - 8)) + 1;
                 break;
             case space::index:
-                number = packed::reader(val.ToString(), "an index entry").uint();
+                number = packed::reader(val, "an index entry").uint();
                 break;
             default:
                 return;
         }
         if (number >= records_.size()) records_.resize(number + 1);
-        records_[number].emplace_back(k, val.ToString());
+        records_[number].emplace_back(k, bytes(val));
     }
 
     std::vector<std::vector<std::pair<bytes, bytes>>> records_;

@@ -8,7 +8,7 @@
 
 #include "tributary/peer/hub.hpp"
 #include "tributary/store/commit_store.hpp"
-#include "tributary/store/leveldb_kv.hpp"
+#include "tributary/store/open_commits.hpp"
 
 #include "servers.hpp"
 #include <cstdio>
@@ -33,7 +33,7 @@ double processor_ms() {
 /// A replica: its store and the hub over it.
 struct side {
     side(const fs::path& dir, const identity& i)
-        : self(i), db(open_leveldb(dir / "db")), store(*db), talk(store, self, [] {
+        : self(i), db(open_commits(dir / "db")), store(*db), talk(store, self, [] {
               return random_bytes(32);
           }) {}
 

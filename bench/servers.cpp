@@ -1,7 +1,7 @@
 #include "servers.hpp"
 
 #include "tributary/peer/stage.hpp"
-#include "tributary/store/leveldb_kv.hpp"
+#include "tributary/store/open_commits.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,7 +73,7 @@ void make_store(const fs::path& dir,
                 std::uint64_t commits) {
     isolated([&]() -> figures {
         fs::create_directories(dir);
-        const auto db = open_leveldb(dir / "db");
+        const auto db = open_commits(dir / "db");
         commit_store store(*db);
         genesis g;
         g.name = "tweets";

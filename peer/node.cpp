@@ -1,7 +1,7 @@
 #include "tributary/peer/node.hpp"
 
 #include "tributary/peer/repair.hpp"
-#include "tributary/store/leveldb_kv.hpp"
+#include "tributary/store/open_commits.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -44,7 +44,7 @@ std::filesystem::path make_private(const std::filesystem::path& dir) {
 
 std::unique_ptr<kv> open_database(const std::filesystem::path& dir) {
     finish_repair(dir);
-    return open_leveldb(dir / "db");
+    return open_commits(dir / "db");
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include "tributary/crdt/packed.hpp"
 #include "tributary/peer/node_stage.hpp"
 #include "tributary/store/keys.hpp"
-#include "tributary/store/leveldb_kv.hpp"
+#include "tributary/store/open_commits.hpp"
 #include "tributary/store/local_socket.hpp"
 #include "tributary/store/records.hpp"
 
@@ -302,7 +302,7 @@ private:
     /// None if it cannot be opened, for then nobody has it.
     static std::unique_ptr<kv> lock_of(const fs::path& dir, std::string& cut) {
         try {
-            return open_leveldb(dir / "db", {.create = false});
+            return open_commits(dir / "db", {.create = false});
         } catch (const error& e) {
             cut = e.what();
             if (e.code() == errc::bad_input || e.code() == errc::io) return nullptr;
@@ -346,8 +346,8 @@ std::vector<repaired_crdt> repair_store(const fs::path& dir, const repair_option
     {
         const linked_copy salvage(dir / "db");
         const auto damaged =
-            open_leveldb(salvage.path(), {.create = false, .leave_out_damage = true});
-        peer_node fresh(open_leveldb(unfinished),
+            open_commits(salvage.path(), {.create = false, .leave_out_damage = true});
+        peer_node fresh(open_commits(unfinished),
                         open_identity(dir),
                         {},
                         open_blob_files(dir / blobs_directory));

@@ -11,6 +11,8 @@
 /// tore does not have its hash, and counts as absent.
 #include "tributary/store/blob_store.hpp"
 
+#include "tributary/store/file.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -37,81 +39,11 @@ constexpr std::size_t open_max = 16;
 constexpr std::string_view fresh_front = "new-";
 constexpr std::size_t hex_bytes = 64;
 
-[[noreturn]] void fail(int code, const std::string& doing, const fs::path& file) {
-    const std::string what = "cannot " + doing + " " + file.string() + ": " + std::strerror(code);
-    if (code == ENOSPC || code == EDQUOT)
-        throw error(errc::no_space, what + "; free some space and try again");
-    throw error(errc::io, what);
-}
-
-/// An open file. Errors of all: io, no_space.
-class file {
-public:
-    file() = default;
-    file(fs::path path, int flags) : path_(std::move(path)) {
-        fd_ = ::open(path_.c_str(), flags | O_CLOEXEC, 0600);
-        if (fd_ < 0) fail(errno, "open", path_);
-    }
-    file(file&& from) noexcept : path_(std::move(from.path_)), fd_(std::exchange(from.fd_, -1)) {}
-    file& operator=(file&& from) noexcept {
-        std::swap(path_, from.path_);
-        std::swap(fd_, from.fd_);
-        return *this;
-    }
-    ~file() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-
-    /// What is there, up to `size` bytes.
-    bytes read(std::uint64_t offset, std::size_t size) const {
-        bytes out(size, '\0');
-        std::size_t got = 0;
-        while (got < size) {
-            const ssize_t n =
-                ::pread(fd_, out.data() + got, size - got, static_cast<off_t>(offset + got));
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) fail(errno, "read", path_);
-            if (n == 0) break;
-            got += static_cast<std::size_t>(n);
-        }
-        out.resize(got);
-        return out;
-    }
-    void write(std::uint64_t offset, bytes_view data) const {
-        while (!data.empty()) {
-            const ssize_t n = ::pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset));
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) fail(errno, "write to", path_);
-            data.remove_prefix(static_cast<std::size_t>(n));
-            offset += static_cast<std::uint64_t>(n);
-        }
-    }
-    /// Lets the disk begin with what was written, so that sync() has less to wait for.
-    void start_writing(std::uint64_t offset, std::size_t size) const {
-        ::sync_file_range(
-            fd_, static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
-    }
-    void sync() const {
-        if (::fdatasync(fd_) != 0) fail(errno, "write to", path_);
-    }
-    const fs::path& path() const { return path_; }
-
-private:
-    fs::path path_;
-    int fd_ = -1;
-};
-
-void rename_file(const fs::path& from, const fs::path& to) {
-    if (::rename(from.c_str(), to.c_str()) != 0) fail(errno, "rename", from);
-}
-
-void sync_directory(const fs::path& dir) { file(dir, O_RDONLY | O_DIRECTORY).sync(); }
-
 void make_private(const fs::path& dir) {
     std::error_code ec;
     if (fs::is_directory(dir, ec)) return;
-    if (fs::create_directories(dir, ec); ec) fail(ec.value(), "make the directory", dir);
-    if (fs::permissions(dir, fs::perms::owner_all, ec); ec) fail(ec.value(), "protect", dir);
+    if (fs::create_directories(dir, ec); ec) fail_file(ec.value(), "make the directory", dir);
+    if (fs::permissions(dir, fs::perms::owner_all, ec); ec) fail_file(ec.value(), "protect", dir);
 }
 
 void require_room(const fs::path& dir, std::uint64_t reserve_bytes) {
@@ -538,7 +470,7 @@ private:
         const names at(dir_, id);
         // The manifest goes last: without it nobody would know what the rest is.
         for (const fs::path& each : {at.whole, at.part, at.have, at.chunks})
-            if (::unlink(each.c_str()) != 0 && errno != ENOENT) fail(errno, "remove", each);
+            if (::unlink(each.c_str()) != 0 && errno != ENOENT) fail_file(errno, "remove", each);
     }
 
     const fs::path dir_;
@@ -570,7 +502,7 @@ std::uint64_t copy_blob_files(const fs::path& from, const fs::path& to) {
             }
             const fs::path fresh = fresh_name(to);
             fs::copy_file(from / each, fresh, ec);
-            if (ec) fail(ec.value(), "copy", from / each);
+            if (ec) fail_file(ec.value(), "copy", from / each);
             file(fresh, O_RDONLY).sync();
             rename_file(fresh, target);
             copied += each == name ? fs::file_size(target, ec) : 0;

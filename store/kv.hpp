@@ -9,6 +9,7 @@
 #include "tributary/value/bytes.hpp"
 #include "tributary/value/error.hpp"
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -78,7 +79,16 @@ public:
     /// itself).
     virtual void write(const kv_batch& b, bool sync) = 0;
     virtual kv_snapshot snapshot() const = 0;
+    /// Gives back the room of what was erased and overwritten, where there is any to give. Takes
+    /// long; others may read and write meanwhile. Errors: io, no_space.
+    virtual void compact() {}
 };
+
+/// Throws errc::io: a record of the database in `dir` that was written here cannot be read, `key`
+/// is its own or one near it.
+[[noreturn]] void fail_damaged(const std::filesystem::path& dir,
+                               bytes_view key,
+                               const std::string& what);
 
 /// The smallest key greater than every key that begins with `prefix`; empty if there is none.
 bytes prefix_end(bytes_view prefix);

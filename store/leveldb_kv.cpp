@@ -49,22 +49,6 @@ bool is_forbidden(std::string_view text) {
            text.find("Read-only file system") != text.npos;
 }
 
-/// The beginning of a key, for people.
-std::string shown(bytes_view key) {
-    constexpr std::size_t shown_max = 24;
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    for (const char c : key.substr(0, shown_max)) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte > 0x20 && byte < 0x7f && c != '\\') {
-            text += c;
-        } else {
-            text += {'\\', digits[byte >> 4], digits[byte & 15]};
-        }
-    }
-    return key.size() > shown_max ? text + "..." : text;
-}
-
 [[noreturn]] void fail(const leveldb::Status& status, const char* doing, const fs::path& dir) {
     const std::string text = status.ToString();
     const std::string where = std::string("cannot ") + doing + " the database " + dir.string();
@@ -88,11 +72,7 @@ std::string shown(bytes_view key) {
 /// read.
 [[noreturn]] void fail_reading(const leveldb::Status& status, bytes_view key, const fs::path& dir) {
     if (!status.IsCorruption()) fail(status, "read", dir);
-    throw error(errc::io,
-                "cannot read the database " + dir.string() + ": a block of it is damaged, at or " +
-                    "after the key " + shown(key) + " (" + status.ToString() +
-                    "); nothing is left out silently, so this ends here. Restore the directory, " +
-                    "or make it anew from where its data came from");
+    fail_damaged(dir, key, status.ToString());
 }
 
 /// What must outlive the database: LevelDB borrows it.
@@ -272,7 +252,7 @@ public:
     }
     kv_snapshot snapshot() const override { return std::make_shared<leveldb_snapshot>(current()); }
 
-    void compact() { current()->db().CompactRange(nullptr, nullptr); }
+    void compact() override { current()->db().CompactRange(nullptr, nullptr); }
 
     void write(const kv_batch& b, bool sync) override {
         if (failed_) recover();
@@ -424,10 +404,6 @@ std::unique_ptr<kv> open_leveldb(const fs::path& dir, const leveldb_options& opt
         }
     }
     return std::make_unique<leveldb_kv>(dir, options);
-}
-
-void compact(kv& db) {
-    if (auto* on_disk = dynamic_cast<leveldb_kv*>(&db)) on_disk->compact();
 }
 
 }  // namespace tributary

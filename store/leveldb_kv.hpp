@@ -23,8 +23,4 @@ struct leveldb_options {
 std::unique_ptr<kv> open_leveldb(const std::filesystem::path& dir,
                                  const leveldb_options& options = {});
 
-/// Gives back the room of what was erased and overwritten, if `db` is on LevelDB. Takes long;
-/// others may read and write meanwhile.
-void compact(kv& db);
-
 }  // namespace tributary
