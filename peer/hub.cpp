@@ -16,9 +16,14 @@ constexpr std::size_t departed_max = 256;
 struct hub::impl {
     hub_shared shared;
     std::map<connection_id, session> sessions;
-    std::map<connection_id, connection_counters>
-        last_counters;  ///< of connections whose end has not been handed out long
-    std::map<connection_id, connection_counters> closed;  ///< in this turn
+    struct cost {
+        connection_counters all;
+        std::vector<connection_counters> shares;
+    };
+    /// Of connections whose end has not been handed out long.
+    std::map<connection_id, cost> last_counters;
+    std::map<connection_id, cost> closed;  ///< in this turn
+    cost cost_of(connection_id c) const;
     struct departed_link {
         hub_link link;
         mono_ms at = 0;
@@ -52,7 +57,7 @@ struct hub::impl {
         e.code = code;
         e.reason = reason;
         shared.effects.events.push_back(std::move(e));
-        closed[c] = s.counters();
+        closed[c] = {s.counters(), s.shares()};
         try {
             remember(s, code, reason);
         } catch (const error&) {
@@ -300,12 +305,18 @@ hub_effects hub::end_turn(mono_ms now) {
     return out;
 }
 
-connection_counters hub::counters(connection_id c) const {
-    if (const auto open = impl_->sessions.find(c); open != impl_->sessions.end())
-        return open->second.counters();
-    for (const auto* past : {&impl_->closed, &impl_->last_counters})
+hub::impl::cost hub::impl::cost_of(connection_id c) const {
+    if (const auto open = sessions.find(c); open != sessions.end())
+        return {open->second.counters(), open->second.shares()};
+    for (const auto* past : {&closed, &last_counters})
         if (const auto found = past->find(c); found != past->end()) return found->second;
     return {};
+}
+
+connection_counters hub::counters(connection_id c) const { return impl_->cost_of(c).all; }
+
+std::vector<connection_counters> hub::shares(connection_id c) const {
+    return impl_->cost_of(c).shares;
 }
 
 std::size_t hub::connection_count() const { return impl_->sessions.size(); }

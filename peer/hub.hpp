@@ -86,7 +86,7 @@ struct hub_event {
         authenticated,  ///< peer_key is known
         offers,         ///< answer to a list request
         cloned,         ///< `handle` was made
-        refused,  ///< the subscription to a want ended, and no other: `code` and `reason` say why
+        refused,    ///< the subscription to a want ended, and no other: `code` and `reason` say why
         caught_up,  ///< both sides have (durably) what the other had; once per want, at the dialing
                     ///< side
         closed,  ///< by us, by them or by disconnected(), once per connection; `reason` says why;
@@ -111,7 +111,8 @@ struct hub_effects {
     std::vector<connection_id> closes;  ///< after the sends
     std::vector<hub_event> events;
     std::vector<crdt_handle> changed;  ///< CRDTs with new durable commits, from anywhere
-    bool again = false;  ///< there is more to send: the next turn should end as soon as this is done
+    bool again =
+        false;  ///< there is more to send: the next turn should end as soon as this is done
 };
 
 namespace wire {
@@ -185,6 +186,8 @@ public:
 
     /// Also of a connection that was closed, until the second end_turn after.
     connection_counters counters(connection_id c) const;
+    /// The same of each want, but for blobs; empty where none were dialed with.
+    std::vector<connection_counters> shares(connection_id c) const;
     std::size_t connection_count() const;
     bool is_open(connection_id c) const;
     /// What is connected, and the last 256 that are not any more of those that others dialed.

@@ -114,6 +114,19 @@ std::uint64_t type_of(bytes_view frame) {
     return in.number();
 }
 
+std::uint64_t subscription_of(bytes_view frame) noexcept {
+    try {
+        reader in(frame);
+        const std::size_t fields = in.array();
+        // Those before it are about the connection.
+        const bool has_one =
+            in.number() >= static_cast<std::uint64_t>(message_type::subscribe) && fields > 1;
+        return has_one ? in.number() : 0;
+    } catch (const error&) {
+        return 0;
+    }
+}
+
 bool is_of_type(bytes_view frame, message_type type) {
     // All known types are below 128 and have at most 15 fields: two bytes.
     return frame.size() >= 2 && (static_cast<std::uint8_t>(frame[0]) & 0xf0) == 0x90 &&

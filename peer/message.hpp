@@ -212,6 +212,8 @@ bytes encode(const yours& m);
 
 /// The type number of a frame, known or not.
 std::uint64_t type_of(bytes_view frame);
+/// The number of the subscription that a message is about; 0: of none.
+std::uint64_t subscription_of(bytes_view frame) noexcept;
 /// The same as a question that has an answer for every frame.
 bool is_of_type(bytes_view frame, message_type type);
 

@@ -65,6 +65,11 @@ connection_counters dialog::counters() const {
     return counters_;
 }
 
+std::vector<connection_counters> dialog::shares() const {
+    std::lock_guard lock(mutex_);
+    return shares_;
+}
+
 // -- from any thread
 
 peer_node::peer_node(const std::filesystem::path& dir, node_options options)
@@ -401,6 +406,7 @@ void peer_node::note_counters() {
         if (!backlog_out_.contains(c)) continue;
         std::lock_guard dialog_lock(d->mutex_);
         d->counters_ = hub_->counters(c);
+        d->shares_ = hub_->shares(c);
     }
 }
 

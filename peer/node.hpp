@@ -43,6 +43,8 @@ public:
     /// The next event, or nothing after `wait`. The last one is `closed`.
     std::optional<hub_event> next(std::chrono::milliseconds wait);
     connection_counters counters() const;
+    /// As hub::shares.
+    std::vector<connection_counters> shares() const;
 
 private:
     friend class peer_node;
@@ -50,6 +52,7 @@ private:
     std::condition_variable arrived_;
     std::deque<hub_event> events_;
     connection_counters counters_;
+    std::vector<connection_counters> shares_;
     std::string url_;          ///< where it was dialed
     std::vector<want> wants_;  ///< until the connection is open
     bool list_ = false;

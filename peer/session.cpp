@@ -62,6 +62,7 @@ session::session(hub_shared& hub,
       as_(std::move(as)),
       blobs_(
           hub, id, [this](bytes frame, std::size_t payload) { send(std::move(frame), payload); }),
+      shares_(wants_.size()),
       started_(now),
       heard_at_(now),
       spoke_at_(now) {
@@ -69,10 +70,11 @@ session::session(hub_shared& hub,
 }
 
 void session::send(bytes frame, std::size_t payload_bytes) {
-    if (authenticated()) {
-        counters_.payload_bytes += payload_bytes;
-        counters_.control_bytes += frame.size() - payload_bytes;
-    }
+    if (authenticated())
+        count(shares_.empty() ? 0 : wire::subscription_of(frame), [&](connection_counters& c) {
+            c.payload_bytes += payload_bytes;
+            c.control_bytes += frame.size() - payload_bytes;
+        });
     sent_this_turn_ += frame.size();
     hub_.effects.sends.push_back({id_, std::move(frame)});
 }
@@ -104,7 +106,9 @@ void session::received(prepared_frame in, mono_ms now) {
                                                  : early_type_of(in.frame_);
     const bool counted = authenticated();
     dispatch(static_cast<message_type>(std::min<std::uint64_t>(type, 255)), in);
-    if (counted && type != chunk) counters_.control_bytes += in.size();
+    if (counted && type != chunk)
+        count(wire::subscription_of(in.frame_),
+              [&](connection_counters& c) { c.control_bytes += in.size(); });
 }
 
 void session::dispatch(message_type type, prepared_frame& in) {
@@ -145,8 +149,10 @@ void session::dispatch(message_type type, prepared_frame& in) {
             return blobs_.on_ask(frame);
         case message_type::blob_part: {
             const std::size_t payload = blobs_.on_part(frame, heard_at_);
-            counters_.payload_bytes += payload;
-            counters_.control_bytes -= payload;  // the frame counts as a whole
+            count(wire::subscription_of(frame), [&](connection_counters& c) {
+                c.payload_bytes += payload;
+                c.control_bytes -= payload;  // the frame counts as a whole
+            });
             return;
         }
         case message_type::blob_have:
@@ -304,8 +310,8 @@ void session::after_flush(mono_ms now) {
         hub_event e{.what = hub_event::kind::caught_up, .connection = id_, .peer_key = peer_.key};
         e.want = sub - 1;
         e.handle = s.handle;
-        e.commits_in = s.commits_in;
-        e.commits_out = s.commits_out;
+        e.commits_in = shares_[e.want].commits_in;
+        e.commits_out = shares_[e.want].commits_out;
         hub_.effects.events.push_back(std::move(e));
     }
     blobs_.serve([this] { return has_room_for_blobs(); });

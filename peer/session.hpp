@@ -91,6 +91,8 @@ public:
     wire::role role() const { return role_; }
     bool subscribes(crdt_handle h) const;
     const connection_counters& counters() const { return counters_; }
+    /// Of a dialer: the part of each want in them, but for blobs.
+    const std::vector<connection_counters>& shares() const { return shares_; }
 
     /// Adds one for each CRDT on this connection.
     void add_links(std::vector<hub_link>& to, mono_ms now) const;
@@ -124,13 +126,13 @@ private:
         std::uint64_t cells_asked = 0;          ///< of the sketch that was read last
         std::uint64_t their_end =
             0;  ///< of the peer's log when it last spoke of what it has of ours
-        std::uint64_t out_depth = 1;
+        std::uint64_t round_trips = 0;
+        std::uint64_t out_depth = 1;  ///< round trips when the first acknowledgement is here
         inflow in;
         outflow out;
         peer_marks stored, marks;
-        bool partial = false;          ///< one of the two sides is
-        std::vector<commit_id> below;  ///< said of the chunk to come
-        std::uint64_t commits_in = 0, commits_out = 0;
+        bool partial = false;                      ///< one of the two sides is
+        std::vector<commit_id> below;              ///< said of the chunk to come
         link_state state = link_state::comparing;  ///< when it was last looked at
         mono_ms state_since = 0;
     };
@@ -162,6 +164,13 @@ private:
     void on_list();
     void on_offers(bytes_view frame);
     void event(hub_event e);
+    /// Changes the counters of the connection and those of the want of `sub`.
+    template <class F>
+    void count(std::uint64_t sub, const F& change) {
+        change(counters_);
+        if (sub > 0 && sub <= shares_.size()) change(shares_[sub - 1]);
+    }
+    void came_back(subscription& s, std::uint64_t round_trips);
 
     // session_links.cpp
     link_state state_of(const subscription& s) const;
@@ -232,10 +241,11 @@ private:
     std::map<std::uint64_t, subscription> subscriptions_;
     blob_exchange blobs_;
     std::map<std::uint64_t, early> early_;
-    std::set<std::uint64_t> ended_;  ///< subscriptions: what was under way for them is ignored
+    std::set<std::uint64_t> ended_;   ///< subscriptions: what was under way for them is ignored
     std::uint64_t next_to_send_ = 0;  ///< a subscription: they take turns
 
     connection_counters counters_;
+    std::vector<connection_counters> shares_;  ///< by want
     std::size_t backlog_ = 0;
     std::size_t sent_this_turn_ = 0;
     bool heard_this_turn_ = false;  ///< something that may rest on what is staged

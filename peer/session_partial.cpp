@@ -81,11 +81,12 @@ void session::forget(std::uint64_t sub, const error& why) {
     if (role_ == wire::role::acceptor) return;
     // With nothing else to do here, the connection ends for the same reason.
     if (subscriptions_.empty() && open_wants_.empty()) throw error(why.code(), why.what());
-    hub_event e{.what = hub_event::kind::refused};
+    hub_event e{.what = hub_event::kind::refused, .connection = id_, .peer_key = peer_.key};
     e.want = sub - 1;
     e.code = why.code();
     e.reason = why.what();
-    event(std::move(e));
+    // At once: nothing that is staged can make it untrue, nor the end of the connection.
+    hub_.effects.events.push_back(std::move(e));
 }
 
 /// Before a subscribe or an accept: where the replica here begins, if it does not have all.

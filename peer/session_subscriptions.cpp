@@ -145,7 +145,7 @@ void session::require_reader(crdt_handle h) const {
     if (rules->may_read(peer_.key)) return;
     if (role_ == wire::role::dialer && !rules->is_revoked(peer_.key)) return;
     const std::string name = hub_.store.state(h).name;
-    throw error(
+    throw refusal(
         errc::unauthorized,
         fmt::format("key {} was revoked in \"{}\" and may no longer read it; trib members {} "
                     "tells by whom, to be asked to grant another key",
@@ -166,13 +166,19 @@ wire::holding session::holding_of(crdt_handle h, std::uint64_t round) const {
 }
 
 void session::subscribe_wants() {
-    std::uint64_t next = 1;
     for (want& w : wants_) {
         const auto target = target_of(w.remote);
         if (!w.handle)
             if (const auto* id = std::get_if<crdt_id>(&target)) w.handle = hub_.store.find_id(*id);
-        const std::uint64_t sub = next++;
-        subscribe(sub, open_wants_.emplace(sub, open_want{std::move(w)}).first->second);
+        open_wants_.emplace(open_wants_.size() + 1, open_want{std::move(w)});
+    }
+    // All are known before the first may fail: the connection ends with the last.
+    for (std::uint64_t sub = 1; sub <= wants_.size(); ++sub) {
+        try {
+            subscribe(sub, open_wants_.at(sub));
+        } catch (const refusal& e) {
+            forget(sub, e);
+        }
     }
     wants_.clear();
 }
@@ -267,7 +273,7 @@ void session::answer(const wire::subscribe& m, crdt_handle h) {
     blobs_.open(s.sub, s.handle, {});
     s.in.expected = unseen(m.have.count, hub_.end_of(h));
     if (above && (*above > 0 || is_partial)) {
-        s.out_depth = counters_.round_trips + 1;
+        s.out_depth = s.round_trips + 1;
         s.out.limit_window(m.have.window);
         s.out.plan_above(m.have.round, *above, hub_.end_of(h));
     } else {
@@ -288,9 +294,8 @@ crdt_handle session::adopt(const want& w,
     if (const auto known = hub_.store.find_id(id)) return *known;
     const std::string name = w.clone_as.empty() ? printable_name(about.name, id) : w.clone_as;
     const std::string free = free_name(hub_.store, name);
-    const crdt_handle h = said.cut
-                              ? hub_.store.add_partial(about.genesis, free, said.cut->where)
-                              : hub_.store.add(about.genesis, free);
+    const crdt_handle h = said.cut ? hub_.store.add_partial(about.genesis, free, said.cut->where)
+                                   : hub_.store.add(about.genesis, free);
     hub_.grown(h);
     return h;
 }
@@ -303,7 +308,6 @@ void session::on_accept(bytes_view frame) {
     const open_want w = std::move(found->second);
     open_wants_.erase(found);
     const early said = take_early(m.sub);
-    counters_.round_trips = std::max<std::uint64_t>(counters_.round_trips, 1);
 
     bool restart = false;
     if (!w.what.handle) {
@@ -320,6 +324,7 @@ void session::on_accept(bytes_view frame) {
     }
     subscription& s = subscriptions_.at(m.sub);
     s.accepted = true;
+    came_back(s, 1);
     s.partial = said.cut || hub_.store.cut_of(s.handle);
     if (said.cut && w.what.handle) {
         try {
@@ -342,7 +347,7 @@ void session::on_accept(bytes_view frame) {
         m.cursor_good && s.marks.in ? s.marks.in->seq : std::min<std::uint64_t>(end, m.have.count);
     if (said.cut && !w.what.handle) shared += said.cut->where.below;
     s.in.expected = unseen(m.have.count, shared);
-    counters_.commits_in_expected += s.in.expected;
+    count(s.sub, [&](connection_counters& c) { c.commits_in_expected += s.in.expected; });
     if (w.trusted && m.cursor_good) {
         s.out.limit_window(m.have.window);
     } else {
@@ -357,10 +362,16 @@ void session::on_accept(bytes_view frame) {
     say_have(s, holding_of(s.handle, s.in.round + 1));
 }
 
+void session::came_back(subscription& s, std::uint64_t round_trips) {
+    s.round_trips = std::max(s.round_trips, round_trips);
+    count(s.sub,
+          [&](connection_counters& c) { c.round_trips = std::max(c.round_trips, s.round_trips); });
+}
+
 // -- Sending --------------------------------------------------------------------------------------
 
 void session::plan(subscription& s, const wire::holding& have) {
-    s.out_depth = counters_.round_trips + 1;
+    s.out_depth = s.round_trips + 1;
     s.deferred.reset();
     if (s.out.plan(have, hub_.end_of(s.handle))) return show_theirs(s);
     s.deferred = have;
@@ -400,7 +411,7 @@ void session::on_ack(bytes_view frame) {
     if (!s.out.planned() || s.out.round() != m.round) return;
     s.out.acked(m.chunks);
     s.their_end = m.end;
-    counters_.round_trips = std::max(counters_.round_trips, s.out_depth);
+    came_back(s, s.out_depth);
 }
 
 /// Sends what may be sent: a chunk of each subscription in turn, so that a large one does not keep
@@ -431,8 +442,7 @@ void session::pump() {
 /// False if there was nothing to send, or no room.
 bool session::pump_chunk(subscription& s) {
     // What is handed out goes in order: what others have then waits behind it.
-    const std::size_t most =
-        std::min(hub_.options.window_bytes, 2 * hub_.options.chunk_bytes);
+    const std::size_t most = std::min(hub_.options.window_bytes, 2 * hub_.options.chunk_bytes);
     if (backlog_ + sent_this_turn_ >= most) return false;
     if (s.source && s.source->has_more()) {
         send(encode(s.source->next(s.sub)));
@@ -445,8 +455,7 @@ bool session::pump_chunk(subscription& s) {
         return false;
     }
     outflow::chunk c = s.out.next_chunk(s.sub, end, role_ == wire::role::acceptor);
-    counters_.commits_out += c.commits;
-    s.commits_out += c.commits;
+    count(s.sub, [&](connection_counters& all) { all.commits_out += c.commits; });
     if (!c.below.empty()) send(encode(wire::below{s.sub, std::move(c.below)}));
     send(std::move(c.frame), c.payload_bytes);
     return true;
@@ -515,12 +524,12 @@ void session::on_cells(bytes_view frame) {
     if (!s.reader && m.first > 0 && m.first < s.cells_asked) return;
     if (!s.reader) throw error(errc::bad_input, "cells of no sketch");
     s.reader->take(m);
-    counters_.round_trips = std::max(counters_.round_trips, s.in.depth);
+    came_back(s, s.in.depth);
     if (s.reader->done()) return settle_difference(s);
     if (!s.reader->needs_more()) return;
     if (const auto total = s.reader->ask()) {
         covered("sketch asked for more");
-        s.in.depth = counters_.round_trips + 1;
+        s.in.depth = s.round_trips + 1;
         return send(encode(wire::more{s.sub, *total}));
     }
     // They differ by so much that everything is the least: what is known is skipped.
@@ -538,7 +547,7 @@ void session::plan_list(subscription& s,
                         const wire::holding& have,
                         std::vector<node> list,
                         node end) {
-    s.out_depth = counters_.round_trips + 1;
+    s.out_depth = s.round_trips + 1;
     s.out.limit_window(have.window);
     s.out.plan_list(have.round, std::move(list), end, hub_.end_of(s.handle));
     s.deferred.reset();  // `have`, perhaps
@@ -570,8 +579,10 @@ void session::on_chunk(prepared_frame& in) {
     auto& [head, commits] = read;
     std::size_t payload = 0;
     for (const commit& c : commits) payload += c.header.size() + c.body.size() + (c.sig ? 64 : 0);
-    counters_.payload_bytes += payload;
-    counters_.control_bytes += in.size() - payload;
+    count(head.sub, [&](connection_counters& c) {
+        c.payload_bytes += payload;
+        c.control_bytes += in.size() - payload;
+    });
 
     subscription* const found = find(head.sub);
     if (!found) return;
@@ -589,8 +600,7 @@ void session::on_chunk(prepared_frame& in) {
         try {
             const ingest_report report =
                 hub_.store.ingest(s.handle, std::move(commits), chunk_from::peer, below);
-            counters_.commits_in += report.added;
-            s.commits_in += report.added;
+            count(s.sub, [&](connection_counters& c) { c.commits_in += report.added; });
             if (report.added > 0) {
                 hub_.grown(s.handle);
                 s.out.skip(before + 1, hub_.end_of(s.handle));
@@ -604,7 +614,7 @@ void session::on_chunk(prepared_frame& in) {
         ++s.in.chunks;
         s.in.ack_due = true;
     }
-    counters_.round_trips = std::max(counters_.round_trips, s.in.depth);
+    came_back(s, s.in.depth);
     if (head.cursor) s.marks.in = head.cursor;
     if (head.done && !s.in.done) {
         s.in.done = true;
@@ -636,7 +646,7 @@ void session::say_have(subscription& s, wire::holding what, std::vector<sketch::
     s.in.chunks = 0;
     s.in.unacknowledged = 0;  // and never will be
     s.in.ack_due = false;
-    s.in.depth = counters_.round_trips + 1;
+    s.in.depth = s.round_trips + 1;
     send(encode(wire::have{s.sub, std::move(what), std::move(lacks)}));
 }
 
