@@ -9,6 +9,7 @@
 #include "progress.hpp"
 #include <algorithm>
 #include <iostream>
+#include <set>
 
 namespace tributary::cli {
 
@@ -16,29 +17,49 @@ namespace {
 
 std::int64_t whole(std::uint64_t n) { return static_cast<std::int64_t>(n); }
 
-void print_report(const session& s, const sync_report& r) {
-    if (s.output == format::json) {
-        std::cout << json::print(make_map({{"commits", whole(r.commits_in + r.commits_out)},
-                                           {"commits_in", whole(r.commits_in)},
-                                           {"commits_out", whole(r.commits_out)},
-                                           {"payload_bytes", whole(r.payload_bytes)},
-                                           {"control_bytes", whole(r.control_bytes)},
-                                           {"round_trips", whole(r.round_trips)},
-                                           {"blobs_in", whole(r.blobs_in)},
-                                           {"blob_bytes_in", whole(r.blob_bytes_in)},
-                                           {"blob_bytes_out", whole(r.blob_bytes_out)},
-                                           {"blobs_missing", whole(r.blobs_missing)},
-                                           {"seconds", r.seconds}}))
-                  << '\n';
-        return;
-    }
-    std::cout << fmt::format("{} in, {} out; {} of payload, {} of control; {}; {:.3f} s\n",
-                             counted(r.commits_in, "commit"),
-                             with_commas(r.commits_out),
-                             human_bytes(r.payload_bytes),
-                             human_bytes(r.control_bytes),
-                             counted(r.round_trips, "round trip"),
-                             r.seconds);
+const std::vector<std::string> cost_columns{"crdt",
+                                            "commits",
+                                            "commits_in",
+                                            "commits_out",
+                                            "payload_bytes",
+                                            "control_bytes",
+                                            "round_trips",
+                                            "blobs_in",
+                                            "blob_bytes_in",
+                                            "blob_bytes_out",
+                                            "blobs_missing",
+                                            "seconds",
+                                            "error"};
+
+/// For programs.
+std::vector<value> cost_row(value name, const sync_report& r, value failure) {
+    return {std::move(name),
+            whole(r.commits_in + r.commits_out),
+            whole(r.commits_in),
+            whole(r.commits_out),
+            whole(r.payload_bytes),
+            whole(r.control_bytes),
+            whole(r.round_trips),
+            whole(r.blobs_in),
+            whole(r.blob_bytes_in),
+            whole(r.blob_bytes_out),
+            whole(r.blobs_missing),
+            r.seconds,
+            std::move(failure)};
+}
+
+/// For people.
+std::string cost_text(const sync_report& r) {
+    return fmt::format("{} in, {} out; {} of payload, {} of control; {}; {:.3f} s",
+                       counted(r.commits_in, "commit"),
+                       with_commas(r.commits_out),
+                       human_bytes(r.payload_bytes),
+                       human_bytes(r.control_bytes),
+                       counted(r.round_trips, "round trip"),
+                       r.seconds);
+}
+
+void print_blobs(const sync_report& r) {
     if (r.blob_bytes_in > 0 || r.blobs_in > 0 || r.blob_bytes_out > 0)
         std::cout << fmt::format("{} in, {} of blobs in, {} out\n",
                                  counted(r.blobs_in, "blob"),
@@ -49,6 +70,31 @@ void print_report(const session& s, const sync_report& r) {
                              "status; sync again, or with another peer",
                              counted(r.blobs_missing, "blob")),
                  "warn");
+}
+
+void print_report(const session& s, const std::string& name, const sync_report& r) {
+    if (s.output != format::table)
+        return print_rows(
+            s.output, cost_columns, {cost_row(name.empty() ? value() : value(name), r, {})});
+    std::cout << cost_text(r) << '\n';
+    print_blobs(r);
+}
+
+/// What each has cost, what all have, and what went wrong.
+void print_joint(const session& s, const joint_report& all) {
+    std::vector<std::vector<value>> rows;
+    for (const synced_crdt& one : all.crdts) {
+        if (one.failure) log_line(one.name + ": " + one.reason, "error");
+        if (s.output == format::table && !one.failure)
+            std::cout << one.name << ": " << cost_text(one.report) << '\n';
+        rows.push_back(cost_row(one.name, one.report, one.failure ? value(one.reason) : value()));
+    }
+    if (s.output != format::table) {
+        rows.push_back(cost_row({}, all.total, {}));
+        return print_rows(s.output, cost_columns, rows);
+    }
+    std::cout << "in all: " << cost_text(all.total) << '\n';
+    print_blobs(all.total);
 }
 
 /// A CRDT may have got several heads by a sync; the user should know at once.
@@ -76,7 +122,14 @@ connect_options shown(
     options.follow = follow;
     options.trust = trust;
     options.compress = compress;
-    options.keep_going = [&s, &bar, follow, last = std::string()](const sync_progress& p) mutable {
+    options.keep_going = [&s, &bar, follow, last = std::string(), told = std::set<std::string>()](
+                             const sync_progress& p) mutable {
+        for (const synced_crdt& one : p.crdts) {
+            const bool alone = p.crdts.size() == 1;
+            if (!follow || alone || !one.failure || !told.insert(one.name).second) continue;
+            bar.clear();
+            log_line(one.name + ": " + one.reason + "; the others go on", "error");
+        }
         const bool waiting = p.state.rfind("waiting", 0) == 0;
         const bool counts_down = waiting && last.rfind("waiting", 0) == 0;
         if (follow && p.state != last && !counts_down) {
@@ -240,7 +293,7 @@ void add_clone(CLI::App& app, session& s) {
         ->excludes(by_depth);
     auto lazy = std::make_shared<std::optional<bool>>();
     add_blob_choice(command, *lazy);
-    add_format(command, s, {"table", "json"});
+    add_format(command, s);
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
             progress bar("cloning");
@@ -249,36 +302,73 @@ void add_clone(CLI::App& app, session& s) {
             options.lazy_blobs = *lazy;
             const sync_report report = s.open_or_make()->clone(*url, *name, options);
             bar.clear();
-            print_report(s, report);
+            print_report(s, *name, report);
             return keep_going() ? ok : interrupted;
         };
     });
 }
 
+/// Names of CRDTs, and at most one URL, which alone has slashes.
+struct sync_targets {
+    std::vector<std::string> names;
+    std::string url;
+};
+
+sync_targets read_targets(const std::vector<std::string>& words, bool all) {
+    sync_targets found;
+    for (const std::string& word : words) {
+        const bool is_url = word.find('/') != word.npos || word.starts_with("unix:");
+        if (!is_url) {
+            found.names.push_back(word);
+        } else if (found.url.empty()) {
+            found.url = word;
+        } else {
+            throw usage_error("sync with one peer at a time: " + found.url + " or " + word);
+        }
+    }
+    if (all != found.names.empty())
+        throw usage_error(all ? "either --all or the names of CRDTs"
+                              : "which CRDTs? Give their names, or --all");
+    return found;
+}
+
 void add_sync(CLI::App& app, session& s) {
-    auto* command = add_command(
-        app, "sync", "Fetch and push what is new", "trib sync tweets ws://127.0.0.1:9095 --follow");
-    auto name = std::make_shared<std::string>();
-    auto url = std::make_shared<std::string>();
+    auto* command = add_command(app,
+                                "sync",
+                                "Fetch and push what is new, of several CRDTs over one connection",
+                                "trib sync tweets ws://127.0.0.1:9095 --follow");
+    auto words = std::make_shared<std::vector<std::string>>();
+    auto all = std::make_shared<bool>(false);
     auto follow = std::make_shared<bool>(false);
-    command->add_option("CRDT", *name)->required();
-    command->add_option("URL", *url, "ws://HOST:PORT (default: the one used last)");
+    command->add_option(
+        "CRDT", *words, "CRDTs, and ws://HOST:PORT (default: the one each used last)");
+    command->add_flag("--all", *all, "all that are here and have, or are given, a peer");
     command->add_flag("--follow", *follow, "stay live, reconnect by itself, until interrupted");
     const auto trust = add_trust(command);
     const auto compress = add_compress(command, compress_help);
     auto lazy = std::make_shared<std::optional<bool>>();
     add_blob_choice(command, *lazy);
-    add_format(command, s, {"table", "json"});
+    add_format(command, s);
     command->callback([=, &s] {
         s.action = [=, &s]() -> int {
-            progress bar("syncing " + *name);
+            const auto [names, url] = read_targets(*words, *all);
+            progress bar(names.size() == 1 ? "syncing " + names[0] : "syncing");
             const auto replica = s.open();
             connect_options options = shown(s, bar, *follow, *trust, *compress);
             options.lazy_blobs = *lazy;
-            const sync_report report = replica->connect(*name, *url, options);
+            const joint_report report = replica->sync(names, url, options);
             bar.clear();
-            print_report(s, report);
-            mention_conflict(*replica, *name);
+            if (names.size() == 1) {
+                print_report(s, names[0], only(report));
+            } else {
+                print_joint(s, report);
+            }
+            bool failed = false;
+            for (const synced_crdt& one : report.crdts) {
+                if (!one.failure) mention_conflict(*replica, one.name);
+                failed = failed || one.failure;
+            }
+            if (failed) return exit_code::failed;
             return *follow || keep_going() ? ok : interrupted;
         };
     });

@@ -61,9 +61,9 @@ public:
                                   std::uint64_t commits,
                                   std::chrono::milliseconds wait) override;
 
-    sync_report connect(const std::string& name,
-                        const std::string& url,
-                        const connect_options& options) override;
+    joint_report sync(const std::vector<std::string>& names,
+                      const std::string& url,
+                      const connect_options& options) override;
     sync_report clone(const std::string& url,
                       const std::string& name,
                       const connect_options& options) override;

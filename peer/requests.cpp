@@ -58,14 +58,14 @@ value wait_for_change(stage& s, value args, const emitter& emit) {
     }
 }
 
-using sync_method = sync_report (stage::*)(const std::string&,
-                                           const std::string&,
-                                           const connect_options&);
-
-answerer syncing(sync_method method) {
+template <class Report, class First>
+answerer syncing(Report (stage::*method)(const First&,
+                                         const std::string&,
+                                         const connect_options&)) {
     return [method](stage& s, value args, const emitter& emit) -> value {
         connect_options options;
-        std::string first, second;
+        First first;
+        std::string second;
         std::tie(first,
                  second,
                  options.follow,
@@ -73,7 +73,7 @@ answerer syncing(sync_method method) {
                  options.compress,
                  options.part,
                  options.lazy_blobs,
-                 options.blobs) = unpack_all<std::string,
+                 options.blobs) = unpack_all<First,
                                              std::string,
                                              bool,
                                              tls_trust,
@@ -137,7 +137,7 @@ const std::map<std::string, answerer, std::less<>>& methods() {
         {"read-linear", reading(&stage::read_linear)},
         {"find", plain(&stage::find)},
         {"wait-for-change", wait_for_change},
-        {"connect", syncing(&stage::connect)},
+        {"sync", syncing(&stage::sync)},
         {"clone", syncing(&stage::clone)},
         {"serve", serve},
         {"backup", backup},

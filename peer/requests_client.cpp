@@ -18,6 +18,19 @@ using part_handler = std::function<void(value)>;
 constexpr std::chrono::milliseconds fresh(20);
 constexpr std::size_t idle_max = 16;
 
+/// What a sync that was stopped had done.
+sync_report so_far(const sync_progress& p) {
+    sync_report r;
+    r.commits_in = p.commits_in;
+    r.commits_out = p.commits_out;
+    r.payload_bytes = p.bytes;
+    r.control_bytes = p.control_bytes;
+    r.round_trips = p.round_trips;
+    r.blob_bytes_in = p.blob_bytes_in;
+    r.seconds = p.seconds;
+    return r;
+}
+
 class remote_stage : public stage {
 public:
     remote_stage(std::filesystem::path dir, std::unique_ptr<local_client> first)
@@ -112,15 +125,21 @@ public:
         return read<std::uint64_t>("wait-for-change", name, commits, wait);
     }
 
-    sync_report connect(const std::string& name,
-                        const std::string& url,
-                        const connect_options& options) override {
-        return sync("connect", name, url, options);
+    joint_report sync(const std::vector<std::string>& names,
+                      const std::string& url,
+                      const connect_options& options) override {
+        sync_progress last;
+        if (auto done = sync_as<joint_report>("sync", names, url, options, last))
+            return *std::move(done);
+        return {last.crdts, so_far(last)};
     }
     sync_report clone(const std::string& url,
                       const std::string& name,
                       const connect_options& options) override {
-        return sync("clone", url, name, options);
+        sync_progress last;
+        if (auto done = sync_as<sync_report>("clone", url, name, options, last))
+            return *std::move(done);
+        return so_far(last);
     }
 
     void serve(const serve_options& options,
@@ -175,10 +194,13 @@ private:
         if constexpr (!std::is_void_v<R>) return unpack<R>(std::move(result));
     }
 
-    sync_report sync(const std::string& method,
-                     const std::string& first,
-                     const std::string& second,
-                     const connect_options& options) {
+    /// Nothing if it was stopped while it followed: `last` says how far it came.
+    template <class Report, class First>
+    std::optional<Report> sync_as(const std::string& method,
+                                  const First& first,
+                                  const std::string& second,
+                                  const connect_options& options,
+                                  sync_progress& last) {
         value args = pack_all(first,
                               second,
                               options.follow,
@@ -187,24 +209,14 @@ private:
                               options.part,
                               options.lazy_blobs,
                               options.blobs);
-        sync_progress last;
-        const auto began = clock::now();
         auto result = ask_until(method, std::move(args), [&](value part) {
             last = unpack<sync_progress>(std::move(part));
             return !options.keep_going || options.keep_going(last);
         });
-        if (result) return unpack<sync_report>(std::move(*result));
+        if (result) return unpack<Report>(std::move(*result));
         if (!options.follow)
             throw error(errc::canceled, "stopped before it was up to date; run it again to go on");
-        sync_report r;
-        r.commits_in = last.commits_in;
-        r.commits_out = last.commits_out;
-        r.payload_bytes = last.bytes;
-        r.control_bytes = last.control_bytes;
-        r.round_trips = last.round_trips;
-        r.seconds = std::chrono::duration<double>(clock::now() - began).count();
-        r.blob_bytes_in = last.blob_bytes_in;
-        return r;
+        return std::nullopt;
     }
 
     /// The result, or nothing once `part` said to stop: then the connection is cut, which stops the

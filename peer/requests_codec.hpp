@@ -77,8 +77,12 @@ auto fields(is_a<sync_progress> auto& s) {
                     s.blob_bytes_in_expected,
                     s.state,
                     s.control_bytes,
-                    s.round_trips);
+                    s.round_trips,
+                    s.seconds,
+                    s.crdts);
 }
+auto fields(is_a<synced_crdt> auto& s) { return std::tie(s.name, s.report, s.failure, s.reason); }
+auto fields(is_a<joint_report> auto& s) { return std::tie(s.crdts, s.total); }
 auto fields(is_a<conflict_summary::side> auto& s) { return std::tie(s.head, s.commits); }
 auto fields(is_a<conflict_summary> auto& s) { return std::tie(s.fork_points, s.sides); }
 auto fields(is_a<tls_trust> auto& s) { return std::tie(s.ca, s.pin); }
@@ -155,6 +159,11 @@ template <>
 struct codec<link_state> {
     static value pack(link_state s) { return static_cast<int>(s); }
     static link_state unpack(value v) { return static_cast<link_state>(v.as<std::int64_t>()); }
+};
+template <>
+struct codec<errc> {
+    static value pack(errc e) { return static_cast<int>(e); }
+    static errc unpack(value v) { return static_cast<errc>(v.as<std::int64_t>()); }
 };
 /// Text and bytes alike: a name need not be UTF-8.
 template <>

@@ -153,10 +153,10 @@ public:
     }
 
     // What these do can be taken up where it was broken off.
-    sync_report connect(const std::string& name,
-                        const std::string& url,
-                        const connect_options& options) override {
-        return reading([&](stage& s) { return s.connect(name, url, options); });
+    joint_report sync(const std::vector<std::string>& names,
+                      const std::string& url,
+                      const connect_options& options) override {
+        return reading([&](stage& s) { return s.sync(names, url, options); });
     }
     sync_report clone(const std::string& url,
                       const std::string& name,
@@ -242,6 +242,19 @@ private:
 };
 
 }  // namespace
+
+sync_report stage::connect(const std::string& name,
+                           const std::string& url,
+                           const connect_options& options) {
+    return only(sync({name}, url, options));
+}
+
+sync_report only(joint_report report) {
+    const synced_crdt& one = report.crdts.at(0);
+    if (one.failure) throw error(*one.failure, one.reason);
+    report.total.heads = one.report.heads;
+    return report.total;
+}
 
 std::unique_ptr<stage> stage::open(const std::filesystem::path& dir) {
     return std::make_unique<shared_stage>(dir);

@@ -118,12 +118,32 @@ struct sync_report {
     std::vector<commit_id> heads;  ///< here, afterwards
 };
 
+/// What became of one CRDT of a sync.
+struct synced_crdt {
+    std::string name;  ///< here
+    /// Up to when it was up to date, or was given up; blobs are counted for all CRDTs together.
+    sync_report report;
+    std::optional<errc> failure;
+    std::string reason;  ///< of the failure
+};
+
+/// Several CRDTs that were synced together.
+struct joint_report {
+    std::vector<synced_crdt> crdts;
+    sync_report total;  ///< of all connections, without heads
+};
+
+/// The report of a sync of one CRDT. Errors: what went wrong with it.
+sync_report only(joint_report report);
+
 struct sync_progress {
     std::uint64_t commits_in = 0, commits_out = 0, commits_in_expected = 0, bytes = 0;
     std::uint64_t blob_bytes_in = 0, blob_bytes_in_expected = 0;
     /// "connecting", "fetching", "live", "waiting 3 s: connection refused", ...
     std::string state;
     std::uint64_t control_bytes = 0, round_trips = 0;  ///< as in sync_report; `bytes` are payload
+    double seconds = 0;
+    std::vector<synced_crdt> crdts = {};  ///< so far, without heads
 };
 
 /// What a store holds that nothing needs.
@@ -274,11 +294,18 @@ public:
                                           std::uint64_t commits,
                                           std::chrono::milliseconds wait) = 0;
 
-    /// Fetches and pushes what is new. `url`: as in peer_url; the last one used if empty. Resumes
-    /// by itself; with follow it reconnects with back-off and jitter.
-    virtual sync_report connect(const std::string& name,
-                                const std::string& url,
-                                const connect_options& options = {}) = 0;
+    /// Fetches and pushes what is new of all `names` (none: all CRDTs here) over one connection to
+    /// `url`: as in peer_url; if it is empty, over one to each peer that was the last to be used
+    /// for some of them, and those that never had one are left out if none were named. What goes
+    /// wrong with one CRDT is in the report and keeps no other back. Resumes by itself; with follow
+    /// it reconnects with back-off and jitter. Errors: misuse (following several peers), canceled.
+    virtual joint_report sync(const std::vector<std::string>& names,
+                              const std::string& url,
+                              const connect_options& options = {}) = 0;
+    /// The same for one; throws what went wrong with it.
+    sync_report connect(const std::string& name,
+                        const std::string& url,
+                        const connect_options& options = {});
     /// A new replica of ws://HOST:PORT/NAME-OR-ADDRESS under `name` (the peer's if empty), fetched
     /// up to now.
     virtual sync_report clone(const std::string& url,

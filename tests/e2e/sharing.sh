@@ -58,3 +58,38 @@ server=$!
 expect_error 1 'refused|cannot' at other --log-format json sync tweets ws://127.0.0.1:1
 grep -q '^{"time":' err || fail "no JSON log line: $(cat err)"
 echo "ok: errors as JSON log lines"
+
+# Several over one connection: what each costs, and what goes wrong with one keeps no other back.
+serve peer
+at peer create notes --as peer
+at peer create secret --as peer --read listed
+at many id >/dev/null
+at peer grant secret "$(at many id)" --name many --right read >/dev/null
+for crdt in tweets notes secret; do at many clone "$url/$crdt" >/dev/null 2>&1; done
+at many create own
+tweets 201 203 >three.jsonl
+at peer collect notes --op add-note three.jsonl >/dev/null
+at peer collect secret --op add-note three.jsonl >/dev/null
+cost() { tr -d '\r' | awk -F, -v crdt="$1" 'NR > 1 && $1 == crdt { print $3 "," $7 }'; } # CRDT: commits in, round trips
+at many sync tweets notes --format csv >rows
+expect "notes, one of two" "1,1" "$(cost notes <rows)"
+expect "tweets, the other" "0,1" "$(cost tweets <rows)"
+expect "both" "1,1" "$(cost '' <rows)"
+at many sync --all >all
+expect "a line for each, and one for all" "notes secret tweets in all" "$(cut -d: -f1 all | sort | head -n 4 | grep -v all | tr '\n' ' ')$(tail -n 1 all | cut -d: -f1)"
+at peer revoke secret many >/dev/null
+tweets 204 204 | at peer collect notes --op add-note --key id - >/dev/null
+expect_error 1 '^(own|secret): this peer offers no CRDT' at many sync own secret notes "$url"
+expect "the third came" 1 "$(grep -c '^notes: 1 commit in' out)"
+expect "both that did not are named" 2 "$(grep -Ec '^(own|secret): ' err)"
+expect "as JSON, too" 1 "$(at many sync secret notes --format json 2>/dev/null | grep -c '"crdt":"secret".*"error":"')"
+expect_error 2 'either --all or the names' at many sync tweets --all
+expect_error 2 'Give their names' at many sync "$url"
+start many sync notes secret "$url" --follow >many.log 2>&1 &
+follower=$!
+until_prints 1 grep -c '^live' many.log
+expect "the refused one is named" 1 "$(grep -c 'secret: .*the others go on' many.log)"
+tweets 205 205 | at peer collect notes --op add-note --key id - >/dev/null
+until_prints 5 ops_of many notes
+kill -INT "$follower"; code=0; wait "$follower" || code=$?
+expect "a follower with one that failed ends with" 1 "$code"

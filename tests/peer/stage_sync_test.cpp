@@ -106,6 +106,65 @@ TEST_CASE("sync: clone, then both directions", "[peer]") {
     CHECK(p.client->connect("copy", at.address()).commits_in == 0);
 }
 
+TEST_CASE("sync: several CRDTs over one connection, each with its cost and its failure", "[peer]") {
+    pair_of_peers p;
+    p.server->create("photos");
+    p.server->create("secret", {.public_read = false});
+    p.server->grant("secret", p.client->key(), "client");
+    serving at(*p.server);
+    for (const char* name : {"notes", "photos", "secret"})
+        p.client->clone(at.address() + "/" + name, "");
+    p.client->create("mine");
+    p.server->revoke("secret", p.client->key());
+    add_notes(*p.server, "notes", 3);
+    add_notes(*p.server, "photos", 2);
+
+    const auto named = [](const joint_report& all, const std::string& name) {
+        const auto is = [&](const synced_crdt& c) { return c.name == name; };
+        const auto found = std::find_if(all.crdts.begin(), all.crdts.end(), is);
+        REQUIRE(found != all.crdts.end());
+        return *found;
+    };
+    const joint_report all =
+        p.client->sync({"notes", "mine", "photos", "secret", "notes", "none"}, at.address());
+    REQUIRE(all.crdts.size() == 5);
+    CHECK(named(all, "notes").report.commits_in == 3);
+    CHECK(named(all, "photos").report.commits_in == 2);
+    CHECK(named(all, "photos").report.heads == p.server->summary("photos").heads);
+    CHECK(named(all, "mine").failure == errc::not_found);
+    CHECK(named(all, "secret").failure == errc::not_found);
+    CHECK(named(all, "none").failure == errc::not_found);
+    CHECK(all.total.commits_in == 5);
+    CHECK(all.total.round_trips == 1);
+    std::uint64_t payload = 0, control = 0;
+    for (const synced_crdt& c : all.crdts) {
+        if (!c.failure) CHECK(c.report.round_trips == 1);
+        payload += c.report.payload_bytes;
+        control += c.report.control_bytes;
+    }
+    CHECK(payload == all.total.payload_bytes);
+    CHECK(control <= all.total.control_bytes);
+    CHECK_FALSE(named(all, "notes").failure);
+
+    // All that have a peer; the one that is only here is left out.
+    add_notes(*p.server, "photos", 1);
+    const joint_report again = p.client->sync({}, "");
+    CHECK(again.crdts.size() == 3);
+    CHECK(again.total.commits_in == 1);
+    CHECK_THROWS_AS(p.client->connect("mine", at.address()), error);
+}
+
+TEST_CASE("sync: a peer that cannot be reached is said of each CRDT", "[peer]") {
+    temporary_directory dir;
+    auto s = stage::open(dir.path());
+    s->create("notes");
+    s->create("photos");
+    const joint_report all = s->sync({}, "ws://127.0.0.1:1");
+    REQUIRE(all.crdts.size() == 2);
+    for (const synced_crdt& c : all.crdts) CHECK(c.failure == errc::unavailable);
+    CHECK_THROWS_WITH(s->sync({}, ""), Catch::Contains("give the URL"));
+}
+
 TEST_CASE("sync: a clone by address, and one that was begun before", "[peer]") {
     pair_of_peers p;
     add_notes(*p.server, "notes", 3);
