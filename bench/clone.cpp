@@ -163,10 +163,11 @@ private:
     std::vector<std::vector<std::pair<bytes, bytes>>> records_;
 };
 
-/// Writes them in the order of the log, 1,000 commits to a sync, with the settings that a replica
+/// Writes those of a clone in the order of the log, 1,000 commits to a sync, with the settings that a replica
 /// has; figures: seconds.
-figures write_bare(const written_records& records, const fs::path& dir) {
+figures write_bare(const fs::path& clone, const fs::path& dir) {
     return isolated([&]() -> figures {
+        const written_records records(clone);
         const std::unique_ptr<const leveldb::FilterPolicy> filter(
             leveldb::NewBloomFilterPolicy(10));
         leveldb::Options options;
@@ -231,11 +232,10 @@ void bench_small_commits(const scratch& dir) {
         return clone_ours(server.address(), dir / name, commits)[0];
     };
     clone("small-records");
-    const written_records records(dir / "small-records/db");
     const auto all = static_cast<double>(commits);
     for (int run = 0; run < runs(); ++run) {
         const std::string turn = std::to_string(run);
-        bare.push_back(all / write_bare(records, dir / ("small-bare" + turn))[0]);
+        bare.push_back(all / write_bare(dir / "small-records/db", dir / ("small-bare" + turn))[0]);
         ours.push_back(all / clone("small-clone" + turn));
     }
     report("clone, 1 op a commit",

@@ -87,7 +87,7 @@ public:
     kv_snapshot snapshot() const override { return real_.snapshot(); }
     void write(const kv_batch& b, bool sync) override {
         real_.write(b, sync);
-        written.emplace_back(b, sync);
+        written.emplace_back(b.copy(), sync);
     }
     std::vector<std::pair<kv_batch, bool>> written;
 
@@ -132,7 +132,8 @@ void bench_realize(const scratch& dir, std::uint64_t tweets) {
             for (const auto& [b, sync] : recording.written) {
                 leveldb::WriteBatch batch;
                 for (const auto& [key, val] : b.changes())
-                    val ? batch.Put(key, *val) : batch.Delete(key);
+                    val ? batch.Put({key.data(), key.size()}, {val->data(), val->size()})
+                        : batch.Delete({key.data(), key.size()});
                 leveldb::WriteOptions how;
                 how.sync = sync;
                 if (!db->Write(how, &batch).ok()) std::abort();

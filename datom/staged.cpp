@@ -426,9 +426,9 @@ kv_batch staged::take_batch() {
         change& c = changes_[order[i].index];
         if (i + 1 < order.size() && changes_[order[i + 1].index].first == c.first) continue;
         if (c.second)
-            batch.put(std::move(c.first), std::move(*c.second));
+            batch.put(c.first, *c.second);
         else
-            batch.erase(std::move(c.first));
+            batch.erase(c.first);
     }
     stored_ = state_;
     stored_attributes_ = attributes_;

@@ -29,7 +29,7 @@ std::uint64_t copy_records(const kv_reader& from,
         const auto at = from.cursor();
         at->seek(next);
         for (; at->valid() && batch.size_bytes() < copy_batch_bytes; at->next())
-            batch.put(bytes(at->key()), bytes(at->val()));
+            batch.put(at->key(), at->val());
         if (batch.empty()) return total;
         const bool last = !at->valid();
         if (!last) next = at->key();

@@ -134,9 +134,8 @@ public:
     void compact() override;
 
 private:
-    bool is_apart(const std::pair<bytes, std::optional<bytes>>& change) const {
-        const auto& [key, val] = change;
-        return val && val->size() >= value_bytes_min && is_bulk_(key);
+    bool is_apart(const kv_batch::change& c) const {
+        return c.val && c.val->size() >= value_bytes_min && is_bulk_(c.key);
     }
     void write_locked(const kv_batch& b, bool sync);
     std::set<std::uint64_t> sparse_files(std::uint64_t end) const;
@@ -157,10 +156,10 @@ void apart_kv::write_locked(const kv_batch& b, bool sync) {
     std::size_t bulk = 0;
     bool escapes = false;
     for (const auto& change : b.changes()) {
-        escapes |= change.second && !change.second->empty() && change.second->front() == mark;
+        escapes |= change.val && change.val->starts_with(mark);
         if (!is_apart(change)) continue;
-        values.push_back(*change.second);
-        bulk += change.second->size();
+        values.push_back(*change.val);
+        bulk += change.val->size();
     }
     const bool to_log = bulk >= bulk_bytes_min;
     if (!to_log && !escapes) return index_->write(b, sync);
@@ -175,8 +174,8 @@ void apart_kv::write_locked(const kv_batch& b, bool sync) {
             records.erase(key);
         else if (to_log && is_apart(change))
             records.put(key, encode(*next++));
-        else if (!val->empty() && val->front() == mark)
-            records.put(key, bytes{mark, plain} + *val);
+        else if (val->starts_with(mark))
+            records.put(key, bytes{mark, plain}.append(*val));
         else
             records.put(key, *val);
     }
@@ -246,7 +245,7 @@ void apart_kv::move_some(const std::vector<std::pair<bytes, bytes>>& records) {
     kv_batch batch;
     for (const auto& [key, record] : records)
         if (index_->get(key) == record)
-            batch.put(key, bytes(value_of(values, key, record, dir_)));
+            batch.put(key, value_of(values, key, record, dir_));
     write_locked(batch, true);
 }
 

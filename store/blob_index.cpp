@@ -40,7 +40,7 @@ void blob_index::add(node number, std::span<const blob_ref> refs) {
         if (to_.has(key)) continue;
         bytes record = encode_size(ref.size);
         packed::put_uint(record, number);
-        to_.put(std::move(key), std::move(record));
+        to_.put(key, record);
         to_.put(lacking_key(handle_, {number, ref}), encode_size(ref.size));
         ++version_;
     }
@@ -58,9 +58,9 @@ void blob_index::note(const blob_id& id, bool here) {
     bytes key = lacking_key(handle_, *named);
     if (to_.has(key) != here) return;
     if (here) {
-        to_.erase(std::move(key));
+        to_.erase(key);
     } else {
-        to_.put(std::move(key), encode_size(named->blob.size));
+        to_.put(key, encode_size(named->blob.size));
         ++version_;
         ++losses_;
     }
@@ -72,7 +72,7 @@ std::optional<named_blob> blob_index::next_lacking(const named_blob& after) cons
     const auto at = to_.db().cursor();
     for (at->seek(last); at->valid() && at->key().starts_with(prefix); at->next()) {
         if (at->key() == last) continue;
-        if (const auto* staged = to_.staged(at->key()); staged && !*staged) continue;
+        if (const auto* staged = to_.staged(at->key()); staged && !staged->val) continue;
         named_blob b;
         b.number = get_be64(at->key().substr(handle_end, 8));
         b.blob.id = blob_id::from_bytes(at->key().substr(handle_end + 8));

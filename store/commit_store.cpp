@@ -561,7 +561,7 @@ void commit_store::scan(
                             "commit number " + std::to_string(n) +
                                 " is missing: the store is damaged; run trib verify");
             const auto* changed = impl_->changes.staged(key);
-            const bytes_view record = changed ? bytes_view(**changed) : entries->val();
+            const bytes_view record = changed ? *changed->val : entries->val();
             if (!visit(to_arrival(parse_entry(n, record)), bodies->val())) return;
         }
     }

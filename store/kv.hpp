@@ -19,29 +19,40 @@
 
 namespace tributary {
 
-/// Changes that become visible and durable together. The last change of a key wins.
+/// Changes that become visible and durable together. The last change of a key wins. Keys and values
+/// are copied into blocks of the batch's own, so that a million of them cost no allocation each.
 class kv_batch {
 public:
-    void put(bytes key, bytes val) {
-        size_ += key.size() + val.size();
-        changes_.emplace_back(std::move(key), std::move(val));
+    struct change {
+        bytes_view key;
+        std::optional<bytes_view> val;  ///< nothing: erased
+    };
+
+    kv_batch() = default;
+    kv_batch(kv_batch&& from) noexcept { *this = std::move(from); }
+    kv_batch& operator=(kv_batch&& from) noexcept;
+    kv_batch copy() const;
+
+    void put(bytes_view key, bytes_view val) {
+        const bytes_view kept = keep(key);
+        changes_.push_back({kept, keep(val)});
     }
-    void erase(bytes key) {
-        size_ += key.size();
-        changes_.emplace_back(std::move(key), std::nullopt);
-    }
+    void erase(bytes_view key) { changes_.push_back({keep(key), std::nullopt}); }
     void reserve(std::size_t changes) { changes_.reserve(changes); }
     bool empty() const { return changes_.empty(); }
-    void clear() {
-        changes_.clear();
-        size_ = 0;
-    }
+    void clear() { *this = kv_batch(); }
     /// Bytes of keys and values.
     std::size_t size_bytes() const { return size_; }
-    const std::vector<std::pair<bytes, std::optional<bytes>>>& changes() const { return changes_; }
+    /// The views are valid until the batch is cleared or gone, also in one it is moved to.
+    const std::vector<change>& changes() const { return changes_; }
 
 private:
-    std::vector<std::pair<bytes, std::optional<bytes>>> changes_;
+    bytes_view keep(bytes_view b);
+
+    std::vector<change> changes_;
+    std::vector<std::unique_ptr<char[]>> blocks_;
+    char* next_ = nullptr;  ///< what is free of the last block
+    std::size_t room_ = 0;
     std::size_t size_ = 0;
 };
 

@@ -283,10 +283,10 @@ private:
     static kv_batch inverse_of(const handle& h, const kv_batch& b) {
         kv_batch inverse;
         for (const auto& change : b.changes()) {
-            if (auto old = get_from(h, change.first, nullptr)) {
-                inverse.put(change.first, std::move(*old));
+            if (const auto old = get_from(h, change.key, nullptr)) {
+                inverse.put(change.key, *old);
             } else {
-                inverse.erase(change.first);
+                inverse.erase(change.key);
             }
         }
         return inverse;

@@ -190,7 +190,7 @@ public:
     void write(const kv_batch& b, bool sync) override {
         const std::unique_lock lock(table_->mutex);
         ++write_count_;
-        if (cut_in_ > 0 && --cut_in_ == 0) under_way_ = b;
+        if (cut_in_ > 0 && --cut_in_ == 0) under_way_ = b.copy();
         if (under_way_)
             throw error(errc::io, "the power of this memory is cut, as it was asked to");
         if (fail_in_ > 0 && --fail_in_ == 0)
@@ -240,21 +240,22 @@ private:
     kv_batch inverse_of(const kv_batch& b) const {
         kv_batch inverse;
         for (const auto& change : b.changes()) {
-            const auto it = table_->find(change.first, table_->now);
+            const auto it = table_->find(change.key, table_->now);
             if (it != table_->all.end() && it->second) {
-                inverse.put(change.first, *it->second);
+                inverse.put(change.key, *it->second);
             } else {
-                inverse.erase(change.first);
+                inverse.erase(change.key);
             }
         }
         return inverse;
     }
 
     void apply(const kv_batch& b) {
-        std::map<bytes_view, const std::optional<bytes>*> last;
-        for (const auto& [key, val] : b.changes()) last[key] = &val;
+        std::map<bytes_view, std::optional<bytes_view>> last;
+        for (const auto& [key, val] : b.changes()) last[key] = val;
         ++table_->now;
-        for (const auto& [key, val] : last) table_->change(bytes(key), *val);
+        for (const auto& [key, val] : last)
+            table_->change(bytes(key), val ? std::optional(bytes(*val)) : std::nullopt);
         table_->collect();
     }
 

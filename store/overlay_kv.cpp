@@ -131,7 +131,8 @@ public:
     }
     void write(const kv_batch& b, bool) override {
         auto next = std::make_shared<overlay_changes>(*changes_);
-        for (const auto& [key, val] : b.changes()) next->insert_or_assign(key, val);
+        for (const auto& [key, val] : b.changes())
+            next->insert_or_assign(bytes(key), val ? std::optional(bytes(*val)) : std::nullopt);
         const std::lock_guard lock(mutex_);
         changes_ = std::move(next);
     }

@@ -73,9 +73,9 @@ void replica::save() {
     for (const head& h : *heads_) numbers.push_back(h.number);
     to_.put(keys::of(space::heads, handle_), encode_nodes(numbers));
     if (bytes key = keys::of(space::loose, handle_); !loose_.empty())
-        to_.put(std::move(key), encode_nodes(loose_));
+        to_.put(key, encode_nodes(loose_));
     else if (had_loose_)
-        to_.erase(std::move(key));
+        to_.erase(key);
     had_loose_ = !loose_.empty();
 }
 
@@ -126,9 +126,9 @@ void replica::learn(const proven_below& proven) {
 
 void replica::note_absent(const accepted_commit& c) {
     for (const commit_id& id : c.absent_parents)
-        to_.put(keys::of(space::cut, handle_, id.view()), bytes(below_parent));
+        to_.put(keys::of(space::cut, handle_, id.view()), below_parent);
     if (c.absent_prev && !is_below(*c.absent_prev))
-        to_.put(keys::of(space::cut, handle_, c.absent_prev->view()), bytes(below_prev));
+        to_.put(keys::of(space::cut, handle_, c.absent_prev->view()), below_prev);
 }
 
 std::vector<node> replica::grants() const {
@@ -349,7 +349,7 @@ void replica::add(accepted_commit c) {
     }
     to_.put(keys::of(space::entry, handle_, number),
             encode_entry(c.info, state_.digest, c.sig, c.header));
-    to_.put(keys::of(space::body, handle_, number), std::move(c.body));
+    to_.put(keys::of(space::body, handle_, number), c.body);
     to_.put(keys::of(space::index, handle_, c.info.id.view()), encode_number(number));
     blobs_.add(number, c.blobs);
     remember(c.info);
@@ -367,7 +367,7 @@ void replica::record_author(const node_info& info) {
                 encode_number(numbers.front()));
     }
     numbers.push_back(info.number);
-    to_.put(std::move(key), encode_nodes(numbers));
+    to_.put(key, encode_nodes(numbers));
     if (!tip || info.seq > tip->seq) author_tips_[info.author] = {info.seq, info.number, info.id};
 }
 
@@ -491,7 +491,7 @@ void replica::add_loose(std::vector<node> more) {
 
 void replica::set_counted(node n, bool counted) {
     bytes key = keys::of(space::entry, handle_, n);
-    to_.put(std::move(key), with_counted(entry_bytes(n), counted));
+    to_.put(key, with_counted(entry_bytes(n), counted));
     state_.uncounted += counted ? -1 : 1;
     node_info changed = info(n);
     changed.counted = counted;

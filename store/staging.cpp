@@ -4,40 +4,46 @@
 
 namespace tributary {
 
-const std::optional<bytes>* staging::staged(bytes_view key) const {
+const kv_batch::change* staging::staged(bytes_view key) const {
     if (last_.empty()) return nullptr;
     const auto found = last_.find(key);
-    return found == last_.end() ? nullptr : &batch_.changes()[found->second].second;
+    return found == last_.end() ? nullptr : &batch_.changes()[found->second];
 }
 
 std::optional<bytes> staging::get(bytes_view key) const {
-    if (const auto* change = staged(key)) return *change;
-    return db_.get(key);
+    const auto* change = staged(key);
+    if (!change) return db_.get(key);
+    return change->val ? std::optional(bytes(*change->val)) : std::nullopt;
 }
 
 bool staging::has(bytes_view key) const {
-    if (const auto* change = staged(key)) return change->has_value();
+    if (const auto* change = staged(key)) return change->val.has_value();
     return db_.get(key).has_value();
 }
 
-void staging::put(bytes key, bytes val) {
-    last_.insert_or_assign(key, batch_.changes().size());
-    batch_.put(std::move(key), std::move(val));
+void staging::put(bytes_view key, bytes_view val) {
+    batch_.put(key, val);
+    note_last();
 }
 
-void staging::erase(bytes key) {
-    last_.insert_or_assign(key, batch_.changes().size());
-    batch_.erase(std::move(key));
+void staging::erase(bytes_view key) {
+    batch_.erase(key);
+    note_last();
+}
+
+void staging::note_last() {
+    const std::size_t index = batch_.changes().size() - 1;
+    last_.insert_or_assign(batch_.changes()[index].key, index);
 }
 
 void staging::each(bytes_view prefix,
                    const std::function<void(bytes_view key, bytes_view val)>& visit) const {
-    std::map<bytes_view, const std::optional<bytes>*> over;
+    std::map<bytes_view, std::optional<bytes_view>> over;
     for (const auto& [key, index] : last_)
-        if (key.starts_with(prefix)) over.emplace(key, &batch_.changes()[index].second);
+        if (key.starts_with(prefix)) over.emplace(key, batch_.changes()[index].val);
     auto staged = over.begin();
     const auto visit_staged = [&] {
-        if (*staged->second) visit(staged->first, **staged->second);
+        if (staged->second) visit(staged->first, *staged->second);
         ++staged;
     };
     const auto at = db_.cursor();
@@ -52,13 +58,13 @@ void staging::each(bytes_view prefix,
 }
 
 void staging::drop() {
-    batch_.clear();
     last_.clear();
+    batch_.clear();
 }
 
 void staging::write() {
-    const kv_batch batch = std::move(batch_);
-    drop();
+    last_.clear();
+    const kv_batch batch = std::exchange(batch_, {});
     if (!batch.empty()) db_.write(batch, true);
 }
 

@@ -16,14 +16,14 @@ public:
 
     std::optional<bytes> get(bytes_view key) const;
     bool has(bytes_view key) const;
-    void put(bytes key, bytes val);
-    void erase(bytes key);
+    void put(bytes_view key, bytes_view val);
+    void erase(bytes_view key);
     /// Every key that begins with `prefix`, in order.
     void each(bytes_view prefix,
               const std::function<void(bytes_view key, bytes_view val)>& visit) const;
 
-    /// What is staged under `key`: nothing, or the value, or that it is erased.
-    const std::optional<bytes>* staged(bytes_view key) const;
+    /// The change that is staged under `key`, if there is one; valid until the next.
+    const kv_batch::change* staged(bytes_view key) const;
     bool empty() const { return batch_.empty(); }
     void drop();
     /// Writes what is staged, synced. Nothing is staged afterwards, even if it throws.
@@ -32,15 +32,12 @@ public:
     const kv& db() const { return db_; }
 
 private:
-    struct hasher {
-        using is_transparent = void;
-        std::size_t operator()(bytes_view b) const noexcept { return std::hash<bytes_view>()(b); }
-    };
+    void note_last();
 
     kv& db_;
     kv_batch batch_;
     /// Where in the batch the last change of a key is.
-    std::unordered_map<bytes, std::size_t, hasher, std::equal_to<>> last_;
+    std::unordered_map<bytes_view, std::size_t> last_;
 };
 
 }  // namespace tributary

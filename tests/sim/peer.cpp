@@ -9,7 +9,7 @@ std::unique_ptr<memory_kv> copy_of(const kv& from) {
     auto to = make_memory_kv();
     kv_batch all;
     const auto at = from.cursor();
-    for (at->seek({}); at->valid(); at->next()) all.put(bytes(at->key()), bytes(at->val()));
+    for (at->seek({}); at->valid(); at->next()) all.put(at->key(), at->val());
     if (!all.empty()) to->write(all, true);
     return to;
 }
