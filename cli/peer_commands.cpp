@@ -29,6 +29,7 @@ const std::vector<std::string> cost_columns{"crdt",
                                             "blob_bytes_out",
                                             "blobs_missing",
                                             "seconds",
+                                            "warning",
                                             "error"};
 
 /// For programs.
@@ -45,6 +46,7 @@ std::vector<value> cost_row(value name, const sync_report& r, value failure) {
             whole(r.blob_bytes_out),
             whole(r.blobs_missing),
             r.seconds,
+            r.warning.empty() ? value() : value(r.warning),
             std::move(failure)};
 }
 
@@ -72,12 +74,17 @@ void print_blobs(const sync_report& r) {
                  "warn");
 }
 
+void print_warning(const sync_report& r) {
+    if (!r.warning.empty()) log_line(r.warning, "warn");
+}
+
 void print_report(const session& s, const std::string& name, const sync_report& r) {
     if (s.output != format::table)
         return print_rows(
             s.output, cost_columns, {cost_row(name.empty() ? value() : value(name), r, {})});
     std::cout << cost_text(r) << '\n';
     print_blobs(r);
+    print_warning(r);
 }
 
 /// What each has cost, what all have, and what went wrong.
@@ -87,6 +94,7 @@ void print_joint(const session& s, const joint_report& all) {
         if (one.failure) log_line(one.name + ": " + one.reason, "error");
         if (s.output == format::table && !one.failure)
             std::cout << one.name << ": " << cost_text(one.report) << '\n';
+        if (s.output == format::table) print_warning(one.report);
         rows.push_back(cost_row(one.name, one.report, one.failure ? value(one.reason) : value()));
     }
     if (s.output != format::table) {

@@ -22,7 +22,7 @@ std::string peer_name(const peer_status& p) {
 std::string why(const peer_status& p) {
     switch (p.state) {
         case link_state::throttled:
-            return "it has not yet acknowledged what it was sent";
+            return p.reason.empty() ? "it has not yet acknowledged what it was sent" : p.reason;
         case link_state::missing_parent:
             return "it sent commits whose parents are not here, and was asked for them";
         default:

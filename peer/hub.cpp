@@ -45,7 +45,8 @@ struct hub::impl {
     }
 
     /// Ends a connection; `tell`: the peer is there to hear why.
-    void close(connection_id c, errc code, const std::string& reason, bool tell) {
+    void close(
+        connection_id c, errc code, const std::string& reason, bool tell, bool is_offence = false) {
         const auto found = sessions.find(c);
         if (found == sessions.end()) return;
         session& s = found->second;
@@ -56,6 +57,9 @@ struct hub::impl {
         hub_event e{.what = hub_event::kind::closed, .connection = c, .peer_key = s.peer_key()};
         e.code = code;
         e.reason = reason;
+        e.accepted = s.accepted();
+        e.proven = s.authenticated();
+        e.is_offence = is_offence;
         shared.effects.events.push_back(std::move(e));
         closed[c] = {s.counters(), s.shares()};
         try {
@@ -111,9 +115,16 @@ struct hub::impl {
         try {
             f(found->second);
         } catch (const error& e) {
+            shared.met(e);
             keep_cursors(found->second);
-            close(c, e.code(), e.what(), true);
+            close(c, e.code(), e.what(), true, is_offence(found->second, e.code()));
         }
+    }
+
+    /// Whether an end for `code` is for what no peer may send.
+    static bool is_offence(const session& s, errc code) {
+        return code == errc::bad_input || code == errc::limit ||
+               (code == errc::unauthorized && !s.authenticated());
     }
 
     /// Without them the next connection costs more, and nothing is wrong.
@@ -214,6 +225,13 @@ prepared_frame prepared_frame::prepare(bytes frame) {
     return out;
 }
 
+prepared_frame prepared_frame::as_it_came(bytes frame) {
+    prepared_frame out;
+    out.size_ = frame.size();
+    out.frame_ = std::move(frame);
+    return out;
+}
+
 hub::hub(commit_store& store,
          const identity& self,
          std::function<bytes()> nonce,
@@ -249,9 +267,16 @@ void hub::received(connection_id c, prepared_frame frame, mono_ms now) {
     });
 }
 
-void hub::disconnected(connection_id c) {
-    impl_->guarded(c, [](session& s) { impl::keep_cursors(s); });
-    impl_->close(c, errc::unavailable, "the connection was lost", false);
+void hub::disconnected(connection_id c, errc code) {
+    const auto found = impl_->sessions.find(c);
+    if (found == impl_->sessions.end()) return;
+    impl::keep_cursors(found->second);
+    const bool is_offence = impl::is_offence(found->second, code);
+    impl_->close(c, errc::unavailable, "the connection was lost", false, is_offence);
+}
+
+void hub::not_read(connection_id c, mono_ms now) {
+    if (const auto at = impl_->sessions.find(c); at != impl_->sessions.end()) at->second.heard(now);
 }
 
 void hub::tick(mono_ms now) {
@@ -320,6 +345,18 @@ std::vector<connection_counters> hub::shares(connection_id c) const {
 }
 
 std::size_t hub::connection_count() const { return impl_->sessions.size(); }
+
+void hub::set_gate(std::function<void(const public_key&)> require_welcome) {
+    impl_->shared.require_welcome = std::move(require_welcome);
+}
+
+void hub::set_clock(std::function<std::int64_t()> now_ms) {
+    impl_->shared.clock = std::move(now_ms);
+}
+
+const std::map<std::string, std::uint64_t>& hub::limits_met() const {
+    return impl_->shared.limits_met;
+}
 
 bool hub::is_open(connection_id c) const { return impl_->sessions.contains(c); }
 

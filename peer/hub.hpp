@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,7 +35,14 @@ struct hub_options {
     std::size_t walk_budget = 65536;           ///< shared commits a handshake may visit
     std::size_t sketch_cells = 1u << 18;       ///< of a sketch: tells 190,000 differences
     std::size_t blob_window_bytes = 4u << 20;  ///< of blobs asked for and not here, per connection
-    mono_ms handshake_ms = 10000;              ///< a connection must authenticate within
+    std::size_t early_bytes_max = 4096;   ///< taken of a connection before it has authenticated
+    std::size_t subscriptions_max = 256;  ///< of a connection
+    int plans_max = 16;  ///< plans and sketches that a subscription may ask for; each can cost a
+                         ///< walk or a scan
+    std::size_t plan_bytes_max = 256u << 20;    ///< of sketches and lists of what to send, of all
+    std::size_t unsent_bytes_max = 256u << 20;  ///< handed out and not on the wire, of all
+    std::int64_t clock_apart_ms = 300000;       ///< clocks further apart are told of
+    mono_ms handshake_ms = 10000;               ///< a connection must authenticate within
     mono_ms idle_ms =
         30000;  ///< a keep-alive is sent after a third of it; silence beyond it closes
 };
@@ -71,6 +79,8 @@ struct hub_link {
     link_lag lag;
     std::string reason;            ///< why it is over
     connection_counters counters;  ///< of the whole connection
+    /// How far the peer's clock is ahead of this machine's, if that is more than it should be.
+    std::int64_t clock_ahead_ms = 0;
 };
 
 struct hub_offer {
@@ -100,6 +110,11 @@ struct hub_event {
     std::string reason;
     std::size_t want = 0;  ///< of cloned, refused and caught_up: its place among the wants
     std::uint64_t commits_in = 0, commits_out = 0;  ///< of caught_up: of this CRDT
+    bool accepted = false;                          ///< the connection comes from outside
+    bool proven = false;                            ///< it has authenticated: peer_key is who it is
+    bool is_offence = false;                        ///< closed: the peer sent what no peer may send
+    /// Of authenticated: as in hub_link.
+    std::int64_t clock_ahead_ms = 0;
 };
 
 struct hub_effects {
@@ -127,6 +142,9 @@ public:
     prepared_frame() = default;
     /// Any thread. Takes at most about twice the memory of the frame afterwards. O(bytes).
     static prepared_frame prepare(bytes frame);
+    /// As it came: of who has not shown yet that it may write here, a chunk is hashed only once its
+    /// authors' rights are known.
+    static prepared_frame as_it_came(bytes frame);
 
     /// Of the frame as it came, bytes.
     std::size_t size() const { return size_; }
@@ -153,6 +171,15 @@ public:
     /// `exported`: what TLS exports at both ends of this connection (RFC 9266), if it ends here;
     /// the handshake is bound to it if the other end has it, too.
     void accepted(connection_id c, mono_ms now, bytes exported = {});
+
+    /// `require_welcome` throws if a key is not: it is asked when a connection from outside has
+    /// authenticated, and at every tick.
+    void set_gate(std::function<void(const public_key&)> require_welcome);
+    /// What time it is, ms since 1970, to be compared with the clocks of peers.
+    void set_clock(std::function<std::int64_t()> now_ms);
+    /// How often each limit was met, by its name in docs/limits.md.
+    const std::map<std::string, std::uint64_t>& limits_met() const;
+
     /// Wants are subscribed after authentication; `list` asks for the offers as well. `as`: another
     /// identity than the hub's.
     void dialed(connection_id c,
@@ -165,7 +192,10 @@ public:
     void received(connection_id c, bytes_view frame, mono_ms now) {
         received(c, prepared_frame::prepare(bytes(frame)), now);
     }
-    void disconnected(connection_id c);
+    /// `code`: as websocket_handlers::closed has it.
+    void disconnected(connection_id c, errc code = errc::unavailable);
+    /// Nothing is read from `c` at present: that it says nothing does not count.
+    void not_read(connection_id c, mono_ms now);
     /// Deadlines and keep-alives; call about once a second.
     void tick(mono_ms now);
 

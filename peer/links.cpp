@@ -1,5 +1,9 @@
 #include "tributary/peer/links.hpp"
 
+#include <fmt/format.h>
+
+#include <cstdlib>
+
 namespace tributary {
 
 const char* name_of(link_state s) noexcept {
@@ -47,6 +51,22 @@ link_state state_after(errc code) noexcept {
             return link_state::refused;
     }
     return link_state::offline;
+}
+
+std::string clock_warning(const std::string& peer, const std::string& crdt, std::int64_t ahead_ms) {
+    const std::int64_t minutes = std::abs(ahead_ms) / 60000;
+    const std::int64_t hours = minutes / 60, days = hours / 24;
+    const std::string much = days > 1      ? fmt::format("{} days", days)
+                             : hours > 1   ? fmt::format("{} hours", hours)
+                             : minutes > 1 ? fmt::format("{} minutes", minutes)
+                                           : fmt::format("{} s", std::abs(ahead_ms) / 1000);
+    return fmt::format(
+        "the clock of {} is {} {} this machine's, so times in \"{}\" mislead: set the "
+        "clock that is wrong",
+        peer,
+        much,
+        ahead_ms > 0 ? "ahead of" : "behind",
+        crdt);
 }
 
 }  // namespace tributary

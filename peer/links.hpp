@@ -16,7 +16,8 @@ enum class link_state : std::uint8_t {
     fetching,        ///< commits are on their way here
     sending,         ///< commits are on their way there
     verifying,       ///< what has come is being checked and written
-    throttled,       ///< the other side takes no more before it has written what it was sent
+    throttled,       ///< one side takes no more at present: it writes what it was sent, or the
+                     ///< other has taken its share
     missing_parent,  ///< what came builds on commits that are not here; they are asked for
     idle,            ///< not connected; when it last was, both had everything
     offline,         ///< not connected: the peer cannot be reached, or went away
@@ -32,6 +33,9 @@ inline bool is_connected(link_state s) { return s < link_state::idle; }
 /// The state that a connection which ended with `code` leaves behind: refused, if the same would
 /// happen again.
 link_state state_after(errc code) noexcept;
+
+/// Says that the clock of `peer` is `ahead_ms` before or behind this machine's, and what to do.
+std::string clock_warning(const std::string& peer, const std::string& crdt, std::int64_t ahead_ms);
 
 /// What is known of what either side lacks. Nothing: it is being found out.
 struct link_lag {

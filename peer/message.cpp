@@ -136,7 +136,7 @@ bool is_of_type(bytes_view frame, message_type type) {
 void read_empty(bytes_view frame) { open(frame, 0).end(); }
 
 bytes encode(const hello& m) {
-    bytes out = begin(message_type::hello, 7);
+    bytes out = begin(message_type::hello, 8);
     put_text(out, "trib");
     put_number(out, m.version_min);
     put_number(out, m.version_max);
@@ -144,12 +144,13 @@ bytes encode(const hello& m) {
     put_bin(out, m.nonce.view());
     put_text(out, m.software);
     put_number(out, m.binds);
+    put_number(out, m.clock_ms);
     return out;
 }
 
 hello read_hello(bytes_view frame) {
     hello m;
-    read_lasting(frame, 7, [&](reader& in) {
+    read_lasting(frame, 8, [&](reader& in) {
         if (in.text() != "trib") malformed(2, "no tributary hello");
         m.version_min = in.number();
         m.version_max = in.number();
@@ -157,6 +158,7 @@ hello read_hello(bytes_view frame) {
         m.nonce = in.id<hash32>();
         m.software = in.text();
         m.binds = in.number();
+        m.clock_ms = in.number();
     });
     return m;
 }

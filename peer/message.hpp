@@ -51,9 +51,8 @@ inline constexpr std::uint64_t version_min = 1;
 inline constexpr std::uint64_t version_max = 1;
 
 // Limits that are part of the protocol.
-inline constexpr std::size_t early_frame_bytes_max = 4096;  ///< before authentication
-inline constexpr std::size_t heads_max = 16;                ///< sent in a holding; more: none
-inline constexpr std::size_t cells_max = 4096;              ///< in a message
+inline constexpr std::size_t heads_max = 16;    ///< sent in a holding; more: none
+inline constexpr std::size_t cells_max = 4096;  ///< in a message
 inline constexpr std::size_t chunk_commits_max = 16384;
 inline constexpr std::size_t text_bytes_max = 1024;
 inline constexpr std::size_t offers_max = 10000;
@@ -66,6 +65,8 @@ struct hello {
     std::string software;
     /// How the handshake may be (the dialer's) or is (the acceptor's) bound to the channel.
     std::uint64_t binds = 0;
+    /// Milliseconds since 1970 by its side's clock; 0: it says nothing of it.
+    std::uint64_t clock_ms = 0;
 };
 
 /// Bits of hello::binds: by what TLS exports at both ends (RFC 9266).

@@ -49,6 +49,12 @@ std::unique_ptr<kv> open_database(const std::filesystem::path& dir) {
 
 }  // namespace
 
+std::int64_t wall_ms() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
 // -- dialog
 
 std::optional<hub_event> dialog::next(std::chrono::milliseconds wait) {
@@ -81,7 +87,9 @@ peer_node::peer_node(const std::filesystem::path& dir, node_options options)
       store_(std::make_unique<commit_store>(*db_)),
       blobs_(open_blob_files(dir_ / blobs_directory)),
       hub_(std::make_unique<hub>(
-          *store_, self_, [] { return random_bytes(32); }, options_.hub, blobs_.get())) {
+          *store_, self_, [] { return random_bytes(32); }, options_.hub, blobs_.get())),
+      admission_(dir_, options_.bans),
+      throttle_(options_.share) {
     finish_rotation();
     start();
 }
@@ -96,18 +104,23 @@ peer_node::peer_node(std::unique_ptr<kv> db,
       store_(std::make_unique<commit_store>(*db_)),
       blobs_(blobs ? std::move(blobs) : make_memory_blobs()),
       hub_(std::make_unique<hub>(
-          *store_, self_, [] { return random_bytes(32); }, options_.hub, blobs_.get())) {
+          *store_, self_, [] { return random_bytes(32); }, options_.hub, blobs_.get())),
+      admission_({}, options_.bans),
+      throttle_(options_.share) {
     start();
 }
 
 void peer_node::start() {
+    hub_->set_clock(options_.clock);
+    hub_->set_gate([this](const public_key& key) { admission_.require_welcome(key, mono_now()); });
     websocket_handlers on;
     on.opened = [this](connection_id c, bool accepted, bytes exported) {
         put({input::kind::opened, c, accepted, 0, {}, std::move(exported)}, true);
     };
     on.received = [this](connection_id c, bytes frame) {
         input in{input::kind::received, c};
-        in.frame = prepared_frame::prepare(std::move(frame));
+        in.frame = has_brought(c) ? prepared_frame::prepare(std::move(frame))
+                                  : prepared_frame::as_it_came(std::move(frame));
         put(std::move(in), true);
     };
     on.written = [this](connection_id c, std::size_t written, bool all) {
@@ -121,7 +134,7 @@ void peer_node::start() {
         questions_.emplace_back(path, std::move(reply));
         posted_.notify_one();
     };
-    shell_ = std::make_unique<websocket_shell>(std::move(on), options_.sockets);
+    shell_ = std::make_unique<websocket_shell>(std::move(on), options_.sockets, options_.bans);
     thread_ = std::thread([this] { run(); });
 }
 
@@ -152,6 +165,11 @@ void peer_node::post(job& j, bool writes) {
     }
     done.wait();
     if (j.failure) std::rethrow_exception(j.failure);
+}
+
+bool peer_node::has_brought(connection_id c) {
+    std::lock_guard lock(mutex_);
+    return bringers_.contains(c);
 }
 
 void peer_node::put(input in, bool wake) {
@@ -213,6 +231,12 @@ std::vector<peer_link> peer_node::links() {
         for (hub_link& l : hub_->links(mono_now())) {
             if (unread.contains(l.connection) && is_connected(l.state))
                 l.state = link_state::verifying;
+            if (throttle_.held().contains(l.connection)) {
+                l.state = link_state::throttled;
+                l.reason =
+                    "it has taken more than its share of this peer; docs/limits.md: "
+                    "key-bytes-per-second and the like";
+            }
             out.push_back({std::move(l), {}});
         }
     };
@@ -273,6 +297,8 @@ void peer_node::take_turn() {
         }
     }
     if (now >= next_tick_) {
+        refresh_admission();
+        for (const connection_id c : throttle_.held()) hub_->not_read(c, now);
         hub_->tick(now);
         next_tick_ = now + tick_ms;
     }
@@ -310,10 +336,22 @@ void peer_node::feed(input& in, mono_ms now) {
         case input::kind::closed:
             return feed_closed(in);
         case input::kind::received:
-            consumed_.emplace_back(in.connection, in.frame.size());
-            if (backlog_out_.contains(in.connection))
-                hub_->received(in.connection, std::move(in.frame), now);
+            return feed_received(in, now);
     }
+}
+
+void peer_node::feed_received(input& in, mono_ms now) {
+    const std::size_t size = in.frame.size();
+    const auto began = std::chrono::steady_clock::now();
+    if (backlog_out_.contains(in.connection))
+        hub_->received(in.connection, std::move(in.frame), now);
+    const std::chrono::duration<double, std::milli> busy = std::chrono::steady_clock::now() - began;
+    if (throttle_.spend(in.connection, size, busy.count(), now))
+        shell_->set_reading(in.connection, false);
+    consumed_.emplace_back(in.connection, size);
+    if (hub_->counters(in.connection).commits_in == 0 || bringers_.contains(in.connection)) return;
+    std::lock_guard lock(mutex_);
+    bringers_.insert(in.connection);
 }
 
 void peer_node::feed_opened(input& in, mono_ms now) {
@@ -341,7 +379,12 @@ void peer_node::feed_closed(input& in) {
     note_counters();
     // What the peer said as it closed tells more, and is about to be delivered.
     const bool has_told = backlog_out_.contains(in.connection) && !hub_->is_open(in.connection);
-    if (backlog_out_.erase(in.connection) != 0) hub_->disconnected(in.connection);
+    if (backlog_out_.erase(in.connection) != 0) hub_->disconnected(in.connection, in.code);
+    throttle_.closed(in.connection);
+    {
+        std::lock_guard lock(mutex_);
+        bringers_.erase(in.connection);
+    }
     if (has_told) return;
     hub_event event{hub_event::kind::closed, in.connection};
     event.code = in.code;
@@ -360,7 +403,7 @@ std::exception_ptr peer_node::finish_turn(mono_ms now) {
     std::exception_ptr failure;
     const bool writes = store_->dirty();
     try {
-        perform(hub_->end_turn(now));
+        perform(hub_->end_turn(now), now);
         if (writes) flush_failure_.clear();
     } catch (const std::exception& e) {
         failure = std::current_exception();
@@ -370,16 +413,40 @@ std::exception_ptr peer_node::finish_turn(mono_ms now) {
     if (failure) {
         // What the failed turn closed is still to be done; nothing is staged any more.
         try {
-            perform(hub_->end_turn(now));
+            perform(hub_->end_turn(now), now);
         } catch (const std::exception& e) {
             log(spdlog::level::err, "cannot write to {}: {}", dir_.string(), e.what());
         }
     }
+    for (const connection_id c : throttle_.due(now)) shell_->set_reading(c, true);
     shell_->consumed(std::exchange(consumed_, {}));
     return failure;
 }
 
-void peer_node::perform(hub_effects effects) {
+void peer_node::judge(const std::vector<hub_event>& events, mono_ms now) {
+    for (const hub_event& e : events) {
+        if (e.what == hub_event::kind::authenticated) {
+            shell_->admit(e.connection);
+            if (e.accepted) throttle_.opened(e.connection, e.peer_key, now);
+        }
+        if (e.what != hub_event::kind::closed) continue;
+        throttle_.closed(e.connection);
+        if (!e.accepted || !e.is_offence) continue;
+        if (e.proven) admission_.strike(e.peer_key, now);
+        shell_->distrust(e.connection);
+    }
+}
+
+void peer_node::refresh_admission() {
+    try {
+        admission_.refresh();
+    } catch (const std::exception& e) {
+        log(spdlog::level::err, "{}; what was read before stays in force", e.what());
+    }
+}
+
+void peer_node::perform(hub_effects effects, mono_ms now) {
+    judge(effects.events, now);
     std::vector<connection_id> told;
     for (auto& s : effects.sends) {
         auto at = backlog_out_.find(s.to);
@@ -411,7 +478,6 @@ void peer_node::note_counters() {
 }
 
 void peer_node::deliver(hub_event event) {
-    if (event.what == hub_event::kind::authenticated) shell_->admit(event.connection);
     std::shared_ptr<dialog> d;
     {
         std::lock_guard lock(mutex_);

@@ -6,6 +6,8 @@
 /// thread.
 #pragma once
 
+#include "tributary/peer/admission.hpp"
+#include "tributary/peer/throttle.hpp"
 #include "tributary/peer/websocket.hpp"
 #include "tributary/store/blob_store.hpp"
 #include "tributary/store/kv.hpp"
@@ -20,15 +22,24 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <type_traits>
 
 namespace tributary {
 
+/// Milliseconds since 1970, by the system's clock.
+std::int64_t wall_ms();
+
+/// What peers may take. docs/limits.md says what happens at each limit, peer/limits.hpp how users
+/// set them.
 struct node_options {
     hub_options hub;
     websocket_options sockets;
-    std::size_t turn_bytes_max = 8u << 20;  ///< of network input taken in one turn
+    throttle_options share;                         ///< of each key that connects
+    ban_options bans;                               ///< of keys and addresses that send bad input
+    std::size_t turn_bytes_max = 8u << 20;          ///< of network input taken in one turn
+    std::function<std::int64_t()> clock = wall_ms;  ///< as in hub::set_clock
 };
 
 /// The identity kept in `dir`, made with it on first use. Errors: io, bad_input (a damaged file).
@@ -184,6 +195,7 @@ private:
     /// Waits until it is done; throws what it threw.
     void post(job& j, bool writes);
     void put(input in, bool wake);
+    bool has_brought(connection_id c);
 
     void start();
     /// If a rotation was broken off after what hands the rights over had become durable.
@@ -194,14 +206,18 @@ private:
     static void settle(std::vector<job*>& jobs, std::exception_ptr failure);
     void feed(input& in, mono_ms now);
     void feed_opened(input& in, mono_ms now);
+    void feed_received(input& in, mono_ms now);
     void feed_closed(input& in);
     /// The flush and what follows from it; the error of a failed one.
     std::exception_ptr finish_turn(mono_ms now);
-    void perform(hub_effects effects);
+    void perform(hub_effects effects, mono_ms now);
     void deliver(hub_event event);
     /// Shows whoever dialed what the connections have done so far.
     void note_counters();
     void note_written(connection_id c, std::size_t written);
+    /// What the events of a turn mean for who may connect, and how much is read from them.
+    void judge(const std::vector<hub_event>& events, mono_ms now);
+    void refresh_admission();
     void answer_http(const std::string& path, const std::function<void(http_answer)>& reply);
     http_answer health() const;
     std::string metrics() const;
@@ -220,6 +236,8 @@ private:
     /// Bytes handed to the shell and not on the wire, of open connections.
     std::map<connection_id, std::size_t> backlog_out_;
     std::vector<std::pair<connection_id, std::size_t>> consumed_;
+    admission admission_;
+    throttle throttle_;
     mono_ms next_tick_ = 0;
     bool again_ = false;         ///< the hub has more to send
     std::string flush_failure_;  ///< of the last flush, if it failed
@@ -230,6 +248,9 @@ private:
     std::vector<std::pair<std::string, std::function<void(http_answer)>>> questions_;
     std::vector<input> inputs_;
     std::map<connection_id, std::shared_ptr<dialog>> dialogs_;
+    /// Connections whose commits were taken: the bodies of those to come are hashed ahead, on the
+    /// thread that reads. Changed by the store thread only, which reads it without the lock.
+    std::set<connection_id> bringers_;
     bool ended_ = false;
 
     std::mutex changed_mutex_;

@@ -162,7 +162,17 @@ std::string peer_node::metrics() const {
             if (!gone) stored += size;
         }
     const auto space = std::filesystem::space(dir_, ec);
-    return commits + ops + heads +
+    std::string limits = "# TYPE tributary_limit_met_total counter\n";
+    std::map<std::string, std::uint64_t> met = hub_->limits_met();
+    for (const auto& [name, times] : shell_->limits_met()) met[name] += times;
+    met["key-share"] = throttle_.held_total();
+    for (const auto& [name, times] : met)
+        limits += fmt::format("tributary_limit_met_total{{limit=\"{}\"}} {}\n", name, times);
+    return commits + ops + heads + limits +
+           fmt::format(
+               "# TYPE tributary_throttled_connections gauge\n"
+               "tributary_throttled_connections {}\n",
+               throttle_.held().size()) +
            fmt::format("# TYPE tributary_connections gauge\ntributary_connections {}\n",
                        hub_->connection_count()) +
            fmt::format("# TYPE tributary_store_bytes gauge\ntributary_store_bytes {}\n", stored) +

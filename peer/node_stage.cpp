@@ -128,12 +128,6 @@ void require_unchanged(const commit_store& store, crdt_handle h, const std::vect
 
 }  // namespace
 
-std::int64_t wall_ms() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
 crdt_handle require_crdt(const commit_store& store, const std::string& name) {
     if (auto h = store.find_name(name)) return *h;
     if (name.starts_with("trib:"))

@@ -91,7 +91,4 @@ crdt_handle require_crdt(const commit_store& store, const std::string& name);
 /// Errors: bad_input (no proper name), exists.
 void require_new_name(const commit_store& store, const std::string& name);
 
-/// Milliseconds since 1970, by the system's clock.
-std::int64_t wall_ms();
-
 }  // namespace tributary

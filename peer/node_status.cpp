@@ -51,9 +51,17 @@ std::vector<peer_status> peers_of(const commit_store& store,
                                   crdt_handle h,
                                   const std::vector<peer_link>& links,
                                   std::int64_t now_ms) {
+    const std::string name = store.state(h).name;
     std::vector<peer_status> out;
-    for (const peer_link& l : links)
-        if (l.link.handle == h) out.push_back(status_of(l, now_ms));
+    for (const peer_link& l : links) {
+        if (l.link.handle != h) continue;
+        out.push_back(status_of(l, now_ms));
+        if (l.link.clock_ahead_ms != 0 && out.back().reason.empty())
+            out.back().reason =
+                clock_warning(l.url.empty() ? "peer " + l.link.peer_key.brief() : l.url,
+                              name,
+                              l.link.clock_ahead_ms);
+    }
     const std::size_t connected = out.size();
     for (const contact& c : contacts_of(store, h)) {
         const auto end = out.begin() + static_cast<std::ptrdiff_t>(connected);
@@ -67,7 +75,6 @@ std::vector<peer_status> peers_of(const commit_store& store,
             same->synced_ms = c.synced_ms;
         }
     }
-    const std::string name = store.state(h).name;
     for (peer_status& p : out) {
         p.crdt = name;
         if (p.key) p.name = store.author_name(h, *p.key).value_or("");

@@ -250,6 +250,7 @@ private:
         switch (event.what) {
             case hub_event::kind::authenticated:
                 key_ = event.peer_key;
+                clock_ahead_ms_ = event.clock_ahead_ms;
                 state_ = "fetching";
                 break;
             case hub_event::kind::offers:
@@ -343,13 +344,14 @@ private:
         if (e.caught_up) c.synced_ms = now;
         if (key_) c.key = key_;
         c.state = state;
-        c.reason = good ? "" : e.failure ? e.failure->what() : failure_.reason;
+        c.reason = good ? warning(e) : e.failure ? e.failure->what() : failure_.reason;
         return c;
     }
 
     synced_crdt report_of(const errand& e) const {
         const auto took = e.over.value_or(clock::now()) - began_;
         synced_crdt one{e.name, tributary::report_of(e.past + e.now, took), std::nullopt, ""};
+        one.report.warning = warning(e);
         if (e.failure) {
             one.failure = e.failure->code();
             one.reason = e.failure->what();
@@ -368,6 +370,10 @@ private:
         return all;
     }
 
+    std::string warning(const errand& e) const {
+        return clock_ahead_ms_ == 0 ? "" : clock_warning(to_.origin(), e.name, clock_ahead_ms_);
+    }
+
     peer_node& node_;
     const peer_url to_;
     const tls_trust trust_;
@@ -380,7 +386,8 @@ private:
     hub_event failure_{hub_event::kind::closed};  ///< how the last connection ended, if
     bool broke_off_ = false;                      ///< it ended by itself
     backoff pause_{std::random_device{}()};
-    std::optional<public_key> key_;  ///< the peer's
+    std::optional<public_key> key_;    ///< the peer's
+    std::int64_t clock_ahead_ms_ = 0;  ///< its clock, as in hub_link
     int resumes_ = 0;
     std::optional<identity> as_;  ///< the last identity, while that one is tried
     bool was_last_identity_ = false;

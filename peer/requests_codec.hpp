@@ -66,7 +66,8 @@ auto fields(is_a<sync_report> auto& s) {
                     s.blob_bytes_out,
                     s.blobs_missing,
                     s.seconds,
-                    s.heads);
+                    s.heads,
+                    s.warning);
 }
 auto fields(is_a<sync_progress> auto& s) {
     return std::tie(s.commits_in,

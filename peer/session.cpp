@@ -26,6 +26,38 @@ std::uint64_t early_type_of(bytes_view frame) {
 
 }  // namespace
 
+std::map<std::string, std::uint64_t> hub_shared::names_of_limits() {
+    std::map<std::string, std::uint64_t> none;
+    for (const char* name : {"answers",
+                             "bad-input",
+                             "banned-keys",
+                             "blob-asks",
+                             "clock-apart-ms",
+                             "early-bytes",
+                             "frame-bytes",
+                             "handshake-ms",
+                             "idle-ms",
+                             "keys",
+                             "missing-parents",
+                             "plan-bytes",
+                             "plans",
+                             "sketch-cells",
+                             "subscriptions",
+                             "unsent-bytes-in-all",
+                             "walk-commits",
+                             "window-bytes"})
+        none.emplace(name, 0);
+    return none;
+}
+
+void hub_shared::met(const error& e) {
+    constexpr std::string_view prefix = "limit/";
+    if (const std::string_view name = e.name(); name.starts_with(prefix))
+        met(std::string(name.substr(prefix.size())));
+    else if (e.code() == errc::bad_input || e.code() == errc::limit)
+        met("bad-input");
+}
+
 node hub_shared::end_of(crdt_handle h) {
     const auto found = ends.find(h);
     if (found != ends.end()) return found->second;
@@ -69,6 +101,20 @@ session::session(hub_shared& hub,
     if (role_ == wire::role::dialer) say_hello(exported_.empty() ? 0 : wire::binds_tls_exporter);
 }
 
+session::~session() { set_backlog(0); }
+
+void session::set_backlog(std::size_t bytes) {
+    hub_.unsent = hub_.unsent - backlog_ + bytes;
+    backlog_ = bytes;
+}
+
+/// What this connection may have on its way to the wire, which would be `alone` if others had less.
+std::size_t session::most_unsent(std::size_t alone) const {
+    if (hub_.unsent < hub_.options.unsent_bytes_max || backlog_ == 0) return alone;
+    hub_.met("unsent-bytes-in-all");
+    return std::min(alone, hub_.options.chunk_bytes / 2);
+}
+
 void session::send(bytes frame, std::size_t payload_bytes) {
     if (authenticated())
         count(shares_.empty() ? 0 : wire::subscription_of(frame), [&](connection_counters& c) {
@@ -82,22 +128,29 @@ void session::send(bytes frame, std::size_t payload_bytes) {
 void session::event(hub_event e) {
     e.connection = id_;
     e.peer_key = peer_.key;
+    e.accepted = accepted();
     events_.push_back(std::move(e));
 }
 
 void session::received(prepared_frame in, mono_ms now) {
     heard_at_ = now;
-    const std::size_t frame_max =
-        authenticated() ? hub_.options.frame_bytes_max : wire::early_frame_bytes_max;
-    if (in.size() > frame_max)
-        throw error(
-            errc::limit,
-            fmt::format("a message of {} bytes; at most {} are taken", in.size(), frame_max));
+    if (!authenticated() && (early_bytes_ += in.size()) > hub_.options.early_bytes_max)
+        throw error(errc::limit,
+                    "limit/early-bytes",
+                    fmt::format("{} bytes before authentication; at most {} are taken",
+                                early_bytes_,
+                                hub_.options.early_bytes_max));
+    if (in.size() > hub_.options.frame_bytes_max)
+        throw error(errc::limit,
+                    "limit/frame-bytes",
+                    fmt::format("a message of {} bytes; at most {} are taken",
+                                in.size(),
+                                hub_.options.frame_bytes_max));
     // Answers wait in memory, so who asks without reading is cut off.
     const std::size_t answers_max = 4 * hub_.options.window_bytes + hub_.options.frame_bytes_max;
     if (sent_this_turn_ + backlog_ > answers_max) {
         covered("reads no answers");
-        throw error(errc::limit, "too many requests without reading the answers");
+        throw error(errc::limit, "limit/answers", "too many requests without reading the answers");
     }
 
     const std::uint64_t chunk = static_cast<std::uint64_t>(message_type::chunk);
@@ -186,6 +239,8 @@ void session::say_hello(std::uint64_t binds) {
     mine.nonce = hash32::from_bytes(hub_.nonce());
     mine.software = "tributary";
     mine.binds = binds;
+    if (hub_.clock)
+        mine.clock_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(hub_.clock(), 0));
     my_hello_ = encode(mine);
     send(my_hello_);
 }
@@ -232,11 +287,27 @@ void session::on_auth(bytes_view frame) {
     phase_ = phase::open;
     my_hello_ = exported_ = {};
     as_.reset();
-    event({.what = hub_event::kind::authenticated});
+    require_welcome();
+    compare_clocks();
+    event({.what = hub_event::kind::authenticated, .clock_ahead_ms = clock_ahead_ms_});
     if (!dialer) return;
     heard_this_turn_ = true;
     if (list_) send(encode(wire::list{}));
     subscribe_wants();
+}
+
+/// Nothing here rests on clocks but what people read: whose is wrong is theirs to find out.
+void session::compare_clocks() {
+    if (!hub_.clock || peer_.clock_ms == 0) return;
+    const std::int64_t ahead = static_cast<std::int64_t>(peer_.clock_ms) - hub_.clock();
+    if (ahead >= -hub_.options.clock_apart_ms && ahead <= hub_.options.clock_apart_ms) return;
+    clock_ahead_ms_ = ahead;
+    hub_.met("clock-apart-ms");
+}
+
+/// Whoever has proven its key may still not be wanted.
+void session::require_welcome() const {
+    if (accepted() && hub_.require_welcome) hub_.require_welcome(peer_.key);
 }
 
 void session::on_list() {
@@ -264,14 +335,16 @@ void session::tick(mono_ms now) {
     if (!authenticated()) {
         if (now - started_ <= hub_.options.handshake_ms) return;
         covered("handshake too slow");
-        throw error(errc::canceled, "the peer did not authenticate in time");
+        throw error(errc::canceled, "limit/handshake-ms", "the peer did not authenticate in time");
     }
+    require_welcome();
     marks_due_ = true;
     blobs_.tick(now);
     note_states(now);
     if (now - heard_at_ > hub_.options.idle_ms) {
         covered("silence");
         throw error(errc::unavailable,
+                    "limit/idle-ms",
                     fmt::format("the peer was silent for {} ms", now - heard_at_));
     }
     if (now - spoke_at_ >= hub_.options.idle_ms / 3) {

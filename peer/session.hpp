@@ -5,6 +5,7 @@
 /// reason. Thread rule: one thread.
 #pragma once
 
+#include "tributary/peer/memory_share.hpp"
 #include "tributary/peer/message.hpp"
 #include "tributary/peer/session_blobs.hpp"
 #include "tributary/peer/session_outflow.hpp"
@@ -28,6 +29,16 @@ struct hub_shared {
     std::set<crdt_handle> changed;     ///< in this turn
     std::map<crdt_handle, node> ends;  ///< of the arrival logs, staged entries included
     blob_desk blobs;
+    std::function<void(const public_key&)> require_welcome = {};  ///< as in hub::set_gate
+    std::function<std::int64_t()> clock = {};                     ///< as in hub::set_clock
+    memory_budget plans = {options.plan_bytes_max};
+    std::size_t unsent = 0;  ///< bytes handed out and not on the wire, of all connections
+    std::map<std::string, std::uint64_t> limits_met = names_of_limits();
+
+    /// A limit was met, by its name; or by an error, if it is named after one: "limit/NAME".
+    void met(const std::string& limit) { ++limits_met[limit]; }
+    void met(const error& e);
+    static std::map<std::string, std::uint64_t> names_of_limits();
 
     node end_of(crdt_handle h);
     /// `h` has new entries.
@@ -68,12 +79,18 @@ public:
             std::optional<identity> as,
             mono_ms now);
 
+    ~session();
+    session(const session&) = delete;
+    session& operator=(const session&) = delete;
+
     void received(prepared_frame frame, mono_ms now);
     /// Errors: unavailable (silence), canceled (the handshake took too long).
     void tick(mono_ms now);
     /// This process did not run for `ms`: that was no silence of the peer's.
     void forgive(mono_ms ms) { heard_at_ += ms; }
-    void set_backlog(std::size_t bytes) { backlog_ = bytes; }
+    /// As if the peer had said something.
+    void heard(mono_ms now) { heard_at_ = now; }
+    void set_backlog(std::size_t bytes);
 
     /// Before the flush of a turn: what goes down with it. `dirty`: there will be a flush anyway.
     void before_flush(bool dirty);
@@ -87,6 +104,7 @@ public:
 
     void send(bytes frame, std::size_t payload_bytes = 0);
     bool authenticated() const { return phase_ == phase::open; }
+    bool accepted() const { return role_ == wire::role::acceptor; }
     const public_key& peer_key() const { return peer_.key; }
     wire::role role() const { return role_; }
     bool subscribes(crdt_handle h) const;
@@ -112,8 +130,8 @@ private:
     };
 
     struct subscription {
-        subscription(std::uint64_t number, crdt_handle h, outflow o)
-            : sub(number), handle(h), out(std::move(o)) {}
+        subscription(std::uint64_t number, crdt_handle h, outflow o, memory_budget& plans)
+            : sub(number), handle(h), out(std::move(o)), memory(plans) {}
         std::uint64_t sub;
         crdt_handle handle;
         bool accepted = false;
@@ -135,12 +153,15 @@ private:
         std::vector<commit_id> below;              ///< said of the chunk to come
         link_state state = link_state::comparing;  ///< when it was last looked at
         mono_ms state_since = 0;
+        memory_share memory;  ///< of sketches, lists and `below`
     };
 
     /// What was said of a subscription before it was made.
     struct early {
+        explicit early(memory_budget& of) : memory(of) {}
         std::optional<wire::cut> cut;
         std::optional<history_part> part;
+        memory_share memory;
     };
 
     /// One subscription is not to be.
@@ -159,6 +180,8 @@ private:
     void dispatch(wire::message_type type, prepared_frame& in);
     const identity& self() const { return as_ ? *as_ : hub_.self; }
     void say_hello(std::uint64_t binds);
+    void require_welcome() const;
+    void compare_clocks();
     void on_hello(bytes_view frame);
     void on_auth(bytes_view frame);
     void on_list();
@@ -211,6 +234,7 @@ private:
     void plan(subscription& s, const wire::holding& have);
     void show_theirs(subscription& s);
     void count_plan(subscription& s) const;
+    static void count_memory(subscription& s);
     void begin_sketch(subscription& s, std::uint64_t their_count);
     void settle_difference(subscription& s);
     void plan_list(subscription& s, const wire::holding& have, std::vector<node> list, node end);
@@ -224,6 +248,7 @@ private:
     void refresh_marks(subscription& s);
     void store_marks(subscription& s);
     bool has_room_for_blobs();
+    std::size_t most_unsent(std::size_t alone) const;
 
     hub_shared& hub_;
     connection_id id_;
@@ -246,6 +271,8 @@ private:
 
     connection_counters counters_;
     std::vector<connection_counters> shares_;  ///< by want
+    std::size_t early_bytes_ = 0;
+    std::int64_t clock_ahead_ms_ = 0;  ///< as in hub_link
     std::size_t backlog_ = 0;
     std::size_t sent_this_turn_ = 0;
     bool heard_this_turn_ = false;  ///< something that may rest on what is staged

@@ -430,7 +430,7 @@ void blob_exchange::on_ask(bytes_view frame) {
     if (closed_.contains(m.sub)) return;
     interest_of(m.sub);
     if (answers_.size() >= wire::blob_asks_max)
-        throw error(errc::limit, "more asks for blobs than may wait");
+        throw error(errc::limit, "limit/blob-asks", "more asks for blobs than may wait");
     answers_.push_back({.ask = m, .made = nullptr});
 }
 

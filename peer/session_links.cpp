@@ -51,6 +51,7 @@ void session::add_links(std::vector<hub_link>& to, mono_ms now) const {
         if (l.state == s.state && s.state_since != 0) l.for_ms = now - s.state_since;
         l.lag = lag_of(s);
         l.counters = counters_;
+        l.clock_ahead_ms = clock_ahead_ms_;
         to.push_back(std::move(l));
     }
 }

@@ -138,8 +138,9 @@ void outflow::plan_list(std::uint64_t round, std::vector<node> list, node list_e
     list_end_ = list_end;
 }
 
-/// The entry up to which the receiver has the log and nothing else, if its tips tell: they are here,
-/// and with all that they build on it has as many commits as there are here up to the last of them.
+/// The entry up to which the receiver has the log and nothing else, if its tips tell: they are
+/// here, and with all that they build on it has as many commits as there are here up to the last of
+/// them.
 std::optional<node> outflow::place_of(const wire::holding& have,
                                       const std::vector<node>& known) const {
     if (known.empty() || known.size() < have.ids.size()) return std::nullopt;
@@ -157,7 +158,7 @@ std::vector<node> outflow::known_of(const wire::holding& have) const {
 }
 
 bool outflow::plan(const wire::holding& have, node end) {
-    planned_ = false;
+    planned_ = overran_ = false;
     limit_window(have.window);
     const bool from_the_beginning =
         have.count == 0 || (have.cursor && *have.cursor == arrival_cursor{});
@@ -192,6 +193,7 @@ bool outflow::plan(const wire::holding& have, node end) {
     auto lacking = missing(store_.graph(handle_), known, ours, options_.walk_budget);
     if (!lacking) {
         covered("walk overrun");
+        overran_ = true;
         return false;
     }
     plan_list(have.round, *std::move(lacking), end, end);

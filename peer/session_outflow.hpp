@@ -53,6 +53,9 @@ public:
     void plan_above(std::uint64_t round, node at, node end);
 
     bool planned() const { return planned_; }
+    /// Whether the last plan was given up because too many shared commits would have been visited.
+    bool overran() const { return overran_; }
+    std::size_t memory() const { return list_.size() * sizeof(node); }  ///< of the plan, bytes
     /// Whether the receiver's first `end` commits were known to be here when the plan was made.
     bool knows(std::uint64_t end) const { return planned_ && end <= known_; }
     std::uint64_t round() const { return round_; }
@@ -112,6 +115,7 @@ private:
     std::optional<beginning> beginning_;
 
     bool planned_ = false;
+    bool overran_ = false;
     std::uint64_t known_ = 0;
     std::uint64_t round_ = 0;
     node position_ = 0;  ///< the receiver has everything up to here once what is in flight arrives

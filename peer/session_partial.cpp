@@ -16,13 +16,15 @@ constexpr std::size_t early_max = 256;
 
 session::early& session::said_early(std::uint64_t sub) {
     if (!early_.contains(sub) && early_.size() >= early_max)
-        throw error(errc::limit, "too much is said of subscriptions that are not made");
-    return early_[sub];
+        throw error(errc::limit,
+                    "limit/subscriptions",
+                    "too much is said of subscriptions that are not made");
+    return early_.try_emplace(sub, hub_.plans).first->second;
 }
 
 session::early session::take_early(std::uint64_t sub) {
     const auto found = early_.find(sub);
-    if (found == early_.end()) return {};
+    if (found == early_.end()) return early(hub_.plans);
     early said = std::move(found->second);
     early_.erase(found);
     return said;
@@ -40,7 +42,9 @@ void session::on_cut(bytes_view frame) {
     if (ended_.contains(m.sub)) return;
     const auto found = subscriptions_.find(m.sub);
     if (found == subscriptions_.end() || !found->second.accepted) {
-        said_early(m.sub).cut = std::move(m);
+        early& said = said_early(m.sub);
+        said.memory.set(frame.size());
+        said.cut = std::move(m);
         return;
     }
     count_plan(found->second);
@@ -53,7 +57,10 @@ void session::on_cut(bytes_view frame) {
 
 void session::on_below(bytes_view frame) {
     wire::below m = wire::read_below(frame);
-    if (subscription* s = find(m.sub)) s->below = std::move(m.ids);
+    subscription* const s = find(m.sub);
+    if (!s) return;
+    s->below = std::move(m.ids);
+    count_memory(*s);
 }
 
 void session::on_refused(bytes_view frame) {

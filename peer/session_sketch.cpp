@@ -27,7 +27,8 @@ std::span<const sketch::cell> frozen_cells::get(std::uint64_t first,
 }
 
 void sketch_source::want(std::uint64_t total) {
-    if (total > most_) throw error(errc::limit, "the peer asks for too large a sketch");
+    if (total > most_)
+        throw error(errc::limit, "limit/sketch-cells", "the peer asks for too large a sketch");
     if (total < std::min(wanted_ + wanted_ / 16, most_))
         throw error(errc::bad_input, "the peer asks for a sketch in too small pieces");
     wanted_ = total;

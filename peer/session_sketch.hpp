@@ -38,6 +38,7 @@ public:
     void want(std::uint64_t total);
     bool has_more() const { return sent_ < wanted_; }
     wire::cells next(std::uint64_t sub);
+    std::size_t memory() const { return wanted_ * sizeof(sketch::cell); }  ///< bytes, at most
 
 private:
     frozen_cells cells_;
@@ -66,6 +67,9 @@ public:
     /// How many to ask for then, in all. Nothing: it has had all it may.
     std::optional<std::uint64_t> ask();
     std::uint64_t asked() const { return wanted_; }
+
+    /// Bytes, at most: the cells of both sides.
+    std::size_t memory() const { return 2 * wanted_ * sizeof(sketch::cell); }
 
     /// Of the log that the cells are of.
     const arrival_cursor& theirs() const { return theirs_; }

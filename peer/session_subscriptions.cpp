@@ -8,9 +8,6 @@
 namespace tributary {
 namespace {
 
-constexpr std::size_t subscriptions_max = 256;
-/// Plans and sketches that one subscription may ask for; each can cost a walk or a scan.
-constexpr int plans_max = 16;
 /// With a cursor, heads are only for the case that it is not good, so they are sent only while they
 /// are few.
 constexpr std::size_t heads_beside_cursor_max = 4;
@@ -120,10 +117,14 @@ session::subscription& session::add_subscription(std::uint64_t sub, crdt_handle 
     for (const auto& [other, s] : subscriptions_)
         if (other == sub || s.handle == h)
             throw error(errc::bad_input, "two subscriptions to one CRDT on one connection");
-    if (subscriptions_.size() + ended_.size() >= subscriptions_max)
-        throw error(errc::limit, fmt::format("more than {} subscriptions", subscriptions_max));
+    if (subscriptions_.size() + ended_.size() >= hub_.options.subscriptions_max)
+        throw error(errc::limit,
+                    "limit/subscriptions",
+                    fmt::format("more than {} subscriptions on one connection",
+                                hub_.options.subscriptions_max));
     outflow out(hub_.store, h, hub_.options, live);
-    return subscriptions_.emplace(sub, subscription(sub, h, std::move(out))).first->second;
+    return subscriptions_.emplace(sub, subscription(sub, h, std::move(out), hub_.plans))
+        .first->second;
 }
 
 session::subscription* session::find(std::uint64_t sub) {
@@ -276,6 +277,7 @@ void session::answer(const wire::subscribe& m, crdt_handle h) {
         s.out_depth = s.round_trips + 1;
         s.out.limit_window(m.have.window);
         s.out.plan_above(m.have.round, *above, hub_.end_of(h));
+        count_memory(s);
     } else {
         plan(s, m.have);
     }
@@ -373,7 +375,10 @@ void session::came_back(subscription& s, std::uint64_t round_trips) {
 void session::plan(subscription& s, const wire::holding& have) {
     s.out_depth = s.round_trips + 1;
     s.deferred.reset();
-    if (s.out.plan(have, hub_.end_of(s.handle))) return show_theirs(s);
+    const bool planned = s.out.plan(have, hub_.end_of(s.handle));
+    if (s.out.overran()) hub_.met("walk-commits");
+    count_memory(s);
+    if (planned) return show_theirs(s);
     s.deferred = have;
     // A dialer learns more: it is about to get what it does not know, or cells.
     if (role_ == wire::role::dialer && !s.in.done) return;
@@ -382,11 +387,19 @@ void session::plan(subscription& s, const wire::holding& have) {
     covered("no sketch of a partial replica");
     s.deferred.reset();
     s.out.plan_roughly(have, hub_.end_of(s.handle));
+    count_memory(s);
     show_theirs(s);
 }
 
 void session::count_plan(subscription& s) const {
-    if (++s.plans > plans_max) throw error(errc::limit, "too many changes of plan");
+    if (++s.plans > hub_.options.plans_max)
+        throw error(errc::limit, "limit/plans", "too many changes of plan");
+}
+
+/// What its sketches and lists take counts towards what those of all may.
+void session::count_memory(subscription& s) {
+    s.memory.set(s.out.memory() + s.below.size() * sizeof(commit_id) +
+                 (s.source ? s.source->memory() : 0) + (s.reader ? s.reader->memory() : 0));
 }
 
 void session::on_have(bytes_view frame) {
@@ -442,7 +455,8 @@ void session::pump() {
 /// False if there was nothing to send, or no room.
 bool session::pump_chunk(subscription& s) {
     // What is handed out goes in order: what others have then waits behind it.
-    const std::size_t most = std::min(hub_.options.window_bytes, 2 * hub_.options.chunk_bytes);
+    const std::size_t most =
+        most_unsent(std::min(hub_.options.window_bytes, 2 * hub_.options.chunk_bytes));
     if (backlog_ + sent_this_turn_ >= most) return false;
     if (s.source && s.source->has_more()) {
         send(encode(s.source->next(s.sub)));
@@ -493,6 +507,7 @@ void session::begin_sketch(subscription& s, std::uint64_t their_count) {
     // Small sets need no more cells than they have commits.
     s.source->want(std::min<std::uint64_t>(
         {cells_at_first, 16 + 2 * (end + their_count), hub_.options.sketch_cells}));
+    count_memory(s);
     send(encode(s.source->next(s.sub)));
 }
 
@@ -503,6 +518,7 @@ void session::on_more(bytes_view frame) {
     subscription& s = *found;
     if (!s.source) throw error(errc::bad_input, "cells of no sketch are asked for");
     s.source->want(m.cells);
+    count_memory(s);
 }
 
 void session::on_cells(bytes_view frame) {
@@ -529,11 +545,13 @@ void session::on_cells(bytes_view frame) {
     if (!s.reader->needs_more()) return;
     if (const auto total = s.reader->ask()) {
         covered("sketch asked for more");
+        count_memory(s);
         s.in.depth = s.round_trips + 1;
         return send(encode(wire::more{s.sub, *total}));
     }
     // They differ by so much that everything is the least: what is known is skipped.
     covered("sketch given up");
+    hub_.met("sketch-cells");
     s.cells_asked = 0;
     s.reader.reset();
     if (s.deferred) plan_list(s, *s.deferred, {}, 0);
@@ -550,6 +568,7 @@ void session::plan_list(subscription& s,
     s.out_depth = s.round_trips + 1;
     s.out.limit_window(have.window);
     s.out.plan_list(have.round, std::move(list), end, hub_.end_of(s.handle));
+    count_memory(s);
     s.deferred.reset();  // `have`, perhaps
     show_theirs(s);
 }
@@ -589,11 +608,12 @@ void session::on_chunk(prepared_frame& in) {
     subscription& s = *found;
     const std::vector<commit_id> below = std::move(s.below);
     s.below.clear();
+    count_memory(s);
     if (head.round > s.in.round) throw error(errc::bad_input, "an answer to what was not said");
     if (head.round < s.in.round) return covered("round is over");
     s.in.unacknowledged += payload;
     if (s.in.unacknowledged > hub_.options.window_bytes + hub_.options.frame_bytes_max)
-        throw error(errc::limit, "the peer does not keep to the window");
+        throw error(errc::limit, "limit/window-bytes", "the peer does not keep to the window");
 
     if (!commits.empty()) {
         const node before = hub_.end_of(s.handle);
@@ -630,7 +650,9 @@ void session::on_chunk(prepared_frame& in) {
 void session::missed(subscription& s) {
     if (++s.in.failures > 2) {
         covered("parent missing for the third time");
-        throw error(errc::bad_input, "the peer sends commits without the parents they build on");
+        throw error(errc::bad_input,
+                    "limit/missing-parents",
+                    "the peer sends commits without the parents they build on");
     }
     if (s.in.failures == 1) covered("parent missing");
     if (s.in.failures == 2) covered("parent missing again");

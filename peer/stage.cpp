@@ -1,5 +1,6 @@
 #include "tributary/peer/stage.hpp"
 
+#include "tributary/peer/limits.hpp"
 #include "tributary/peer/node_stage.hpp"
 #include "tributary/peer/requests.hpp"
 
@@ -196,7 +197,8 @@ public:
 private:
     std::shared_ptr<stage> reopen() const {
         auto [owner, client] = open_or_connect<stage>(dir_, [&]() -> std::unique_ptr<stage> {
-            return std::make_unique<owner_stage>(std::make_unique<peer_node>(dir_), dir_);
+            return std::make_unique<owner_stage>(
+                std::make_unique<peer_node>(dir_, limits_in(dir_)), dir_);
         });
         if (owner) return std::move(owner);
         return make_remote_stage(dir_, std::move(client));

@@ -116,6 +116,7 @@ struct sync_report {
     std::uint64_t blobs_missing = 0;  ///< that the peer had not, or that could not be stored
     double seconds = 0;
     std::vector<commit_id> heads;  ///< here, afterwards
+    std::string warning;           ///< what the user should look at though all went well
 };
 
 /// What became of one CRDT of a sync.

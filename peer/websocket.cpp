@@ -23,6 +23,7 @@
 #include <csignal>
 #include <deque>
 #include <map>
+#include <set>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -53,6 +54,11 @@ constexpr std::size_t idle_buffer_bytes = 4u << 10;
 /// Of deflate: four fifths of what 6 and 8 do with collected text, at more than twice the speed.
 constexpr int deflate_level = 3, deflate_memory = 6;
 constexpr auto accept_retry = std::chrono::milliseconds(100);
+/// What a message counts for beside its bytes, until it is consumed.
+constexpr std::size_t message_cost_bytes = 256;
+/// So long, and so many at a time, those who are refused are kept to be told why.
+constexpr auto refusal_time = std::chrono::seconds(1);
+constexpr std::size_t refusals_max = 64;
 
 class link;
 
@@ -66,7 +72,25 @@ struct world {
     /// While a connection uses them: the certificates of a system are a megabyte.
     std::map<std::pair<std::string, std::string>, std::weak_ptr<tls_client>> clients;
     std::size_t accepted = 0;
+    std::map<std::string, std::size_t> accepted_of;  ///< by address
+    std::set<connection_id> strangers;               ///< accepted and not admitted yet
+    std::size_t refusals = 0;                        ///< under way
+    ban_list bans;
     std::atomic<connection_id> next{1};
+
+    std::size_t unread = 0;           ///< bytes of all links, received and not consumed
+    std::size_t unread_whole = 0;     ///< of them, of messages that are here whole
+    std::set<connection_id> waiting;  ///< for others to take less of that
+
+    std::mutex met_mutex;
+    std::map<std::string, std::uint64_t> met;  ///< limits, by name
+
+    void count_met(const std::string& limit) {
+        std::lock_guard lock(met_mutex);
+        ++met[limit];
+    }
+    /// What waits for less to be unread goes on; where waiting would be in vain, room is made.
+    void relieve();
 
     /// Errors: those of tls_client.
     std::shared_ptr<tls_client> client(const tls_trust& trust) {
@@ -79,17 +103,101 @@ struct world {
 
 std::string why(const net_error& ec) { return ec.message(); }
 
+std::int64_t mono_ms_now() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+/// Whom a connection comes from; empty for a Unix-domain socket. Who has one IPv6 address has all
+/// of its /64.
+std::string address_of(const any_stream::socket& socket) {
+    net_error ec;
+    const auto from = socket.remote_endpoint(ec);
+    tcp::endpoint at;
+    const int family = from.protocol().family();
+    if (ec || from.size() > at.capacity() || (family != AF_INET && family != AF_INET6)) return "";
+    std::memcpy(at.data(), from.data(), from.size());
+    at.resize(from.size());
+    net::ip::address address = at.address();
+    if (address.is_v6() && address.to_v6().is_v4_mapped())
+        address = net::ip::make_address_v4(net::ip::v4_mapped, address.to_v6());
+    if (address.is_v4() || address.is_loopback()) return address.to_string();
+    auto network = address.to_v6().to_bytes();
+    std::fill(network.begin() + 8, network.end(), 0);
+    return net::ip::address_v6(network).to_string() + "/64";
+}
+
+bool is_of_this_machine(const std::string& address) {
+    return address.empty() || address == "::1" || address.starts_with("127.");
+}
+
+/// Tells a connection why it is not taken, if there is room to, and closes it.
+class refusal : public std::enable_shared_from_this<refusal> {
+public:
+    refusal(world& w, any_stream::socket socket)
+        : world_(w), socket_(std::move(socket)), deadline_(w.io) {
+        ++world_.refusals;
+    }
+    ~refusal() { --world_.refusals; }
+    refusal(const refusal&) = delete;
+    refusal& operator=(const refusal&) = delete;
+
+    void tell(int status, const std::string& reason) {
+        http::response<http::string_body> answer(static_cast<http::status>(status), 11);
+        answer.set(http::field::content_type, "text/plain");
+        answer.keep_alive(false);
+        answer.body() = reason + "\n";
+        answer.prepare_payload();
+        text_ = (std::ostringstream() << answer).str();
+        deadline_.expires_after(refusal_time);
+        deadline_.async_wait([self = shared_from_this()](net_error) {
+            net_error ignored;
+            self->socket_.close(ignored);
+        });
+        net::async_write(
+            socket_, net::buffer(text_), [self = shared_from_this()](net_error, std::size_t) {
+                net_error ignored;
+                self->socket_.shutdown(any_stream::socket::shutdown_send, ignored);
+                self->read_rest();
+            });
+    }
+
+private:
+    /// What is left unread when a socket is closed takes with it what was written.
+    void read_rest() {
+        socket_.async_read_some(net::buffer(rest_),
+                                [self = shared_from_this()](net_error ec, std::size_t) {
+                                    if (ec) return void(self->deadline_.cancel());
+                                    self->read_rest();
+                                });
+    }
+
+    world& world_;
+    any_stream::socket socket_;
+    net::steady_timer deadline_;
+    std::string text_;
+    std::array<char, 1024> rest_{};
+};
+
 /// One connection, from the first connect or accept until it is gone.
 class link : public std::enable_shared_from_this<link> {
 public:
-    link(world& w, connection_id id, std::uint64_t from, any_stream::socket socket)
+    link(world& w,
+         connection_id id,
+         std::uint64_t from,
+         any_stream::socket socket,
+         std::string address = {})
         : world_(w),
           id_(id),
           listener_(from),
+          address_(std::move(address)),
           ws_(std::move(socket)),
           opening_(std::make_unique<opening>(w.io)) {}
 
     std::uint64_t listener() const { return listener_; }
+    /// Of a message that is not here whole.
+    std::size_t partial_bytes() const { return partial_; }
 
     void dial(const peer_url& to, const tls_trust& trust, bool compress) {
         if (compress) enable_deflate();
@@ -149,19 +257,30 @@ public:
         if (!open_) fail(errc::canceled, "closed before it was open");
     }
 
+    /// A message of `size` bytes.
     void consumed(std::size_t size) {
-        unread_ -= std::min(unread_, size);
-        if (paused_ && unread_ <= world_.options.unread_bytes_max / 2) {
-            paused_ = false;
-            if (early_left_ != 0) read_next();
-        }
+        const std::size_t less = std::min(unread_, size + message_cost_bytes);
+        unread_ -= less;
+        world_.unread -= less;
+        world_.unread_whole -= less;
+        paused_ = paused_ && unread_ > world_.options.unread_bytes_max / 2;
+        read_on();
     }
 
     void admit() {
-        const bool waits = early_left_ == 0;
         early_left_ = admitted;
+        world_.strangers.erase(id_);
         ws_.read_message_max(world_.options.frame_bytes_max);
-        if (waits && !paused_) read_next();
+        read_on();
+    }
+
+    void distrust() {
+        if (!is_of_this_machine(address_)) world_.bans.strike(address_, mono_ms_now());
+    }
+
+    void set_reading(bool on) {
+        held_ = !on;
+        read_on();
     }
 
     /// At once, without telling anybody.
@@ -169,8 +288,26 @@ public:
         if (std::exchange(gone_, true)) return;
         if (opening_) opening_->deadline.cancel();
         wire().close();
-        if (listener_ != 0) --world_.accepted;
+        if (listener_ != 0) forget_accepted();
+        world_.unread -= unread_ + partial_;
+        world_.unread_whole -= unread_;
+        world_.waiting.erase(id_);
         world_.links.erase(id_);
+        world_.relieve();
+    }
+
+    void read_on() {
+        if (gone_ || reading_ || !may_read()) return;
+        reading_ = true;
+        ws_.async_read_some(buffer_, 0, [self = shared_from_this()](net_error ec, std::size_t n) {
+            self->reading_ = false;
+            if (self->gone_) return;
+            if (ec) return self->fail_read(ec);
+            self->partial_ += n;
+            self->world_.unread += n;
+            if (self->ws_.is_message_done()) self->take_message();
+            self->read_on();
+        });
     }
 
     void fail(errc code, const std::string& reason) {
@@ -311,8 +448,10 @@ private:
             const auto status = opening_->response.result();
             const std::string answer =
                 peer() + " answers HTTP with status " + std::to_string(static_cast<int>(status));
-            if (http::to_status_class(status) == http::status_class::server_error)
-                return fail(errc::unavailable, answer);
+            // Also what a peer says that has too many connections.
+            if (http::to_status_class(status) == http::status_class::server_error ||
+                status == http::status::too_many_requests)
+                return fail(errc::unavailable, answer + said());
             // What servers answer to HTTP on a port for TLS.
             const bool clear =
                 status == http::status::upgrade_required || status == http::status::bad_request;
@@ -327,6 +466,18 @@ private:
             return fail(errc::unavailable,
                         peer() + " closed the connection at once; is it a tributary peer?" + tls);
         fail(errc::unavailable, "cannot open a connection to " + peer() + ": " + why(ec));
+    }
+
+    /// What an answer that is text says, to be read beside its status.
+    std::string said() const {
+        const auto& answer = opening_->response;
+        std::string text(answer.body().data(), std::min<std::size_t>(answer.body().size(), 200));
+        text.resize(std::min(text.find('\n'), text.size()));
+        const bool is_plain = answer[http::field::content_type] == "text/plain" &&
+                              std::none_of(text.begin(), text.end(), [](unsigned char c) {
+                                  return c < 0x20 || c == 0x7f;
+                              });
+        return is_plain && !text.empty() ? ": " + text : "";
     }
 
     void prepare_stream() {
@@ -344,7 +495,7 @@ private:
         opening_->request.emplace();
         auto& request = *opening_->request;
         request.header_limit(8192);
-        request.body_limit(64u << 10);
+        request.body_limit(4u << 10);
         http::async_read(
             wire(), buffer_, request, [self = shared_from_this()](net_error ec, std::size_t) {
                 if (self->gone_) return;
@@ -409,40 +560,63 @@ private:
         opening_.reset();
         buffer_.clear();
         world_.handlers.opened(id_, accepted, wire().tls() ? tls_exported(wire().tls()) : bytes());
-        read_next();
+        read_on();
         if (!outbox_.empty())
             write_next();
         else if (closing_)
             start_close();
     }
 
-    void read_next() {
-        if (gone_) return;
-        ws_.async_read(buffer_, [self = shared_from_this()](net_error ec, std::size_t size) {
-            if (self->gone_) return;
-            if (ec) return self->fail_read(ec);
-            const auto data = self->buffer_.cdata();
-            bytes frame(static_cast<const char*>(data.data()), size);
-            self->buffer_.consume(size);
-            if (size < idle_buffer_bytes && self->buffer_.capacity() > idle_buffer_bytes)
-                self->buffer_.shrink_to_fit();
-            self->unread_ += size;
-            self->paused_ = self->unread_ > self->world_.options.unread_bytes_max;
-            self->world_.handlers.received(self->id_, std::move(frame));
-            if (self->early_left_ != admitted) --self->early_left_;
-            if (!self->paused_ && self->early_left_ != 0) self->read_next();
-        });
+    bool may_read() {
+        if (!open_ || paused_ || held_ || early_left_ == 0) return false;
+        if (world_.unread <= world_.options.unread_bytes_in_all_max ||
+            unread_ + partial_ <= idle_buffer_bytes)
+            return true;
+        if (world_.waiting.insert(id_).second) {
+            world_.count_met("unread-bytes-in-all");
+            net::post(world_.io, [w = &world_] { w->relieve(); });
+        }
+        return false;
+    }
+
+    void take_message() {
+        const auto data = buffer_.cdata();
+        bytes frame(static_cast<const char*>(data.data()), data.size());
+        buffer_.consume(data.size());
+        if (frame.size() < idle_buffer_bytes && buffer_.capacity() > idle_buffer_bytes)
+            buffer_.shrink_to_fit();
+        partial_ = 0;
+        unread_ += frame.size() + message_cost_bytes;
+        world_.unread += message_cost_bytes;
+        world_.unread_whole += frame.size() + message_cost_bytes;
+        paused_ = unread_ > world_.options.unread_bytes_max;
+        if (paused_) world_.count_met("unread-bytes");
+        if (early_left_ != admitted) --early_left_;
+        world_.handlers.received(id_, std::move(frame));
+    }
+
+    void forget_accepted() {
+        --world_.accepted;
+        world_.strangers.erase(id_);
+        if (const auto of = world_.accepted_of.find(address_);
+            of != world_.accepted_of.end() && --of->second == 0)
+            world_.accepted_of.erase(of);
     }
 
     void fail_read(const net_error& ec) {
-        if (ec == ws::error::message_too_big)
+        if (ec == ws::error::message_too_big) {
+            world_.count_met(early_left_ == admitted ? "frame-bytes" : "early-bytes");
+            distrust();
             return fail(errc::limit,
                         "the peer sent a message of more than " +
                             std::to_string(ws_.read_message_max()) + " bytes");
+        }
         if (ec == ws::error::closed || ec == net::error::eof || ec == net::error::connection_reset)
             return fail(errc::unavailable, "the peer closed the connection");
-        if (ec == ws::condition::protocol_violation)
+        if (ec == ws::condition::protocol_violation) {
+            distrust();
             return fail(errc::bad_input, "the peer breaks the WebSocket protocol: " + why(ec));
+        }
         fail(errc::unavailable, "the connection broke: " + why(ec));
     }
 
@@ -454,10 +628,10 @@ private:
                             if (self->gone_) return;
                             // The read fails too, with the better reason, unless reading is paused.
                             if (ec)
-                                return self->paused_ || self->early_left_ == 0
-                                           ? self->fail(errc::unavailable,
-                                                        "the connection broke: " + why(ec))
-                                           : void();
+                                return self->reading_
+                                           ? void()
+                                           : self->fail(errc::unavailable,
+                                                        "the connection broke: " + why(ec));
                             self->outbox_.pop_front();
                             self->report_written(size);
                             if (!self->outbox_.empty())
@@ -482,17 +656,36 @@ private:
     world& world_;
     const connection_id id_;
     const std::uint64_t listener_;  ///< 0: dialed
+    const std::string address_;     ///< of who was accepted
     ws::stream<channel> ws_;
     std::unique_ptr<opening> opening_;  ///< until it is open
     beast::flat_buffer buffer_;
     std::deque<bytes> outbox_;
-    std::size_t unread_ = 0, written_ = 0;
+    std::size_t unread_ = 0;   ///< of messages that are here whole
+    std::size_t partial_ = 0;  ///< of one that is not
+    std::size_t written_ = 0;
     /// Messages that are taken before it is admitted; who was dialed is so from the beginning.
     static constexpr int admitted = -1;
     int early_left_ = listener_ == 0 ? admitted : 2;
     bool open_ = false, told_ = false, gone_ = false, closing_ = false, writing_ = false,
-         paused_ = false;
+         reading_ = false, paused_ = false, held_ = false;
 };
+
+void world::relieve() {
+    if (unread <= options.unread_bytes_in_all_max) {
+        for (const connection_id c : std::exchange(waiting, {}))
+            if (const auto at = links.find(c); at != links.end())
+                std::shared_ptr(at->second)->read_on();
+        return;
+    }
+    // While something is here whole it will be consumed, and then there is room.
+    if (unread_whole > 0 || waiting.empty() || links.empty()) return;
+    const auto largest = std::max_element(links.begin(), links.end(), [](auto& a, auto& b) {
+        return a.second->partial_bytes() < b.second->partial_bytes();
+    });
+    std::shared_ptr(largest->second)
+        ->fail(errc::unavailable, "there is no memory left for a message as large as the peer's");
+}
 
 /// Removes a socket that nobody listens on any more.
 void remove_stale_socket(net::io_context& io, const peer_url& at) {
@@ -597,15 +790,57 @@ struct websocket_shell::impl {
                     if (listeners.contains(from->id)) accept_next(from);
                 });
             }
-            if (w.accepted < w.options.accepted_max) {
-                ++w.accepted;
-                const connection_id c = w.next++;
-                auto made = std::make_shared<link>(w, c, from->id, std::move(socket));
-                w.links.emplace(c, made);
-                made->accept(from->tls.get(), from->compress);
-            }
+            take_in(std::move(socket), *from);
             accept_next(from);
         });
+    }
+
+    void take_in(any_stream::socket socket, const listener& at) {
+        const std::string address = address_of(socket);
+        const auto of = w.accepted_of.find(address);
+        constexpr int busy = 503, banned = 429;
+        if (const auto wait = w.bans.wait_ms(address, mono_ms_now()); wait > 0)
+            return refuse(std::move(socket),
+                          at,
+                          "banned-addresses",
+                          banned,
+                          address + " has sent bad input; try again in " +
+                              std::to_string((wait + 999) / 1000) + " s");
+        if (w.accepted >= w.options.accepted_max)
+            return refuse(std::move(socket),
+                          at,
+                          "connections",
+                          busy,
+                          "this peer has all the connections it takes; try again later");
+        if (of != w.accepted_of.end() && of->second >= w.options.accepted_per_address_max)
+            return refuse(std::move(socket),
+                          at,
+                          "connections-per-address",
+                          busy,
+                          "this peer has all the connections it takes of " + address);
+        if (w.strangers.size() >= w.options.strangers_max) {
+            w.count_met("strangers");
+            std::shared_ptr(w.links.at(*w.strangers.begin()))
+                ->fail(errc::canceled, "others came before it had authenticated");
+        }
+        ++w.accepted;
+        if (!address.empty()) ++w.accepted_of[address];
+        const connection_id c = w.next++;
+        w.strangers.insert(c);
+        auto made = std::make_shared<link>(w, c, at.id, std::move(socket), address);
+        w.links.emplace(c, made);
+        made->accept(at.tls.get(), at.compress);
+    }
+
+    void refuse(any_stream::socket socket,
+                const listener& at,
+                const char* limit,
+                int status,
+                const std::string& reason) {
+        w.count_met(limit);
+        // TLS to say it in would cost more than the connection.
+        if (at.tls || w.refusals >= refusals_max) return;
+        std::make_shared<refusal>(w, std::move(socket))->tell(status, reason);
     }
 
     void drop_if(const std::function<bool(const link&)>& which) {
@@ -616,8 +851,20 @@ struct websocket_shell::impl {
     }
 };
 
-websocket_shell::websocket_shell(websocket_handlers handlers, websocket_options options)
+websocket_shell::websocket_shell(websocket_handlers handlers,
+                                 websocket_options options,
+                                 const ban_options& bans)
     : impl_(std::make_shared<impl>()) {
+    impl_->w.bans = ban_list(bans);
+    for (const char* limit : {"banned-addresses",
+                              "connections",
+                              "connections-per-address",
+                              "early-bytes",
+                              "frame-bytes",
+                              "strangers",
+                              "unread-bytes",
+                              "unread-bytes-in-all"})
+        impl_->w.met.emplace(limit, 0);
     impl_->w.handlers = std::move(handlers);
     impl_->w.options = options;
     impl_->thread = std::thread([i = impl_.get()] { i->run(); });
@@ -702,11 +949,30 @@ void websocket_shell::admit(connection_id c) {
     });
 }
 
+void websocket_shell::distrust(connection_id c) {
+    net::post(impl_->w.io, [i = impl_.get(), c] {
+        if (auto at = i->w.links.find(c); at != i->w.links.end()) at->second->distrust();
+    });
+}
+
+void websocket_shell::set_reading(connection_id c, bool on) {
+    net::post(impl_->w.io, [i = impl_.get(), c, on] {
+        if (auto at = i->w.links.find(c); at != i->w.links.end())
+            std::shared_ptr(at->second)->set_reading(on);
+    });
+}
+
+std::map<std::string, std::uint64_t> websocket_shell::limits_met() const {
+    std::lock_guard lock(impl_->w.met_mutex);
+    return impl_->w.met;
+}
+
 void websocket_shell::consumed(std::vector<std::pair<connection_id, std::size_t>> sizes) {
     if (sizes.empty()) return;
     net::post(impl_->w.io, [i = impl_.get(), sizes = std::move(sizes)] {
         for (auto& [c, size] : sizes)
             if (auto at = i->w.links.find(c); at != i->w.links.end()) at->second->consumed(size);
+        i->w.relieve();
     });
 }
 

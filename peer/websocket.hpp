@@ -4,14 +4,17 @@
 /// It moves frames and knows nothing of what is in them. One thread of its own calls the handlers;
 /// they must not block. What is received is counted until it is reported as consumed, and a
 /// connection with too much of it is not read from: that is how a busy reader slows a fast sender.
+/// docs/limits.md says what happens at each limit.
 #pragma once
 
+#include "tributary/peer/ban_list.hpp"
 #include "tributary/peer/hub.hpp"
 #include "tributary/peer/peer_url.hpp"
 #include "tributary/peer/tls.hpp"
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,9 +31,13 @@ struct websocket_options {
     std::size_t frame_bytes_max = 24u << 20;
     std::size_t early_bytes_max = 4096;  ///< of a message of who is not admitted yet
     std::size_t unread_bytes_max =
-        8u << 20;              ///< received and not consumed, per connection, before reading pauses
-    int handshake_ms = 10000;  ///< for all that opens a connection, and for closing it
+        8u << 20;  ///< received and not consumed, per connection, before reading pauses
+    /// Received and not consumed, of all connections, messages that are not here whole included.
+    std::size_t unread_bytes_in_all_max = 128u << 20;
+    int handshake_ms = 10000;         ///< for all that opens a connection, and for closing it
     std::size_t accepted_max = 4096;  ///< connections from outside at a time
+    std::size_t accepted_per_address_max = 1024;  ///< of them, of one address (of a /64 in IPv6)
+    std::size_t strangers_max = 2048;             ///< of them, not admitted yet
 };
 
 struct websocket_handlers {
@@ -51,7 +58,9 @@ struct websocket_handlers {
 /// Thread rule: any thread.
 class websocket_shell {
 public:
-    explicit websocket_shell(websocket_handlers handlers, websocket_options options = {});
+    explicit websocket_shell(websocket_handlers handlers,
+                             websocket_options options = {},
+                             const ban_options& bans = {});
     /// Drops all connections without calling handlers for them.
     ~websocket_shell();
 
@@ -81,8 +90,15 @@ public:
     /// Who is at the other end of an accepted connection is known: before that two small messages
     /// are taken, and no more is read.
     void admit(connection_id c);
+    /// Who is at the other end has sent what no peer may send: its address is refused for a while,
+    /// unless it is of this machine, as that of a proxy is.
+    void distrust(connection_id c);
+    /// Whether anything is read from `c`; at first it is.
+    void set_reading(connection_id c, bool on);
     /// These many bytes of what was received on a connection are dealt with.
     void consumed(std::vector<std::pair<connection_id, std::size_t>> sizes);
+    /// How often each limit was met, by its name in docs/limits.md.
+    std::map<std::string, std::uint64_t> limits_met() const;
 
 private:
     struct impl;

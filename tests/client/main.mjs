@@ -1,6 +1,7 @@
 // node main.mjs key SEED                     the public key of a seed (any text)
 // node main.mjs clone URL NAME               how many commits and ops the CRDT has, and its heads
 // node main.mjs push URL NAME SEED OP TEXT   clones, and adds a commit of one op
+// node main.mjs garbage URL SEED             says what no peer may say, and what the answer is
 import { Identity, Peer } from './peer.mjs';
 import { hash } from './blake2b.mjs';
 
@@ -16,6 +17,10 @@ const [what, ...args] = process.argv.slice(2);
 try {
   if (what === 'key') {
     console.log(identity(args[0]).key.toString('hex'));
+  } else if (what === 'garbage') {
+    const peer = await Peer.connect(args[0], identity(args[1]));
+    peer.say(14, 'garbage');
+    await peer.hear();
   } else {
     const [url, name, seed = 'reader', op, text] = args;
     const peer = await Peer.connect(url, identity(seed));

@@ -158,7 +158,7 @@ export class Peer {
   }
 
   async authenticate() {
-    const mine = encode([message.hello, 'trib', 1, 1, this.self.key, randomBytes(32), 'tests/client', 0]);
+    const mine = encode([message.hello, 'trib', 1, 1, this.self.key, randomBytes(32), 'tests/client', 0, Date.now()]);
     this.socket.send(mine);
     const theirs = (await this.hear(message.hello)).frame;
     const [, magic, versionMin, versionMax, key, , , binds] = decode(theirs);

@@ -79,7 +79,8 @@ std::vector<std::pair<std::string, bytes>> all_messages() {
     wire::holding little;
     return {
         {"hello",
-         encode(wire::hello{1, 1, filled<public_key>('k'), filled<hash32>('n'), "tributary", 1})},
+         encode(wire::hello{
+             1, 1, filled<public_key>('k'), filled<hash32>('n'), "tributary", 1, 1790000000000})},
         {"auth", encode(wire::auth{some_signature()})},
         {"bye", encode(wire::bye{errc::limit, "too much"})},
         {"ping", encode(wire::ping{})},
@@ -269,7 +270,7 @@ TEST_CASE("message: of a hello and a goodbye, what later versions append is not 
         frame[0] = static_cast<char>(frame[0] + more);
         return frame + from_hex("c1d9");
     };
-    const wire::hello h{1, 3, filled<public_key>('k'), filled<hash32>('n'), "later", 7};
+    const wire::hello h{1, 3, filled<public_key>('k'), filled<hash32>('n'), "later", 7, 8};
     REQUIRE(encode(wire::read_hello(appended(encode(h), 2))) == encode(h));
     const wire::bye b{errc::limit, "too much"};
     REQUIRE(encode(wire::read_bye(appended(encode(b), 1))) == encode(b));

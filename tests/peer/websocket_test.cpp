@@ -5,6 +5,7 @@
 
 #include "peer/certificate.hpp"
 #include "peer/raw_socket.hpp"
+#include "peer/stage_support.hpp"
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -316,11 +317,97 @@ TEST_CASE("websocket: reading pauses while much is not consumed", "[peer]") {
     const connection_id theirs = server.wait_for("opened").connection;
     std::vector<hub_effects::send> frames(30, {c, bytes(1000, 'x')});
     client->send(std::move(frames), {});
-    for (int i = 0; i < 11; ++i) server.wait_for("received");
+    // A message counts for somewhat more than its bytes.
+    std::vector<std::pair<connection_id, std::size_t>> read;
+    while (read.size() < 30) {
+        const bool paused = !eventually([&] { return server.pending() > 0; }, 50ms);
+        if (paused) {
+            CHECK(read.size() <= 10);
+            break;
+        }
+        server.wait_for("received");
+        read.emplace_back(theirs, 1000);
+    }
+    REQUIRE(read.size() < 30);
+    CHECK(server->limits_met().at("unread-bytes") == 1);
+    const std::size_t rest = 30 - read.size();
+    server->consumed(std::move(read));
+    for (std::size_t i = 0; i < std::min<std::size_t>(rest, 5); ++i) server.wait_for("received");
+}
+
+TEST_CASE("websocket: reading stops and goes on as it is told", "[peer]") {
+    observed_shell server(true), client(false);
+    const auto at = server->listen(parse_listen("127.0.0.1:0"));
+    const connection_id c = client.dial(at.address, "opened").connection;
+    const connection_id theirs = server.wait_for("opened").connection;
+    server->set_reading(theirs, false);
+    // One read is under way when it is told.
+    client->send({{c, "one"}, {c, "two"}, {c, "three"}}, {});
     std::this_thread::sleep_for(50ms);
-    CHECK(server.pending() == 0);
-    server->consumed({{theirs, 11'000}});
-    for (int i = 0; i < 11; ++i) server.wait_for("received");
+    CHECK(client.pending() <= 1);
+    server->set_reading(theirs, true);
+    for (const char* said : {"one", "two", "three"})
+        CHECK(client.wait_for("received").frame == said);
+}
+
+TEST_CASE("websocket: messages of all connections have a budget of memory", "[peer]") {
+    websocket_options small;
+    small.unread_bytes_in_all_max = 100'000;
+    observed_shell server(false, small, false), client(false);
+    const auto at = server->listen(parse_listen("127.0.0.1:0"));
+    const connection_id one = client.dial(at.address, "opened").connection;
+    const connection_id at_one = server.wait_for("opened").connection;
+
+    SECTION("beyond it, those wait who have something there") {
+        const connection_id two = client.dial(at.address, "opened").connection;
+        client->send({{one, bytes(99'900, 'x')}}, {});
+        server.wait_for("received");
+        client->send({{one, "more"}, {two, "small"}}, {});
+        CHECK(server.wait_for("received").frame == "small");
+        std::this_thread::sleep_for(50ms);
+        CHECK(server.pending() == 0);
+        server->consumed({{at_one, 99'900}});
+        CHECK(server.wait_for("received").frame == "more");
+    }
+    SECTION("where nobody could go on, the largest goes") {
+        client->send({{one, bytes(3'000'000, 'x')}}, {});
+        const auto closed = server.wait_for("closed");
+        CHECK(closed.connection == at_one);
+        CHECK(closed.code == errc::unavailable);
+        const connection_id two = client.dial(at.address, "opened").connection;
+        client->send({{two, bytes(50'000, 'y')}}, {});
+        server.wait_for("received");
+    }
+    CHECK(server->limits_met().at("unread-bytes-in-all") >= 1);
+}
+
+TEST_CASE("websocket: of those who have not authenticated, the first goes when there are too many",
+          "[peer]") {
+    websocket_options few;
+    few.strangers_max = 2;
+    observed_shell server(true, few, true, false), client(false);
+    const auto at = server->listen(parse_listen("127.0.0.1:0"));
+    const connection_id first = client.dial(at.address, "opened").connection;
+    server->admit(server.wait_for("opened").connection);
+    const connection_id second = client.dial(at.address, "opened").connection;
+    client.dial(at.address, "opened");
+    client->dial(client->next_connection(), parse_peer_url(at.address));
+    CHECK(client.wait_for("closed").connection == second);
+    client->send({{first, "still here"}}, {});
+    CHECK(client.wait_for("received").frame == "still here");
+    CHECK(server->limits_met().at("strangers") == 1);
+}
+
+TEST_CASE("websocket: who is refused for the number of connections hears why", "[peer]") {
+    websocket_options few;
+    few.accepted_max = 1;
+    observed_shell server(true, few), client(false);
+    const auto at = server->listen(parse_listen("127.0.0.1:0"));
+    client.dial(at.address, "opened");
+    const auto refused = client.dial(at.address, "closed");
+    CHECK(refused.code == errc::unavailable);
+    CHECK_THAT(refused.reason, Catch::Contains("all the connections it takes"));
+    CHECK(server->limits_met().at("connections") == 1);
 }
 
 TEST_CASE("websocket: plain HTTP is answered on the same port", "[peer]") {
