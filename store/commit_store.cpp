@@ -67,10 +67,17 @@ struct commit_store::impl {
                          chunk_from from,
                          std::span<const commit_id> below,
                          const Take& take);
-    crdt_handle add(const signed_genesis& g,
-                    const std::string& name,
-                    const partial_cut* cut);
+    crdt_handle add(const signed_genesis& g, const std::string& name, const partial_cut* cut);
+    crdt_handle insert(const signed_genesis& g, const std::string& name, const partial_cut* cut);
+    void erase(crdt_handle h);
 };
+
+namespace {
+
+/// One that is made to take the place of another.
+bool is_nameless(const replica& r) { return r.state().name.empty(); }
+
+}  // namespace
 
 // -- Opening, forgetting --------------------------------------------------------------------------
 
@@ -147,14 +154,14 @@ replica& commit_store::impl::at(crdt_handle h) {
 replica* commit_store::impl::by_name(std::string_view name) {
     if (stale) load();
     for (const auto& [h, r] : replicas)
-        if (r->state().name == name) return r.get();
+        if (r->state().name == name && !is_nameless(*r)) return r.get();
     return nullptr;
 }
 
 replica* commit_store::impl::by_id(const crdt_id& id) {
     if (stale) load();
     for (const auto& [h, r] : replicas)
-        if (r->id() == id) return r.get();
+        if (r->id() == id && !is_nameless(*r)) return r.get();
     return nullptr;
 }
 
@@ -176,6 +183,12 @@ crdt_handle commit_store::impl::add(const signed_genesis& g,
     tributary::verify(g);
     require_free(name);
     if (by_id(id_of_genesis(g.record))) throw error(errc::exists, "this CRDT is here already");
+    return insert(g, name, cut);
+}
+
+crdt_handle commit_store::impl::insert(const signed_genesis& g,
+                                       const std::string& name,
+                                       const partial_cut* cut) {
     const crdt_handle h = fresh_handle();
     state_record state;
     state.genesis = g;
@@ -196,11 +209,44 @@ crdt_handle commit_store::add_partial(const signed_genesis& g,
     return impl_->add(g, name, &cut);
 }
 
+crdt_handle commit_store::add_beside(crdt_handle h, const partial_cut* cut) {
+    const replica& of = impl_->at(h);
+    if (beside(h))
+        throw error(errc::exists, "\"" + of.state().name + "\" is being deepened already");
+    return impl_->insert(of.state().genesis, "", cut);
+}
+
+std::optional<crdt_handle> commit_store::beside(crdt_handle h) const {
+    const crdt_id id = impl_->at(h).id();
+    for (const auto& [other, r] : impl_->replicas)
+        if (other != h && r->id() == id && is_nameless(*r)) return other;
+    return std::nullopt;
+}
+
+void commit_store::take_place(crdt_handle made, crdt_handle h) {
+    TRIBUTARY_CHECK(beside(h) == made);
+    for (const auto& [key, val] : marks(made, "")) put_mark(made, key, std::nullopt);
+    for (auto& [key, val] : marks(h, "")) {
+        const bool of_its_log = key.starts_with("peer/") && key.ends_with("/out");
+        if (!of_its_log) put_mark(made, key, std::move(val));
+    }
+    const crdt_state before = state(h);
+    impl_->erase(h);
+    impl_->at(made).rename(before.name);
+    if (before.current) set_current(made, *before.current);
+}
+
 std::vector<crdt_handle> commit_store::list() const {
     if (impl_->stale) impl_->load();
     std::vector<crdt_handle> handles;
-    for (const auto& [h, r] : impl_->replicas) handles.push_back(h);
+    for (const auto& [h, r] : impl_->replicas)
+        if (!is_nameless(*r)) handles.push_back(h);
     return handles;
+}
+
+bool commit_store::exists(crdt_handle h) const {
+    if (impl_->stale) impl_->load();
+    return impl_->replicas.contains(h);
 }
 
 std::optional<crdt_handle> commit_store::find_name(std::string_view name) const {
@@ -221,11 +267,16 @@ void commit_store::rename(crdt_handle h, const std::string& name) {
 }
 
 void commit_store::remove(crdt_handle h) {
-    impl_->at(h);
-    impl_->changes.erase(keys::of(space::state, h));
-    impl_->changes.put(keys::of(space::removed, h), {});
-    impl_->replicas.erase(h);
-    impl_->removed.insert(h);
+    if (const auto made = beside(h)) impl_->erase(*made);
+    impl_->erase(h);
+}
+
+void commit_store::impl::erase(crdt_handle h) {
+    at(h);
+    changes.erase(keys::of(space::state, h));
+    changes.put(keys::of(space::removed, h), {});
+    replicas.erase(h);
+    removed.insert(h);
 }
 
 bool commit_store::sweep(std::size_t records_max, const record_visitor& erased) {

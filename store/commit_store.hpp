@@ -57,7 +57,7 @@ struct crdt_state {
     signed_genesis genesis;
     std::vector<commit_id> heads;  ///< ascending by id
     std::optional<commit_id> current;
-    arrival_cursor end;     ///< of the arrival log; end.seq = number of commits
+    arrival_cursor end;  ///< of the arrival log; end.seq = number of commits
     std::optional<std::uint64_t>
         below;  ///< of a partial replica: how many commits were below its cut when it was made
     std::uint64_t ops = 0;  ///< in all commits
@@ -90,11 +90,23 @@ public:
     crdt_handle add_partial(const signed_genesis& g,
                             const std::string& name,
                             const partial_cut& cut);
+    /// Adds a replica of the CRDT of `h` that begins at `cut`, or is to have all if there is none.
+    /// It has no name, and is neither listed nor found, until it takes the place of `h`; there is
+    /// one at most. Errors: exists, as check_proofs.
+    crdt_handle add_beside(crdt_handle h, const partial_cut* cut);
+    /// That one.
+    std::optional<crdt_handle> beside(crdt_handle h) const;
+    /// `made`, which is beside `h`, gets its name, its current head and its marks, but for those
+    /// that speak of places in its log; `h` is removed. Staged.
+    void take_place(crdt_handle made, crdt_handle h);
     std::vector<crdt_handle> list() const;
+    /// Also of one without a name.
+    bool exists(crdt_handle h) const;
     std::optional<crdt_handle> find_name(std::string_view name) const;
     std::optional<crdt_handle> find_id(const crdt_id& id) const;
     void rename(crdt_handle h, const std::string& name);
-    /// The replica is gone with the next flush. Its records take room until they are swept.
+    /// The replica is gone with the next flush, and what is made beside it. Their records take room
+    /// until they are swept.
     void remove(crdt_handle h);
     /// Stages the erasure of up to `records_max` records of replicas that were removed; false once
     /// there are none. Flush before the next call.
