@@ -32,7 +32,21 @@ public:
         : db_(db), handle_(h), state_(std::move(state)) {}
 
     const state_record& state() const { return state_; }
-    bool is_partial() const { return db_.get(keys::of(space::cut, handle_)).has_value(); }
+    /// Where it begins; none: all was here. Errors: bad_input.
+    std::optional<partial_cut> cut() const {
+        const auto record = db_.get(keys::of(space::cut, handle_));
+        return record ? std::optional(parse_cut(*record)) : std::nullopt;
+    }
+    /// What is known to be below the cut, as far as it can be read.
+    std::vector<commit_id> below() const {
+        std::vector<commit_id> ids;
+        const bytes prefix = keys::of(space::cut, handle_);
+        each(prefix, [&](bytes_view key, bytes_view) {
+            if (key.size() > prefix.size())
+                ids.push_back(commit_id::from_bytes(key.substr(prefix.size())));
+        });
+        return ids;
+    }
     node end() const { return state_.commits; }
 
     /// Commit number `n`, if header and body are what they were.
@@ -93,7 +107,9 @@ private:
 /// author's last commit is signed.
 class refill {
 public:
-    refill(peer_node& to, crdt_handle h) : to_(to), handle_(h) {}
+    /// `below`: as in commit_store::ingest.
+    refill(peer_node& to, crdt_handle h, std::vector<commit_id> below)
+        : to_(to), handle_(h), below_(std::move(below)) {}
 
     void add(node n, commit c) {
         const public_key author = decode_header(c.header).author;
@@ -125,7 +141,7 @@ public:
 private:
     std::uint64_t ingest(std::vector<commit> commits) {
         return to_.write([&](commit_store& store, hub&) {
-            return store.ingest(handle_, std::move(commits), chunk_from::here).added;
+            return store.ingest(handle_, std::move(commits), chunk_from::here, below_).added;
         });
     }
     void one_by_one() {
@@ -140,6 +156,7 @@ private:
 
     peer_node& to_;
     const crdt_handle handle_;
+    const std::vector<commit_id> below_;
     std::vector<commit> chunk_;
     std::vector<node> numbers_;
     std::set<public_key> unsigned_;
@@ -157,13 +174,12 @@ public:
 
     repaired_crdt run() {
         out_.name = from_.state().name;
-        if (from_.is_partial())
-            throw error(errc::misuse,
-                        "\"" + out_.name +
-                            "\" is a partial replica, which a repair cannot make anew; move the "
-                            "store away and clone again");
-        handle_ = to_.write(
-            [&](commit_store& store, hub&) { return store.add(from_.state().genesis, out_.name); });
+        const auto cut = from_.cut();
+        handle_ = to_.write([&](commit_store& store, hub&) {
+            const signed_genesis& genesis = from_.state().genesis;
+            return cut ? store.add_partial(genesis, out_.name, *cut)
+                       : store.add(genesis, out_.name);
+        });
         keep_marks();
         // What is before the first damage needs no peer; after it, a peer comes first, because what
         // is intact here builds on what is not.
@@ -179,7 +195,7 @@ public:
 private:
     /// The first commit that is damaged, or one beyond the last.
     node take_from(node first, bool stop_at_damage) {
-        refill into(to_, handle_);
+        refill into(to_, handle_, from_.below());
         node n = first;
         for (; n <= from_.end(); ++n) {
             if (options_.progress && n % 256 == 0) options_.progress(out_.name, n, from_.end());
@@ -352,6 +368,7 @@ std::vector<repaired_crdt> repair_store(const fs::path& dir, const repair_option
                         {},
                         open_blob_files(dir / blobs_directory));
         for (auto& [h, state] : states_of(*damaged)) {
+            if (state.name.empty()) continue;  // was to take the place of another
             const remains what(*damaged, h, std::move(state));
             done.push_back(rebuild(what, fresh, options, closed.cut()).run());
         }
