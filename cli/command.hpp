@@ -86,8 +86,8 @@ void add_replica_commands(CLI::App& app,
 void add_member_commands(CLI::App& app, session& s);  // create, grant, revoke, members, rotate
 void add_status_commands(CLI::App& app, session& s);  // status, watch
 void add_store_commands(CLI::App& app, session& s);   // verify, backup, rm, gc
-void add_peer_commands(CLI::App& app, session& s);    // serve, ls, clone, sync
-void add_blob_commands(CLI::App& app, session& s);  // blob add, ls, get, cat
+void add_peer_commands(CLI::App& app, session& s);    // serve, ls, clone, deepen, sync
+void add_blob_commands(CLI::App& app, session& s);    // blob add, ls, get, cat
 void add_collect_command(CLI::App& app, session& s);
 void add_tail_command(CLI::App& app, session& s);
 void add_realize_command(CLI::App& app, session& s);

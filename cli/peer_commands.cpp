@@ -1,4 +1,4 @@
-// Commands between peers: serve, ls, clone, sync.
+// Commands between peers: serve, ls, clone, deepen, sync.
 
 #include "tributary/value/instant.hpp"
 #include "tributary/value/json.hpp"
@@ -316,6 +316,42 @@ void add_clone(CLI::App& app, session& s) {
     });
 }
 
+void add_deepen(CLI::App& app, session& s) {
+    auto* command = add_command(app,
+                                "deepen",
+                                "Fetch older commits of a clone that began with --depth or --since",
+                                "trib deepen tweets --depth 100000");
+    auto name = std::make_shared<std::string>();
+    auto url = std::make_shared<std::string>();
+    command->add_option("CRDT", *name)->required();
+    command->add_option("URL", *url, "ws://HOST:PORT (default: the one used last)");
+    auto depth = std::make_shared<std::uint64_t>(0);
+    auto since = std::make_shared<std::string>();
+    auto* by_depth = command->add_option("--depth", *depth, "the last so many commits, and heads")
+                         ->check(CLI::PositiveNumber);
+    auto* by_time = command->add_option("--since", *since, "as of clone")->excludes(by_depth);
+    command
+        ->add_flag_callback(
+            "--all", [] {}, "everything (the default)")
+        ->excludes(by_depth)
+        ->excludes(by_time);
+    const auto trust = add_trust(command);
+    const auto compress = add_compress(command, compress_help);
+    add_format(command, s);
+    command->callback([=, &s] {
+        s.action = [=, &s]() -> int {
+            progress bar("deepening " + *name);
+            const auto replica = s.open();
+            connect_options options = shown(s, bar, false, *trust, *compress);
+            options.part = part_of(*depth, *since);
+            const sync_report report = replica->deepen(*name, *url, options);
+            bar.clear();
+            print_report(s, *name, report);
+            return keep_going() ? ok : interrupted;
+        };
+    });
+}
+
 /// Names of CRDTs, and at most one URL, which alone has slashes.
 struct sync_targets {
     std::vector<std::string> names;
@@ -388,6 +424,7 @@ void add_peer_commands(CLI::App& app, session& s) {
     add_serve(app, s);
     add_ls(app, s);
     add_clone(app, s);
+    add_deepen(app, s);
     add_sync(app, s);
 }
 

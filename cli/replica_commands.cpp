@@ -97,7 +97,9 @@ std::vector<value> log_row(const commit_view& c) {
 
 /// For people: what is not to be seen here.
 void print_beginning(const crdt_summary& c) {
-    if (c.below) std::cout << '(' << counted(*c.below, "older commit") << " not here)\n";
+    if (c.below)
+        std::cout << '(' << counted(*c.below, "older commit") << " not here: trib deepen " << c.name
+                  << ")\n";
 }
 
 void add_heads(CLI::App& app, session& s) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace tributary {
 
@@ -12,5 +13,13 @@ struct history_part {
     std::uint64_t amount = 0;
     bool operator==(const history_part&) const = default;
 };
+
+/// The mark of a replica that is made beside another: which part of the history it is to have.
+inline constexpr const char* part_mark = "part";
+
+/// As its value: the same text, the same part.
+inline std::string text_of(const history_part& p) {
+    return std::to_string(static_cast<int>(p.by)) + " " + std::to_string(p.amount);
+}
 
 }  // namespace tributary

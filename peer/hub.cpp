@@ -91,14 +91,13 @@ struct hub::impl {
         std::vector<hub_link> out;
         for (const auto& [c, s] : sessions) s.add_links(out, now);
         const std::size_t connected = out.size();
-        const std::vector<crdt_handle> here = shared.store.list();
         for (const departed_link& d : departed) {
             const auto same = [&](const hub_link& l) {
                 return l.peer_key == d.link.peer_key && l.handle == d.link.handle;
             };
             const auto back = out.begin() + static_cast<std::ptrdiff_t>(connected);
-            const bool exists = std::find(here.begin(), here.end(), d.link.handle) != here.end();
-            if (!exists || std::any_of(out.begin(), back, same)) continue;
+            if (!shared.store.exists(d.link.handle) || std::any_of(out.begin(), back, same))
+                continue;
             hub_link l = d.link;
             l.for_ms = now - d.at;
             if (l.lag.they_lack) *l.lag.they_lack += shared.store.state(l.handle).end.seq - d.end;
@@ -295,12 +294,11 @@ void hub::set_backlog(connection_id c, std::size_t bytes) {
 
 void hub::staged(crdt_handle h) { impl_->shared.grown(h); }
 
-void hub::removing(crdt_handle h) {
+void hub::removing(crdt_handle h, errc code, const std::string& reason) {
     std::vector<connection_id> concerned;
     for (const auto& [c, s] : impl_->sessions)
         if (s.subscribes(h)) concerned.push_back(c);
-    for (const connection_id c : concerned)
-        impl_->close(c, errc::not_found, "the CRDT was removed from this store", true);
+    for (const connection_id c : concerned) impl_->close(c, code, reason, true);
     impl_->shared.changed.erase(h);
     impl_->shared.ends.erase(h);
     std::erase_if(impl_->shared.blobs.lost, [h](const auto& each) { return each.first == h; });

@@ -57,6 +57,11 @@ struct want {
     std::optional<bool> lazy_blobs;  ///< from now on, blobs are fetched only on demand, or all
     std::vector<blob_id> blobs;      ///< to be fetched in any case
     std::optional<history_part> part = {};  ///< of a clone: only that
+    /// `part` of the history of `handle`, which is partial, is to be in one that is made beside it
+    /// (store/deepen.hpp); or `handle` is that one already, and there is no `part`. Nothing is
+    /// sent.
+    bool deepens = false;
+    std::vector<commit_id> until = {};  ///< nothing is wanted after the last of these in their log
 };
 
 /// Counters since authentication, for sync reports.
@@ -207,7 +212,9 @@ public:
     /// A local write was staged in the store; after end_turn subscribers get it.
     void staged(crdt_handle h);
     /// `h` is about to be removed from the store: what is connected for it ends.
-    void removing(crdt_handle h);
+    void removing(crdt_handle h,
+                  errc code = errc::not_found,
+                  const std::string& reason = "the CRDT was removed from this store");
 
     /// Flushes the store and hands out everything to do. Errors: as commit_store::flush; then the
     /// staged local writes are gone, chunks staged in this turn will be asked for again (their

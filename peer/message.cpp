@@ -417,6 +417,22 @@ part read_part(bytes_view frame) {
     return m;
 }
 
+bytes encode(const until& m) {
+    bytes out = begin(message_type::until, 2);
+    put_number(out, m.sub);
+    put_id_list(out, m.ids);
+    return out;
+}
+
+until read_until(bytes_view frame) {
+    reader in = open(frame, 2);
+    until m;
+    m.sub = in.number();
+    m.ids = read_id_list(in);
+    in.end();
+    return m;
+}
+
 bytes encode(const cut& m) {
     bytes out = begin(message_type::cut, 5);
     put_number(out, m.sub);

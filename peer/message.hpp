@@ -41,6 +41,7 @@ enum class message_type : std::uint8_t {
     blob_have = 28,
     blob_lack = 30,
     part = 32,
+    until = 33,
     cut = 34,
     below = 36,
     refused = 38,
@@ -164,6 +165,12 @@ struct part {
     history_part what;
 };
 
+/// Before a subscribe: nothing is wanted that comes, in the log, after the last of these.
+struct until {
+    std::uint64_t sub = 0;
+    std::vector<commit_id> ids;
+};
+
 /// Where a side's replica begins, before its subscribe or accept; or, for a new one of the other
 /// side's, is to begin.
 struct cut {
@@ -206,6 +213,7 @@ bytes encode(const have& m);
 bytes encode(const cells& m);
 bytes encode(const more& m);
 bytes encode(const part& m);
+bytes encode(const until& m);
 bytes encode(const cut& m);
 bytes encode(const below& m);
 bytes encode(const refused& m);
@@ -229,6 +237,7 @@ have read_have(bytes_view frame);
 cells read_cells(bytes_view frame);
 more read_more(bytes_view frame);
 part read_part(bytes_view frame);
+until read_until(bytes_view frame);
 cut read_cut(bytes_view frame);
 below read_below(bytes_view frame);
 refused read_refused(bytes_view frame);

@@ -67,6 +67,9 @@ public:
     sync_report clone(const std::string& url,
                       const std::string& name,
                       const connect_options& options) override;
+    sync_report deepen(const std::string& name,
+                       const std::string& url,
+                       const connect_options& options) override;
     void serve(const serve_options& options,
                const std::function<void(const std::string& address)>& bound,
                const std::function<bool()>& keep_going) override;

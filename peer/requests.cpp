@@ -139,6 +139,7 @@ const std::map<std::string, answerer, std::less<>>& methods() {
         {"wait-for-change", wait_for_change},
         {"sync", syncing(&stage::sync)},
         {"clone", syncing(&stage::clone)},
+        {"deepen", syncing(&stage::deepen)},
         {"serve", serve},
         {"backup", backup},
         {"remove", plain(&stage::remove)},

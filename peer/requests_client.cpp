@@ -141,6 +141,12 @@ public:
             return *std::move(done);
         return so_far(last);
     }
+    sync_report deepen(const std::string& name,
+                       const std::string& url,
+                       const connect_options& options) override {
+        sync_progress last;  // it does not follow
+        return *sync_as<sync_report>("deepen", name, url, options, last);
+    }
 
     void serve(const serve_options& options,
                const std::function<void(const std::string&)>& bound,

@@ -70,10 +70,8 @@ void hub_shared::grown(crdt_handle h) {
 }
 
 bool hub_shared::forgotten() const {
-    const std::vector<crdt_handle> here = store.list();
     return std::any_of(changed.begin(), changed.end(), [&](crdt_handle h) {
-        const bool exists = std::find(here.begin(), here.end(), h) != here.end();
-        return !exists || store.state(h).end.seq < ends.at(h);
+        return !store.exists(h) || store.state(h).end.seq < ends.at(h);
     });
 }
 
@@ -214,6 +212,8 @@ void session::dispatch(message_type type, prepared_frame& in) {
             return blobs_.on_lack(frame);
         case message_type::part:
             return on_part(frame);
+        case message_type::until:
+            return on_until(frame);
         case message_type::cut:
             return on_cut(frame);
         case message_type::below:

@@ -161,6 +161,7 @@ private:
         explicit early(memory_budget& of) : memory(of) {}
         std::optional<wire::cut> cut;
         std::optional<history_part> part;
+        std::vector<commit_id> until;
         memory_share memory;
     };
 
@@ -172,6 +173,8 @@ private:
     /// A want that waits for its accept.
     struct open_want {
         want what;
+        /// The replica is to be made.
+        bool is_clone() const { return !what.handle || what.part; }
         bool cursor_given = false;
         bool trusted = false;  ///< pushed without waiting
     };
@@ -203,6 +206,7 @@ private:
     // session_subscriptions.cpp
     // session_partial.cpp
     void on_part(bytes_view frame);
+    void on_until(bytes_view frame);
     void on_cut(bytes_view frame);
     void on_below(bytes_view frame);
     void on_refused(bytes_view frame);
@@ -211,6 +215,7 @@ private:
     void say_cut(std::uint64_t sub, crdt_handle h);
     void heed_cut(subscription& s, const wire::cut& theirs);
     node place_of(crdt_handle h, const history_part& part) const;
+    node end_for(crdt_handle h, const std::vector<commit_id>& until) const;
 
     void subscribe_wants();
     void on_subscribe(bytes_view frame);
@@ -231,7 +236,8 @@ private:
     bool may_read(crdt_handle h) const;
     void require_reader(crdt_handle h) const;
     wire::holding holding_of(crdt_handle h, std::uint64_t round) const;
-    void plan(subscription& s, const wire::holding& have);
+    /// What is after entry `end` is not wanted, or does not count among what was there.
+    void plan(subscription& s, const wire::holding& have, node end);
     void show_theirs(subscription& s);
     void count_plan(subscription& s) const;
     static void count_memory(subscription& s);

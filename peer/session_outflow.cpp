@@ -52,6 +52,9 @@ public:
         return links_.back().number;
     }
 
+    /// Whether the chunk may end here.
+    bool may_end() const { return boundary_ == writer_.count(); }
+
     std::size_t commits() const { return links_.size(); }
 
     /// Parents and prevs that are not in the chunk, ascending.
@@ -287,14 +290,18 @@ outflow::chunk outflow::next_chunk(std::uint64_t sub, node end, bool with_cursor
     builder chunk(store_, handle_, options_, beginning_.has_value());
     node wanted = next_wanted(position_, end);
     bool full = false;
+    const auto goes_on = [&] {
+        const bool enough = !continuous_ && wanted > target_ && chunk.may_end();
+        return wanted != 0 && !full && !enough;
+    };
     const auto take = [&](const arrival_entry& entry, bytes_view body) {
         if (entry.number < wanted) return wanted - entry.number <= gap_read_max;
         full = !chunk.add(entry, body);
         if (full) return false;
         wanted = next_wanted(entry.number, end);
-        return wanted != 0 && wanted - entry.number <= gap_read_max;
+        return goes_on() && wanted - entry.number <= gap_read_max;
     };
-    while (wanted != 0 && !full) store_.scan(handle_, wanted, take);
+    while (goes_on()) store_.scan(handle_, wanted, take);
 
     const node last = chunk.close();
     move_to(last);

@@ -37,13 +37,22 @@ void session::on_part(bytes_view frame) {
     said_early(m.sub).part = m.what;
 }
 
+void session::on_until(bytes_view frame) {
+    if (role_ == wire::role::dialer)
+        throw error(errc::bad_input, "only the dialing side says what it wants");
+    wire::until m = wire::read_until(frame);
+    early& said = said_early(m.sub);
+    said.memory.set(frame.size());
+    said.until = std::move(m.ids);
+}
+
 void session::on_cut(bytes_view frame) {
     wire::cut m = wire::read_cut(frame);
     if (ended_.contains(m.sub)) return;
     const auto found = subscriptions_.find(m.sub);
     if (found == subscriptions_.end() || !found->second.accepted) {
         early& said = said_early(m.sub);
-        said.memory.set(frame.size());
+        said.memory.set(frame.size() + said.until.size() * sizeof(commit_id));
         said.cut = std::move(m);
         return;
     }
@@ -152,6 +161,17 @@ node session::place_of(crdt_handle h, const history_part& part) const {
         return end - std::clamp<std::uint64_t>(part.amount, 1, end);
     const auto since = static_cast<std::int64_t>(part.amount);
     return std::min(hub_.store.first_since(h, since), end) - 1;
+}
+
+/// After which entry of the log nothing is wanted; its end, if some of `until` are not here.
+node session::end_for(crdt_handle h, const std::vector<commit_id>& until) const {
+    node last = 0;
+    for (const commit_id& id : until) {
+        const auto n = hub_.store.find(h, id);
+        if (!n) return hub_.end_of(h);
+        last = std::max(last, *n);
+    }
+    return until.empty() ? hub_.end_of(h) : last;
 }
 
 }  // namespace tributary

@@ -188,7 +188,8 @@ void session::subscribe(std::uint64_t sub, open_want& w) {
     wire::subscribe m;
     m.sub = sub;
     m.live = w.what.live;
-    if (!w.what.handle) {
+    if (!w.what.until.empty()) send(encode(wire::until{sub, w.what.until}));
+    if (w.is_clone()) {
         if (w.what.part) send(encode(wire::part{sub, *w.what.part}));
         m.target = target_of(w.what.remote);
         m.want_genesis = true;
@@ -205,8 +206,8 @@ void session::subscribe(std::uint64_t sub, open_want& w) {
     s.stored = s.marks = peer_marks::load(hub_.store, h, peer_.key);
     const auto& out = s.marks.out;
     w.cursor_given = s.marks.in.has_value();
-    w.trusted =
-        s.marks.in && out && out->theirs <= s.marks.in->seq && hub_.store.is_valid(h, out->ours);
+    w.trusted = !w.what.deepens && s.marks.in && out && out->theirs <= s.marks.in->seq &&
+                hub_.store.is_valid(h, out->ours);
     s.in.round = 1;
     m.target = hub_.store.state(h).id;
     m.want_heads = !w.trusted;
@@ -245,6 +246,7 @@ void session::on_subscribe(bytes_view frame) {
 void session::answer(const wire::subscribe& m, crdt_handle h) {
     subscription& s = add_subscription(m.sub, h, m.live);
     const early said = take_early(m.sub);
+    const node end = end_for(h, said.until);
     if (said.cut) heed_cut(s, *said.cut);
     s.accepted = true;
     const bool is_partial = hub_.store.cut_of(h).has_value();
@@ -276,10 +278,10 @@ void session::answer(const wire::subscribe& m, crdt_handle h) {
     if (above && (*above > 0 || is_partial)) {
         s.out_depth = s.round_trips + 1;
         s.out.limit_window(m.have.window);
-        s.out.plan_above(m.have.round, *above, hub_.end_of(h));
+        s.out.plan_above(m.have.round, *above, end);
         count_memory(s);
     } else {
-        plan(s, m.have);
+        plan(s, m.have, end);
     }
     show_theirs(s);
 }
@@ -293,6 +295,13 @@ crdt_handle session::adopt(const want& w,
     if (const auto* wanted = std::get_if<crdt_id>(&target); wanted != nullptr && *wanted != id)
         throw error(errc::bad_input,
                     "the peer answers with another CRDT than " + address_of(*wanted));
+    if (w.handle) {
+        const crdt_handle made =
+            hub_.store.add_beside(*w.handle, said.cut ? &said.cut->where : nullptr);
+        hub_.store.put_mark(made, part_mark, text_of(*w.part));
+        hub_.grown(made);
+        return made;
+    }
     if (const auto known = hub_.store.find_id(id)) return *known;
     const std::string name = w.clone_as.empty() ? printable_name(about.name, id) : w.clone_as;
     const std::string free = free_name(hub_.store, name);
@@ -312,7 +321,7 @@ void session::on_accept(bytes_view frame) {
     const early said = take_early(m.sub);
 
     bool restart = false;
-    if (!w.what.handle) {
+    if (w.is_clone()) {
         if (!m.about) throw error(errc::bad_input, "an answer to a clone without the genesis");
         const crdt_handle h = adopt(w.what, *m.about, said);
         subscription& s = add_subscription(m.sub, h, w.what.live);
@@ -328,7 +337,7 @@ void session::on_accept(bytes_view frame) {
     s.accepted = true;
     came_back(s, 1);
     s.partial = said.cut || hub_.store.cut_of(s.handle);
-    if (said.cut && w.what.handle) {
+    if (said.cut && !w.is_clone()) {
         try {
             heed_cut(s, *said.cut);
         } catch (const refusal& e) {
@@ -347,15 +356,18 @@ void session::on_accept(bytes_view frame) {
     const node end = hub_.end_of(s.handle);
     std::uint64_t shared =
         m.cursor_good && s.marks.in ? s.marks.in->seq : std::min<std::uint64_t>(end, m.have.count);
-    if (said.cut && !w.what.handle) shared += said.cut->where.below;
-    s.in.expected = unseen(m.have.count, shared);
+    if (said.cut && w.is_clone()) shared += said.cut->where.below;
+    // Of what is wanted until somewhere, only the peer knows how much it is.
+    if (!w.what.deepens) s.in.expected = unseen(m.have.count, shared);
     count(s.sub, [&](connection_counters& c) { c.commits_in_expected += s.in.expected; });
-    if (w.trusted && m.cursor_good) {
+    if (w.what.deepens) {
+        s.out.plan_log(m.have.round, end, end);
+    } else if (w.trusted && m.cursor_good) {
         s.out.limit_window(m.have.window);
     } else {
         if (w.trusted) covered("pushed in vain");
         s.their_end = m.have.count;
-        plan(s, m.have);
+        plan(s, m.have, end);
     }
     // What it is asked to clone is here, from another time: say so.
     if (!restart) return;
@@ -372,10 +384,10 @@ void session::came_back(subscription& s, std::uint64_t round_trips) {
 
 // -- Sending --------------------------------------------------------------------------------------
 
-void session::plan(subscription& s, const wire::holding& have) {
+void session::plan(subscription& s, const wire::holding& have, node end) {
     s.out_depth = s.round_trips + 1;
     s.deferred.reset();
-    const bool planned = s.out.plan(have, hub_.end_of(s.handle));
+    const bool planned = s.out.plan(have, end);
     if (s.out.overran()) hub_.met("walk-commits");
     count_memory(s);
     if (planned) return show_theirs(s);
@@ -386,7 +398,7 @@ void session::plan(subscription& s, const wire::holding& have) {
     // Sketches would tell what is below the cut.
     covered("no sketch of a partial replica");
     s.deferred.reset();
-    s.out.plan_roughly(have, hub_.end_of(s.handle));
+    s.out.plan_roughly(have, end);
     count_memory(s);
     show_theirs(s);
 }
@@ -410,7 +422,7 @@ void session::on_have(bytes_view frame) {
     count_plan(s);
     s.their_end = m.what.count;
     s.source.reset();
-    if (m.lacks.empty()) return plan(s, m.what);
+    if (m.lacks.empty()) return plan(s, m.what, hub_.end_of(s.handle));
     if (!m.what.cursor || !hub_.store.is_valid(s.handle, *m.what.cursor))
         throw error(errc::bad_input, "a list of what is lacking, before no place of this log");
     plan_list(s, m.what, hub_.store.find_short(s.handle, std::move(m.lacks)), m.what.cursor->seq);
@@ -641,7 +653,8 @@ void session::on_chunk(prepared_frame& in) {
         s.in.expected = 0;
         hub_.store.stop_awaiting(s.handle, self().key(), peer_.key);
         blobs_.has_commits(s.sub);
-        if (s.deferred && role_ == wire::role::dialer) plan(s, wire::holding(*s.deferred));
+        if (s.deferred && role_ == wire::role::dialer)
+            plan(s, wire::holding(*s.deferred), hub_.end_of(s.handle));
     }
 }
 

@@ -164,6 +164,11 @@ public:
                       const connect_options& options) override {
         return reading([&](stage& s) { return s.clone(url, name, options); });
     }
+    sync_report deepen(const std::string& name,
+                       const std::string& url,
+                       const connect_options& options) override {
+        return reading([&](stage& s) { return s.deepen(name, url, options); });
+    }
 
     void serve(const serve_options& options,
                const std::function<void(const std::string&)>& bound,

@@ -176,7 +176,7 @@ struct connect_options {
     std::function<bool(const sync_progress&)> keep_going = {};  ///< called about ten times a second
     tls_trust trust = {};   ///< of wss://; the one used last with that URL if nothing is set
     bool compress = false;  ///< if the peer does, too
-    std::optional<history_part> part = {};  ///< of a clone: only so much of the history
+    std::optional<history_part> part = {};  ///< of clone and deepen: so much of the history
     /// From now on blobs are fetched only when they are asked for, or all. Remembered.
     std::optional<bool> lazy_blobs = {};
     std::vector<blob_id> blobs = {};  ///< asked for
@@ -312,6 +312,14 @@ public:
     virtual sync_report clone(const std::string& url,
                               const std::string& name,
                               const connect_options& options = {}) = 0;
+    /// Makes a partial replica one that has `options.part` of the history, or all, with what older
+    /// commits it lacks from `url` (as in sync). Until they are here it is as it was, and if that
+    /// is broken off, the next call for the same part goes on. Then both its logs have other
+    /// numbers and are longer at the front. Errors: misuse (it is whole), conflict (the peer has
+    /// nothing older, or not what is just below).
+    virtual sync_report deepen(const std::string& name,
+                               const std::string& url,
+                               const connect_options& options = {}) = 0;
     static std::vector<offer> offers(const std::string& url, const tls_trust& trust = {});
 
     /// Serves peers until `keep_going` (called about ten times a second) says no;

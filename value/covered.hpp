@@ -23,6 +23,7 @@ inline constexpr std::array rare_paths = std::to_array<std::string_view>({
     "blob taken up",
     "clone of what is here already",
     "cursor of another log",
+    "deepened",
     "equivocation stored",
     "failed flush: connection kept",
     "failed flush: connection closed",

@@ -52,7 +52,8 @@ void take(const bytes& input) {
         return s;
     }();
     static const request_handler answer = answer_requests(*replica);
-    static const std::set<std::string> left_out{"sync", "clone", "serve", "wait-for-change"};
+    static const std::set<std::string> left_out{
+        "sync", "clone", "deepen", "serve", "wait-for-change"};
     const value v = decode(input);
     const auto& parts = v.as<vector>();
     if (parts.size() != 2 || left_out.contains(parts[0].as<std::string>())) return;

@@ -274,7 +274,9 @@ private:
         return encode(m);
     }
     bytes message() {
-        switch (random_.below(16)) {
+        switch (random_.below(17)) {
+            case 16:
+                return encode(wire::until{sub(), {id(), id()}});
             case 12:
                 return encode(
                     wire::blob_ask{sub(), blob(), random_.chance(50), number(), random_.below(5)});

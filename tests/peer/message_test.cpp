@@ -105,6 +105,7 @@ std::vector<std::pair<std::string, bytes>> all_messages() {
         {"blob-have", encode(wire::blob_have{1, filled<blob_id>('b'), 301, true})},
         {"blob-lack", encode(wire::blob_lack{1, true, 2})},
         {"part", encode(wire::part{1, {history_part::measure::depth, 1000}})},
+        {"until", encode(wire::until{1, {filled<commit_id>('a'), filled<commit_id>('b')}})},
         {"cut", encode(some_cut())},
         {"cut-floor", encode(wire::cut{1, {cursor_of(300), 299, {}}, {filled<commit_id>('f')}})},
         {"below", encode(wire::below{1, {filled<commit_id>('a'), filled<commit_id>('b')}})},
@@ -170,6 +171,9 @@ bool read_any(bytes_view frame) {
         case t::part:
             wire::read_part(frame);
             break;
+        case t::until:
+            wire::read_until(frame);
+            break;
         case t::cut:
             wire::read_cut(frame);
             break;
@@ -226,6 +230,7 @@ TEST_CASE("message: what is read is what was written", "[peer]") {
     REQUIRE(encode(wire::read_blob_have(frame("blob-have"))) == frame("blob-have"));
     REQUIRE(encode(wire::read_blob_lack(frame("blob-lack"))) == frame("blob-lack"));
     REQUIRE(encode(wire::read_part(frame("part"))) == frame("part"));
+    REQUIRE(encode(wire::read_until(frame("until"))) == frame("until"));
     for (const char* name : {"cut", "cut-floor"})
         REQUIRE(encode(wire::read_cut(frame(name))) == frame(name));
     REQUIRE(encode(wire::read_below(frame("below"))) == frame("below"));

@@ -1,4 +1,7 @@
 /// Replicas that begin above a cut, among each other and with whole ones.
+#include "tributary/crdt/authority.hpp"
+#include "tributary/store/deepen.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "peer/hub_harness.hpp"
@@ -307,4 +310,226 @@ TEST_CASE("several: a large clone does not keep a small subscription waiting", "
     CHECK(large_chunks_before <= 1);
     CHECK(w.count(laptop, hub_event::kind::caught_up) == 2);
     w.cut(c);
+}
+
+namespace {
+
+/// A deepening of CRDT 1 of `p`, as far as the hub goes; what came, or nothing if it was refused.
+struct deepened {
+    deepened(wires& w, replica_peer& p, replica_peer& from, history_part part) {
+        want older;
+        older.remote = address_of(p.store->state(1).id);
+        older.handle = 1;
+        older.part = part;
+        older.deepens = true;
+        older.until = needed_below(*p.store, 1);
+        costs = sync(w, p, from, std::move(older));
+        made = p.store->beside(1).value();
+    }
+    /// Puts what is in CRDT 1 behind it, and it in its place.
+    void finish(replica_peer& p) {
+        for (node next = 1; next <= p.commits();) next = copy_above(*p.store, 1, made, next);
+        p.talk->removing(1, errc::unavailable, "deeper now");
+        p.store->take_place(made, 1);
+        p.store->flush();
+    }
+    connection_counters costs;
+    crdt_handle made = 0;
+};
+
+/// The same commits, heads, order and cut as in a clone of that depth, whatever came first.
+void require_same(const replica_peer& p, crdt_handle h, const replica_peer& fresh) {
+    CHECK(p.heads(h) == fresh.heads());
+    CHECK(p.commits(h) == fresh.commits());
+    CHECK(p.store->state(h).below == fresh.store->state(1).below);
+    const auto linear = [](const replica_peer& of, crdt_handle crdt) {
+        std::vector<commit_id> order;
+        for (std::uint64_t at = 0; at < of.store->state(crdt).linear_length; ++at)
+            order.push_back(of.store->entry(crdt, of.store->linear_at(crdt, at).number).id);
+        return order;
+    };
+    CHECK(linear(p, h) == linear(fresh, 1));
+    CHECK(problems(p, h).empty());
+}
+
+}  // namespace
+
+TEST_CASE("deepen: then it is as if it had been cloned so", "[peer]") {
+    cut_off t(50, 10);
+    const auto part = GENERATE(history_part{measure::depth, 30}, history_part{});
+    deepened d(t.w, t.laptop, t.server, part);
+    const std::uint64_t missing = part.by == measure::all ? 40 : 20;
+    CHECK(d.costs.commits_in == missing);
+    CHECK(d.costs.commits_out == 0);
+    CHECK(d.costs.round_trips == 1);
+    CHECK(t.laptop.store->list() == std::vector<crdt_handle>{1});
+    CHECK(t.laptop.commits() == 10);
+    d.finish(t.laptop);
+    REQUIRE(t.laptop.store->list() == std::vector{d.made});
+    CHECK(t.laptop.store->state(d.made).name == "tweets");
+    replica_peer fresh(3);
+    sync(t.w, fresh, t.server, last(part.by == measure::all ? 50 : 30));
+    require_same(t.laptop, d.made, fresh);
+    // Both go on; the cursor in the peer's log is still good.
+    t.server.write_many(1, 2, "more ");
+    t.laptop.write_many(d.made, 1, "mine ");
+    const connection_counters both = sync(t.w, t.laptop, t.server, {.handle = d.made});
+    CHECK(both.commits_in == 2);
+    CHECK(both.commits_out == 1);
+    CHECK(t.laptop.heads(d.made) == t.server.heads());
+    CHECK(problems(t.server).empty());
+}
+
+TEST_CASE("deepen: what is here and nowhere else stays", "[peer]") {
+    cut_off t(50, 10);
+    t.laptop.write_many(1, 3, "mine ");
+    const commit_id current = t.laptop.store->state(1).current.value();
+    t.laptop.store->put_mark(1, "source", bytes("offset"));
+    deepened d(t.w, t.laptop, t.server, {measure::depth, 30});
+    t.laptop.write_many(1, 1, "meanwhile ");
+    t.server.write_many(1, 1, "there ");
+    d.finish(t.laptop);
+    CHECK(t.laptop.commits(d.made) == 34);
+    CHECK(t.laptop.store->find(d.made, current));
+    CHECK(t.laptop.store->mark(d.made, "source") == bytes("offset"));
+    CHECK_FALSE(t.laptop.store->mark(d.made, part_mark));
+    CHECK(problems(t.laptop, d.made).empty());
+    sync(t.w, t.laptop, t.server, {.handle = d.made});
+    CHECK(t.laptop.heads(d.made) == t.server.heads());
+    CHECK(t.server.commits() == 55);
+}
+
+TEST_CASE("deepen: broken off, it goes on, and so after the process was", "[peer]") {
+    wires w;
+    hub_options small;
+    small.chunk_commits = 2;
+    small.window_bytes = 600;
+    replica_peer server(1, small), laptop(2, small);
+    server.create("tweets", server.self);
+    server.write_many(1, 60, "s ");
+    sync(w, laptop, server, last(10));
+    want older;
+    older.remote = address_of(server.store->state(1).id);
+    older.handle = 1;
+    older.part = history_part{};
+    older.deepens = true;
+    older.until = needed_below(*laptop.store, 1);
+    const connection_id c = w.dial(laptop, server, {older});
+    for (int i = 0; i < 12; ++i) {
+        w.turn(laptop);
+        w.turn(server);
+        w.deliver(c, true);
+        w.deliver(c, false);
+    }
+    w.turn(laptop);
+    w.cut(c);
+    w.turn(laptop);
+    const crdt_handle made = laptop.store->beside(1).value();
+    const std::uint64_t before = laptop.commits(made);
+    REQUIRE(before > 0);
+    REQUIRE(before < 50);
+    laptop.open();
+    REQUIRE(laptop.store->beside(1) == made);
+    CHECK(laptop.store->mark(made, part_mark) == text_of(history_part{}));
+    older.handle = made;
+    older.part.reset();
+    const connection_counters rest = sync(w, laptop, server, older);
+    CHECK(rest.commits_in == 50 - before);
+    CHECK(rest.commits_out == 0);
+    for (node next = 1; next <= laptop.commits();) next = copy_above(*laptop.store, 1, made, next);
+    laptop.store->take_place(made, 1);
+    laptop.store->flush();
+    CHECK(laptop.heads(made) == server.heads());
+    CHECK(laptop.commits(made) == 60);
+    CHECK(problems(laptop, made).empty());
+}
+
+TEST_CASE("deepen: from another whole one, in whose log all stands elsewhere", "[peer]") {
+    cut_off t(50, 10);
+    replica_peer other(3);
+    want all;
+    all.remote = "tweets";
+    other.write_many(other.create("tweets", t.server.self), 3, "o ");
+    sync(t.w, other, t.server);
+    deepened d(t.w, t.laptop, other, {});
+    CHECK(d.costs.commits_out == 0);
+    // A chunk ends where the sender has a signature: here that of the last.
+    CHECK(d.costs.commits_in == 53);
+    d.finish(t.laptop);
+    sync(t.w, t.laptop, other, {.handle = d.made});
+    CHECK(t.laptop.heads(d.made) == other.heads());
+    CHECK(t.laptop.commits(d.made) == 53);
+    CHECK(problems(t.laptop, d.made).empty());
+}
+
+TEST_CASE("deepen: branches, heads and a late one from below the cut", "[peer]") {
+    wires w;
+    replica_peer server(1), laptop(2), helper(3);
+    server.create("tweets", server.self);
+    server.write_many(1, 5, "s ");
+    const commit_id fork = server.store->entry(1, 2).id, main = server.store->entry(1, 5).id;
+    server.write_on(1, {fork}, "aside");  // stays a head
+    server.write_on(1, {main}, "on");
+    server.write_many(1, 20, "more ");
+    want all;
+    all.remote = "tweets";
+    sync(w, helper, server, all);
+    helper.write_many(1, 3, "h ");
+    sync(w, helper, server);
+    sync(w, laptop, server, last(4));
+    server.write_on(1, {server.store->entry(1, 9).id}, "late");
+    server.store->flush();
+    sync(w, laptop, server);
+    REQUIRE(laptop.store->state(1).below);
+    const auto part = GENERATE(history_part{measure::depth, 12}, history_part{});
+    deepened d(w, laptop, server, part);
+    d.finish(laptop);
+    CHECK(laptop.heads(d.made) == server.heads());
+    CHECK(problems(laptop, d.made).empty());
+    if (part.by == measure::all) {
+        CHECK(laptop.commits(d.made) == server.commits());
+        CHECK_FALSE(laptop.store->state(d.made).below);
+    }
+    laptop.write_on(d.made, laptop.heads(d.made), "joined");
+    laptop.store->flush();
+    sync(w, laptop, server, {.handle = d.made});
+    CHECK(server.heads() == laptop.heads(d.made));
+    CHECK(problems(server).empty());
+}
+
+TEST_CASE("deepen: grants and revocations from below count as before", "[peer]") {
+    wires w;
+    replica_peer server(1), laptop(2);
+    const crdt_handle h = server.store->add(genesis_by(server.self, "tweets", false), "tweets");
+    const auto says = [&](value ext) {
+        server.store->append(h, server.self, {}, 1000, std::nullopt, std::move(ext));
+        server.talk->staged(h);
+        server.store->flush();
+    };
+    server.write_many(h, 3, "s ");
+    says(grant_ext(laptop.self.key(), "ann"));
+    server.write_many(h, 20, "more ");
+    sync(w, laptop, server, last(5));
+    laptop.write_many(1, 2, "mine ");
+    deepened d(w, laptop, server, {});
+    d.finish(laptop);
+    CHECK(laptop.store->author_name(d.made, laptop.self.key()) ==
+          std::optional<std::string>("ann"));
+    CHECK(problems(laptop, d.made).empty());
+    laptop.write_many(d.made, 1, "mine again ");
+    sync(w, laptop, server, {.handle = d.made});
+    CHECK(server.heads() == laptop.heads(d.made));
+    CHECK(problems(server).empty());
+}
+
+TEST_CASE("deepen: a replica and what is made beside it go together", "[peer]") {
+    cut_off t(50, 10);
+    const deepened d(t.w, t.laptop, t.server, {measure::depth, 30});
+    CHECK_THROWS_AS(t.laptop.store->add_beside(1, nullptr), error);
+    CHECK_FALSE(t.laptop.store->find_name(""));
+    CHECK(t.laptop.store->find_id(t.server.store->state(1).id) == crdt_handle{1});
+    t.laptop.store->remove(1);
+    t.laptop.store->flush();
+    CHECK_FALSE(t.laptop.store->exists(d.made));
+    CHECK(t.laptop.store->list().empty());
 }

@@ -1,6 +1,8 @@
 #include "sim/peer.hpp"
 
 #include "tributary/store/blob_index.hpp"
+#include "tributary/store/deepen.hpp"
+#include "tributary/value/covered.hpp"
 
 namespace tributary::sim {
 namespace {
@@ -74,9 +76,54 @@ void peer::dialed(connection_id c, bool live) {
         w.remote = settings_.clone_from;
         w.clone_as = shared_name;
         w.part = settings_.part;
+    } else if (settings_.part && store_->cut_of(*w.handle) && !run_.healing &&
+               !net_.is_hostile(*net_.other_end(c, index_)) && run_.random.chance(30)) {
+        w = older();
+        deepening_.insert(c);
     }
     talk_->dialed(c, {w}, false, local_now());
     turn_soon();
+}
+
+want peer::older() {
+    const crdt_handle h = *handle();
+    want w;
+    w.remote = address_of(store_->state(h).id);
+    w.deepens = true;
+    w.until = needed_below(*store_, h);
+    w.handle = store_->beside(h);
+    if (w.handle) return w;
+    w.handle = h;
+    w.part = history_part{};
+    if (run_.random.chance(50))
+        *w.part = {history_part::measure::depth,
+                   static_cast<std::uint64_t>(run_.random.between(5, 60))};
+    return w;
+}
+
+void peer::deepen() {
+    const crdt_handle h = *handle();
+    const auto made = store_->beside(h);
+    if (!made) return;
+    turn_soon();
+    const std::vector<commit_id> needed = needed_below(*store_, h);
+    const bool deeper = store_->state(*made).below.value_or(0) < *store_->state(h).below;
+    const bool joins = std::all_of(needed.begin(), needed.end(), [&](const commit_id& id) {
+        return store_->find(*made, id).has_value();
+    });
+    if (!deeper || !joins) {
+        talk_->removing(*made);
+        return store_->remove(*made);
+    }
+    const node end = store_->state(h).end.seq;
+    for (node next = 1; next <= end;) next = copy_above(*store_, h, *made, next);
+    talk_->staged(*made);
+    if (run_.random.chance(30)) return;  // the rest another time
+    talk_->removing(h, errc::unavailable, "it is deeper now");
+    store_->take_place(*made, h);
+    run_.say(fmt::format(
+        "peer {}: has {} commits below {} now", index_, store_->state(*made).end.seq - end, end));
+    covered("deepened");
 }
 
 void peer::accepted(connection_id c) { talk_->accepted(c, local_now()); }
@@ -165,6 +212,11 @@ void peer::perform(hub_effects effects) {
         if (e.what == hub_event::kind::closed) closed(e.connection, e.code, e.reason);
         if (e.what != hub_event::kind::caught_up) continue;
         run_.say(fmt::format("peer {}: connection {} caught up", index_, e.connection));
+        if (deepening_.erase(e.connection) > 0) {
+            deepen();
+            net_.hang_up(e.connection);
+            continue;
+        }
         if (net_.is_short(e.connection)) net_.hang_up(e.connection);
     }
     for (const connection_id c : effects.closes) net_.hang_up(c);
@@ -361,6 +413,16 @@ void peer::judge() {
     if (!h) {
         if (durable_.seq != 0) broken(fmt::format("peer {} lost the CRDT", index_));
         return;
+    }
+    if (judged_ != *h) {
+        // Deeper; or not, because that was not written.
+        const model before = std::exchange(judge_, {});
+        judge_.follow(*store_, *h);
+        for (const commit_id& id : before.log())
+            if (*h > judged_ && !judge_.has(id))
+                broken(fmt::format("peer {} lost a commit when it became deeper", index_));
+        judged_ = *h;
+        durable_ = {};
     }
     if (!store_->is_valid(*h, durable_))
         broken(fmt::format("peer {} lost what was durable", index_));

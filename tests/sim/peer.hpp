@@ -26,7 +26,7 @@ struct peer_settings {
     mono_ms clock_ahead = 0;    ///< of virtual time
     int clock_permille = 1000;  ///< its rate
     std::int64_t wall_ahead = 0;
-    mono_ms slow_ms_max = 0;  ///< that a flush may take
+    mono_ms slow_ms_max = 0;           ///< that a flush may take
     std::optional<history_part> part;  ///< it has only that of the history
     bool backups = false;
     std::string clone_from = shared_name;  ///< or an address
@@ -102,6 +102,10 @@ private:
     void turn_failed();
     void perform(hub_effects effects);
     void write();
+    /// A want that makes the replica deeper, or goes on with that.
+    want older();
+    /// What is here comes behind what a deepening brought, or some of it.
+    void deepen();
     /// False if it may not write yet.
     bool append(crdt_handle h,
                 const std::vector<bytes>& ops,
@@ -121,7 +125,9 @@ private:
     std::unique_ptr<commit_store> store_;
     std::unique_ptr<hub> talk_;
     model judge_;
-    unsigned life_ = 0;  ///< restarts
+    crdt_handle judged_ = 0;             ///< it changes when the replica becomes deeper
+    std::set<connection_id> deepening_;  ///< over these
+    unsigned life_ = 0;                  ///< restarts
     bool turn_due_ = false;
     bool dies_after_write_ = false;  ///< and before it says so
     bool restored_ = false;
