@@ -260,6 +260,7 @@ sync_report only(joint_report report) {
     const synced_crdt& one = report.crdts.at(0);
     if (one.failure) throw error(*one.failure, one.reason);
     report.total.heads = one.report.heads;
+    report.total.warning = one.report.warning;
     return report.total;
 }
 
