@@ -352,17 +352,24 @@ void add_deepen(CLI::App& app, session& s) {
     });
 }
 
-/// Names of CRDTs, and at most one URL, which alone has slashes.
+/// Names of CRDTs, and at most one URL.
 struct sync_targets {
     std::vector<std::string> names;
     std::string url;
 };
 
+/// Only URLs have slashes. What ends like HOST:PORT is meant to be one, and is told how to be.
+bool is_url(const std::string& word) {
+    const std::size_t colon = word.rfind(':');
+    const bool has_port = colon != word.npos && colon + 1 < word.size() &&
+                          word.find_first_not_of("0123456789", colon + 1) == word.npos;
+    return word.find('/') != word.npos || word.starts_with("unix:") || has_port;
+}
+
 sync_targets read_targets(const std::vector<std::string>& words, bool all) {
     sync_targets found;
     for (const std::string& word : words) {
-        const bool is_url = word.find('/') != word.npos || word.starts_with("unix:");
-        if (!is_url) {
+        if (!is_url(word)) {
             found.names.push_back(word);
         } else if (found.url.empty()) {
             found.url = word;

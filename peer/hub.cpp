@@ -271,7 +271,7 @@ void hub::disconnected(connection_id c, errc code) {
     if (found == impl_->sessions.end()) return;
     impl::keep_cursors(found->second);
     const bool is_offence = impl::is_offence(found->second, code);
-    impl_->close(c, errc::unavailable, "the connection was lost", false, is_offence);
+    impl_->close(c, errc::unavailable, found->second.parting(), false, is_offence);
 }
 
 void hub::not_read(connection_id c, mono_ms now) {

@@ -112,6 +112,9 @@ public:
     /// Of a dialer: the part of each want in them, but for blobs.
     const std::vector<connection_counters>& shares() const { return shares_; }
 
+    /// Why it is over, if the peer ended it without a word.
+    const char* parting() const;
+
     /// Adds one for each CRDT on this connection.
     void add_links(std::vector<hub_link>& to, mono_ms now) const;
 

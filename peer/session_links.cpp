@@ -40,6 +40,17 @@ void session::note_states(mono_ms now) {
     }
 }
 
+const char* session::parting() const {
+    const auto is_done = [this](const auto& each) {
+        const subscription& s = each.second;
+        return s.accepted && !s.out.is_live() && s.out.complete(hub_.end_of(s.handle)) &&
+               s.in.expected == 0;
+    };
+    const bool done = role_ == wire::role::acceptor && !subscriptions_.empty() &&
+                      std::all_of(subscriptions_.begin(), subscriptions_.end(), is_done);
+    return done ? "it closed the connection after its sync" : "the connection was lost";
+}
+
 void session::add_links(std::vector<hub_link>& to, mono_ms now) const {
     for (const auto& [sub, s] : subscriptions_) {
         hub_link l;

@@ -56,6 +56,7 @@ public:
     /// Whether the last plan was given up because too many shared commits would have been visited.
     bool overran() const { return overran_; }
     std::size_t memory() const { return list_.size() * sizeof(node); }  ///< of the plan, bytes
+    bool is_live() const { return continuous_; }
     /// Whether the receiver's first `end` commits were known to be here when the plan was made.
     bool knows(std::uint64_t end) const { return planned_ && end <= known_; }
     std::uint64_t round() const { return round_; }

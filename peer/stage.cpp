@@ -258,7 +258,11 @@ sync_report stage::connect(const std::string& name,
 
 sync_report only(joint_report report) {
     const synced_crdt& one = report.crdts.at(0);
-    if (one.failure) throw error(*one.failure, one.reason);
+    if (one.failure) {
+        const bool is_named = one.name.empty() || one.reason.find(one.name) != one.reason.npos;
+        throw error(*one.failure,
+                    is_named ? one.reason : "\"" + one.name + "\" is not synced: " + one.reason);
+    }
     report.total.heads = one.report.heads;
     report.total.warning = one.report.warning;
     return report.total;

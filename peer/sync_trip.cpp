@@ -161,7 +161,14 @@ private:
         return (moved || of_one) && resumes_++ < resumes_max;
     }
 
+    /// What the network says is no advice.
+    std::string advice() const {
+        if (failure_.code != errc::unavailable) return "";
+        return ". Is trib serve running there, and reachable? Run it again then, or with --follow";
+    }
+
     void give_up() {
+        failure_.reason += advice();
         for (task* e : under_way_)
             if (e->is_open() || options_.follow) fail(*e, failure_);
     }

@@ -5,13 +5,6 @@
 
 namespace tributary {
 
-namespace {
-
-constexpr std::size_t copied_commits = 1000;
-constexpr std::size_t copied_bytes = 4u << 20;
-
-}  // namespace
-
 std::vector<commit_id> needed_below(const commit_store& store, crdt_handle h) {
     std::vector<commit_id> ids = store.floor(h);
     if (const auto cut = store.cut_of(h))
@@ -24,14 +17,20 @@ std::vector<commit_id> needed_below(const commit_store& store, crdt_handle h) {
     return ids;
 }
 
-node copy_above(commit_store& store, crdt_handle h, crdt_handle made, node first) {
+node copy_above(commit_store& store,
+                crdt_handle h,
+                crdt_handle made,
+                node first,
+                std::size_t commits_max,
+                std::size_t bytes_max) {
     std::vector<commit> chunk;
     std::vector<commit_id> below;
     std::unordered_set<commit_id> unvouched;  // by a later one of their authors
-    std::size_t size = 0;
+    std::size_t size = 0, may_end = 0;
     store.scan(h, first, [&](const arrival_entry& e, bytes_view body) {
-        const bool full = chunk.size() >= copied_commits || size >= copied_bytes;
-        if (full && unvouched.empty()) return false;
+        size += e.header.size() + body.size();
+        const bool full = chunk.size() >= commits_max || size > bytes_max;
+        if (full && may_end > 0) return false;
         const commit_header header = decode_header(e.header);
         std::vector<commit_id> named = header.parents;
         if (header.prev) {
@@ -42,13 +41,14 @@ node copy_above(commit_store& store, crdt_handle h, crdt_handle made, node first
         for (const commit_id& id : named)
             if (store.is_below(h, id)) below.push_back(id);
         if (!e.sig && !store.is_proven(h, e.id)) unvouched.insert(e.id);
-        size += e.header.size() + body.size();
         chunk.push_back({e.header, e.sig, bytes(body)});
-        first = e.number + 1;
+        if (unvouched.empty()) may_end = chunk.size();
         return true;
     });
+    if (may_end == 0) may_end = chunk.size();  // then ingest says who did not sign
+    chunk.resize(may_end);
     if (!chunk.empty()) store.ingest(made, std::move(chunk), chunk_from::here, below);
-    return first;
+    return first + may_end;
 }
 
 }  // namespace tributary

@@ -15,9 +15,16 @@ namespace tributary {
 /// between the two cuts is an ancestor of these. Ascending.
 std::vector<commit_id> needed_below(const commit_store& store, crdt_handle h);
 
-/// Copies about a thousand commits of `h` to `made`, which has needed_below(h), from entry `first`
-/// on, checking them as if a peer had sent them; the entry to go on with. Staged. Errors: as
+/// Copies commits of `h` to `made`, which has needed_below(h), from entry `first` on, checking them
+/// as if a peer had sent them in one chunk; the entry to go on with. At most so many, or bytes,
+/// unless more stand between two places where a chunk may end: of those within it only the last
+/// signatures are kept, so that `made` can pass on nothing smaller. Staged. Errors: as
 /// commit_store::ingest.
-node copy_above(commit_store& store, crdt_handle h, crdt_handle made, node first);
+node copy_above(commit_store& store,
+                crdt_handle h,
+                crdt_handle made,
+                node first,
+                std::size_t commits_max = 1000,
+                std::size_t bytes_max = 1u << 20);
 
 }  // namespace tributary

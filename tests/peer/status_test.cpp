@@ -86,6 +86,18 @@ TEST_CASE("status: both ends of a live connection, and what is left of it", "[pe
     CHECK_FALSE(left->reason.empty());
 }
 
+TEST_CASE("status: who has synced and gone was not lost", "[peer]") {
+    collector_and_laptop p;
+    serving at(*p.collector);
+    p.laptop->clone(at.address() + "/notes", "");
+    REQUIRE(eventually([&] {
+        const auto left = status_with(*p.collector, p.laptop->key());
+        return left && left->state == link_state::offline;
+    }));
+    CHECK(status_with(*p.collector, p.laptop->key())->reason ==
+          "it closed the connection after its sync");
+}
+
 TEST_CASE("status: a peer that refuses, beside one that does not", "[peer]") {
     collector_and_laptop p;
     temporary_directory elsewhere;

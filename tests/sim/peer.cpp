@@ -116,7 +116,9 @@ void peer::deepen() {
         return store_->remove(*made);
     }
     const node end = store_->state(h).end.seq;
-    for (node next = 1; next <= end;) next = copy_above(*store_, h, *made, next);
+    const hub_options& o = settings_.hub;
+    for (node next = 1; next <= end;)
+        next = copy_above(*store_, h, *made, next, o.chunk_commits, o.chunk_bytes);
     talk_->staged(*made);
     if (run_.random.chance(30)) return;  // the rest another time
     talk_->removing(h, errc::unavailable, "it is deeper now");
