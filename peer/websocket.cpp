@@ -66,6 +66,7 @@ class link;
 struct world {
     websocket_handlers handlers;
     websocket_options options;
+    std::size_t refusals = 0;  ///< under way; they end with `io` at the latest
     net::io_context io{1};
     tcp::resolver resolver{io};
     std::unordered_map<connection_id, std::shared_ptr<link>> links;
@@ -74,7 +75,6 @@ struct world {
     std::size_t accepted = 0;
     std::map<std::string, std::size_t> accepted_of;  ///< by address
     std::set<connection_id> strangers;               ///< accepted and not admitted yet
-    std::size_t refusals = 0;                        ///< under way
     ban_list bans;
     std::atomic<connection_id> next{1};
 
