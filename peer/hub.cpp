@@ -10,8 +10,14 @@
 namespace tributary {
 
 namespace {
+
 constexpr std::size_t departed_max = 256;
+
+error out_of_memory() {
+    return error(errc::unavailable, "this peer has no memory left for it; try again later");
 }
+
+}  // namespace
 
 struct hub::impl {
     hub_shared shared;
@@ -117,6 +123,9 @@ struct hub::impl {
             shared.met(e);
             keep_cursors(found->second);
             close(c, e.code(), e.what(), true, is_offence(found->second, e.code()));
+        } catch (const std::bad_alloc&) {
+            keep_cursors(found->second);
+            close(c, errc::unavailable, out_of_memory().what(), true, false);
         }
     }
 
@@ -316,6 +325,10 @@ hub_effects hub::end_turn(mono_ms now) {
         } catch (const error& e) {
             impl_->retreat(e);
             throw;
+        } catch (const std::bad_alloc&) {
+            const error e = out_of_memory();
+            impl_->retreat(e);
+            throw e;
         }
     }
     if (noted) shared.blobs.lost.clear();

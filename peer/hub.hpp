@@ -31,7 +31,7 @@ struct hub_options {
     std::size_t frame_bytes_max = 24u << 20;
     std::size_t chunk_bytes = 1u << 20;  ///< of a chunk, unless one commit is larger
     std::size_t chunk_commits = 1000;
-    std::size_t window_bytes = 8u << 20;       ///< sent and not acknowledged, per subscription
+    std::size_t window_bytes = 4u << 20;       ///< sent and not acknowledged, per subscription
     std::size_t walk_budget = 65536;           ///< shared commits a handshake may visit
     std::size_t sketch_cells = 1u << 18;       ///< of a sketch: tells 190,000 differences
     std::size_t blob_window_bytes = 4u << 20;  ///< of blobs asked for and not here, per connection

@@ -38,7 +38,7 @@ struct node_options {
     websocket_options sockets;
     throttle_options share;                         ///< of each key that connects
     ban_options bans;                               ///< of keys and addresses that send bad input
-    std::size_t turn_bytes_max = 8u << 20;          ///< of network input taken in one turn
+    std::size_t turn_bytes_max = 4u << 20;          ///< of network input taken in one turn
     std::function<std::int64_t()> clock = wall_ms;  ///< as in hub::set_clock
 };
 

@@ -31,7 +31,7 @@ struct websocket_options {
     std::size_t frame_bytes_max = 24u << 20;
     std::size_t early_bytes_max = 4096;  ///< of a message of who is not admitted yet
     std::size_t unread_bytes_max =
-        8u << 20;  ///< received and not consumed, per connection, before reading pauses
+        4u << 20;  ///< received and not consumed, per connection, before reading pauses
     /// Received and not consumed, of all connections, messages that are not here whole included.
     std::size_t unread_bytes_in_all_max = 128u << 20;
     int handshake_ms = 10000;         ///< for all that opens a connection, and for closing it

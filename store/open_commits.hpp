@@ -6,8 +6,7 @@
 
 namespace tributary {
 
-/// As open_leveldb.
-std::unique_ptr<kv> open_commits(const std::filesystem::path& dir,
-                                 const leveldb_options& options = {});
+/// As open_leveldb; sizes of buffers are chosen here.
+std::unique_ptr<kv> open_commits(const std::filesystem::path& dir, leveldb_options options = {});
 
 }  // namespace tributary
