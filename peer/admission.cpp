@@ -48,13 +48,15 @@ void admission::listed::refresh() {
         if (std::filesystem::exists(file, ec))
             throw error(errc::io, "cannot read " + file.string());
         keys.reset();
+        read_at = {};
+        size = 0;
         return;
     }
     const auto now_size = std::filesystem::file_size(file, ec);
     if (written == read_at && now_size == size) return;
+    keys = read_keys(file);
     read_at = written;
     size = now_size;
-    keys = read_keys(file);
 }
 
 void admission::refresh() {

@@ -450,6 +450,13 @@ bytes encode(const cut& m) {
     return out;
 }
 
+namespace {
+
+/// More than fit the headers' limit twice.
+constexpr std::size_t cut_proofs_max = 1u << 18;
+
+}  // namespace
+
 cut read_cut(bytes_view frame) {
     reader in = open(frame, 5);
     cut m;
@@ -460,9 +467,11 @@ cut read_cut(bytes_view frame) {
     const std::size_t start = in.offset();
     const std::size_t parts = in.array();
     if (parts % 2 != 0) malformed(start, "a header without a signature or nil");
+    if (parts / 2 > cut_proofs_max) malformed(start, "too many headers");
     for (std::size_t left = parts / 2; left > 0; --left) {
         commit c;
         c.header = bytes(in.item());
+        if (c.header.empty()) malformed(start, "an empty header");
         if (!in.nil()) c.sig = signature::from_bytes(in.bin(64));
         m.where.proofs.push_back(std::move(c));
     }

@@ -427,7 +427,8 @@ void peer_node::judge(const std::vector<hub_event>& events, mono_ms now) {
     for (const hub_event& e : events) {
         if (e.what == hub_event::kind::authenticated) {
             shell_->admit(e.connection);
-            if (e.accepted) throttle_.opened(e.connection, e.peer_key, now);
+            if (e.accepted && throttle_.opened(e.connection, e.peer_key, now))
+                shell_->set_reading(e.connection, false);
         }
         if (e.what != hub_event::kind::closed) continue;
         throttle_.closed(e.connection);

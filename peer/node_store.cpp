@@ -82,7 +82,12 @@ std::uint64_t node_stage::backup(const fs::path& to,
                                  const std::function<void(std::uint64_t)>& progress) {
     unfinished_directory copy(fs::absolute(to));
     const kv_snapshot now = node_.db().snapshot();
-    std::uint64_t total = copy_records(*now, *open_commits(copy.path() / "db"), progress);
+    std::uint64_t total = 0;
+    {
+        const auto db = open_commits(copy.path() / "db");
+        total = copy_records(*now, *db, progress);
+        db->compact();  // else most of it is in one log, which a single damaged byte ends
+    }
     // Those that a commit of the copy names were there before it. One that is only on its way comes
     // again.
     const fs::path blobs = node_.dir() / blobs_directory;
@@ -127,7 +132,7 @@ garbage_report node_stage::collect_garbage(bool look_only) {
     };
     while (!node_.stopping() && node_.write(sweep_some)) {
     }
-    if (found.records > 0) node_.db().compact();
+    node_.db().compact();
     const auto is_named = [&](const blob_id& id) {
         return node_.read([&](commit_store& store) {
             const std::vector<crdt_handle> all = store.list();

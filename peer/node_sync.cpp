@@ -148,6 +148,10 @@ sync_report node_stage::clone(const std::string& url,
     node_.read([&](commit_store& store) {
         w.handle = store.find_id(id);
         if (!w.handle) w.part = options.part;
+        if (w.handle && !name.empty() && store.state(*w.handle).name != name)
+            throw error(errc::exists,
+                        "this CRDT is here already, as \"" + store.state(*w.handle).name +
+                            "\"; sync that one");
         if (!w.handle && !w.clone_as.empty() && store.find_name(w.clone_as))
             throw error(errc::exists,
                         "there is another CRDT named \"" + w.clone_as +

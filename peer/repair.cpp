@@ -333,6 +333,16 @@ private:
     std::unique_ptr<local_server> server_;
 };
 
+/// What was lost with the log may have been all there was.
+void require_found(const fs::path& dir,
+                   const std::vector<repaired_crdt>& crdts,
+                   const std::string& cut) {
+    if (!crdts.empty() || cut.empty()) return;
+    throw error(errc::bad_input,
+                "no CRDT can be read in " + dir.string() + ", which is as it was: " + cut +
+                    ". To begin anew with the same identity, move its directory db away and clone");
+}
+
 void require_reached(const std::vector<repaired_crdt>& crdts) {
     for (const repaired_crdt& c : crdts)
         if (!c.lost.empty() && !c.unreached.empty())
@@ -373,6 +383,7 @@ std::vector<repaired_crdt> repair_store(const fs::path& dir, const repair_option
             done.push_back(rebuild(what, fresh, options, closed.cut()).run());
         }
     }
+    require_found(dir, done, closed.cut());
     require_reached(done);
     fs::rename(unfinished, dir / fresh_name);
     fs::rename(dir / "db", dir / damaged_name);

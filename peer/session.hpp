@@ -162,6 +162,7 @@ private:
     /// What was said of a subscription before it was made.
     struct early {
         explicit early(memory_budget& of) : memory(of) {}
+        void count_memory();
         std::optional<wire::cut> cut;
         std::optional<history_part> part;
         std::vector<commit_id> until;

@@ -30,6 +30,15 @@ session::early session::take_early(std::uint64_t sub) {
     return said;
 }
 
+void session::early::count_memory() {
+    std::size_t bytes = until.size() * sizeof(commit_id);
+    if (cut) {
+        bytes += cut->floor.size() * sizeof(commit_id);
+        for (const commit& c : cut->where.proofs) bytes += sizeof(c) + c.header.size();
+    }
+    memory.set(bytes);
+}
+
 void session::on_part(bytes_view frame) {
     if (role_ == wire::role::dialer)
         throw error(errc::bad_input, "only the dialing side says what it wants");
@@ -42,8 +51,8 @@ void session::on_until(bytes_view frame) {
         throw error(errc::bad_input, "only the dialing side says what it wants");
     wire::until m = wire::read_until(frame);
     early& said = said_early(m.sub);
-    said.memory.set(frame.size());
     said.until = std::move(m.ids);
+    said.count_memory();
 }
 
 void session::on_cut(bytes_view frame) {
@@ -52,8 +61,8 @@ void session::on_cut(bytes_view frame) {
     const auto found = subscriptions_.find(m.sub);
     if (found == subscriptions_.end() || !found->second.accepted) {
         early& said = said_early(m.sub);
-        said.memory.set(frame.size() + said.until.size() * sizeof(commit_id));
         said.cut = std::move(m);
+        said.count_memory();
         return;
     }
     count_plan(found->second);

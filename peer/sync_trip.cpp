@@ -158,13 +158,14 @@ private:
         const bool of_one = failure_.code == errc::unauthorized && under_way_.size() > 1;
         if (!is_passing(failure_.code) && !of_one) return false;
         if (options_.follow && !of_one) return true;
-        return (moved || of_one) && resumes_++ < resumes_max;
+        if (of_one) return !std::exchange(went_without_, true);
+        return moved && resumes_++ < resumes_max;
     }
 
     /// What the network says is no advice.
     std::string advice() const {
         if (failure_.code != errc::unavailable) return "";
-        return ". Is trib serve running there, and reachable? Run it again then, or with --follow";
+        return ". Is trib serve running there, and reachable? Run it again then";
     }
 
     void give_up() {
@@ -401,6 +402,7 @@ private:
     std::optional<public_key> key_;    ///< the peer's
     std::int64_t clock_ahead_ms_ = 0;  ///< its clock, as in hub_link
     int resumes_ = 0;
+    bool went_without_ = false;  ///< came again because one CRDT might be why the peer left
     std::optional<identity> as_;  ///< the last identity, while that one is tried
     bool was_last_identity_ = false;
     bool stopped_ = false;  ///< by whoever asked

@@ -2,7 +2,7 @@
 
 namespace tributary {
 
-void throttle::opened(connection_id c, const public_key& key, mono_ms now) {
+bool throttle::opened(connection_id c, const public_key& key, mono_ms now) {
     // Who comes back finds its budget as it left it.
     for (auto at = budgets_.begin(); at != budgets_.end();)
         at = at->second.connections == 0 && at->second.is_full(now) ? budgets_.erase(at)
@@ -10,8 +10,16 @@ void throttle::opened(connection_id c, const public_key& key, mono_ms now) {
     const budget fresh{{options_.bytes_s, options_.burst_bytes},
                        {options_.messages_s, options_.burst_messages},
                        {options_.busy_ms_s, options_.burst_busy_ms}};
-    ++budgets_.emplace(key, fresh).first->second.connections;
+    budget& b = budgets_.emplace(key, fresh).first->second;
+    ++b.connections;
     keys_.emplace(c, key);
+    return hold_if_empty(c, b, now);
+}
+
+bool throttle::hold_if_empty(connection_id c, budget& b, mono_ms now) {
+    if (!b.is_empty(now) || !held_.insert(c).second) return false;
+    ++held_total_;
+    return true;
 }
 
 void throttle::closed(connection_id c) {
@@ -29,9 +37,7 @@ bool throttle::spend(connection_id c, std::size_t bytes, double busy_ms, mono_ms
     b.bytes.spend(static_cast<double>(bytes), now);
     b.messages.spend(1, now);
     b.busy.spend(busy_ms, now);
-    if (!b.is_empty(now) || !held_.insert(c).second) return false;
-    ++held_total_;
-    return true;
+    return hold_if_empty(c, b, now);
 }
 
 std::vector<connection_id> throttle::due(mono_ms now) {

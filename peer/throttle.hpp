@@ -26,8 +26,9 @@ class throttle {
 public:
     explicit throttle(const throttle_options& options = {}) : options_(options) {}
 
-    /// `c` is a connection of `key` from outside.
-    void opened(connection_id c, const public_key& key, mono_ms now);
+    /// `c` is a connection of `key` from outside. True: its key owes so much that it is not to be
+    /// read from yet.
+    bool opened(connection_id c, const public_key& key, mono_ms now);
     void closed(connection_id c);
     /// A message of `bytes` was received on `c`, and dealt with in `busy_ms`. True: no more is to
     /// be read from it, which was not so before.
@@ -51,6 +52,8 @@ private:
             return bytes.is_full(now) && messages.is_full(now) && busy.is_full(now);
         }
     };
+
+    bool hold_if_empty(connection_id c, budget& b, mono_ms now);
 
     throttle_options options_;
     std::map<public_key, budget> budgets_;

@@ -138,14 +138,17 @@ private:
         return c.val && c.val->size() >= value_bytes_min && is_bulk_(c.key);
     }
     void write_locked(const kv_batch& b, bool sync);
+    void write_index(const kv_batch& b, bool sync);
     std::set<std::uint64_t> sparse_files(std::uint64_t end) const;
-    void move_values(const std::set<std::uint64_t>& from);
-    void move_some(const std::vector<std::pair<bytes, bytes>>& records);
+    void move_values(std::set<std::uint64_t>& from);
+    void move_some(const std::vector<std::pair<bytes, bytes>>& records,
+                   std::set<std::uint64_t>& from);
 
     const std::unique_ptr<kv> index_;
     const std::filesystem::path dir_;
     const std::function<bool(bytes_view)> is_bulk_;
     value_log log_;
+    bool index_failed_ = false;  ///< in its last write
     std::mutex writing_;
     /// Whoever takes a view of the index takes the files it points into with it.
     mutable std::shared_mutex dropping_;
@@ -162,7 +165,9 @@ void apart_kv::write_locked(const kv_batch& b, bool sync) {
         bulk += change.val->size();
     }
     const bool to_log = bulk >= bulk_bytes_min;
-    if (!to_log && !escapes) return index_->write(b, sync);
+    if (!to_log && !escapes) return write_index(b, sync);
+    // An index that takes nothing is to say so before the log grows in vain.
+    if (to_log && index_failed_) write_index({}, true);
     std::vector<value_place> places;
     if (to_log) places = log_.append(values);
     kv_batch records;
@@ -179,7 +184,13 @@ void apart_kv::write_locked(const kv_batch& b, bool sync) {
         else
             records.put(key, *val);
     }
-    index_->write(records, sync);
+    write_index(records, sync);
+}
+
+void apart_kv::write_index(const kv_batch& b, bool sync) {
+    index_failed_ = true;
+    index_->write(b, sync);
+    index_failed_ = false;
 }
 
 // -- Giving room back -----------------------------------------------------------------------------
@@ -192,7 +203,7 @@ void apart_kv::compact() {
         const std::lock_guard lock(writing_);
         end = log_.begin_file();
     }
-    const std::set<std::uint64_t> sparse = sparse_files(end);
+    std::set<std::uint64_t> sparse = sparse_files(end);
     if (!sparse.empty()) move_values(sparse);
     for (const std::uint64_t n : sparse) {
         const std::lock_guard writing(writing_);
@@ -209,12 +220,14 @@ std::set<std::uint64_t> apart_kv::sparse_files(std::uint64_t end) const {
     for (at->seek({}); at->valid(); at->next())
         if (const auto p = place_in(at->val())) used[p->file] += p->size;
     std::set<std::uint64_t> sparse;
-    for (const auto& [n, file] : *log_.files())
-        if (n < end && used[n] < file->size() / 2) sparse.insert(n);
+    const std::shared_ptr<const value_files> files = log_.files();
+    for (const auto& [n, file] : *files)
+        if (n < end && (used[n] == 0 || used[n] < file->size() / 2)) sparse.insert(n);
     return sparse;
 }
 
-void apart_kv::move_values(const std::set<std::uint64_t>& from) {
+/// A file with a damaged value stays, and is taken out of `from`.
+void apart_kv::move_values(std::set<std::uint64_t>& from) {
     std::vector<std::pair<bytes, bytes>> found;
     std::size_t size = 0;
     bytes next;
@@ -231,21 +244,27 @@ void apart_kv::move_values(const std::set<std::uint64_t>& from) {
             more = at->valid();
             if (more) next = at->key();
         }
-        move_some(found);
+        move_some(found, from);
         found.clear();
         size = 0;
     }
 }
 
 /// Writes the values anew, of keys whose records are still these.
-void apart_kv::move_some(const std::vector<std::pair<bytes, bytes>>& records) {
+void apart_kv::move_some(const std::vector<std::pair<bytes, bytes>>& records,
+                         std::set<std::uint64_t>& from) {
     if (records.empty()) return;
     const std::lock_guard lock(writing_);
     value_reader values(log_.files());
     kv_batch batch;
-    for (const auto& [key, record] : records)
-        if (index_->get(key) == record)
-            batch.put(key, value_of(values, key, record, dir_));
+    for (const auto& [key, record] : records) {
+        if (index_->get(key) != record) continue;
+        const value_place p = place_in(record).value();
+        if (const auto value = values.read(p))
+            batch.put(key, *value);
+        else
+            from.erase(p.file);
+    }
     write_locked(batch, true);
 }
 

@@ -233,7 +233,11 @@ void commit_store::take_place(crdt_handle made, crdt_handle h) {
     const crdt_state before = state(h);
     impl_->erase(h);
     impl_->at(made).rename(before.name);
-    if (before.current) set_current(made, *before.current);
+    const std::vector<commit_id> heads = state(made).heads;
+    const bool is_head =
+        before.current && std::find(heads.begin(), heads.end(), *before.current) != heads.end();
+    // Else it has children there, and the current head is among the heads already.
+    if (is_head) set_current(made, *before.current);
 }
 
 std::vector<crdt_handle> commit_store::list() const {
@@ -292,13 +296,26 @@ bool commit_store::sweep(std::size_t records_max, const record_visitor& erased) 
     return true;
 }
 
+namespace {
+
+/// What is damaged is no hindrance to its removal.
+bytes_view value_or_nothing(const kv_cursor& at) {
+    try {
+        return at.val();
+    } catch (const error&) {
+        return {};
+    }
+}
+
+}  // namespace
+
 void commit_store::each_leftover(const record_visitor& visit) const {
     const auto at = impl_->changes.db().cursor();
     for (const crdt_handle h : impl_->removed)
         for (const space s : keys::of_a_crdt) {
             const bytes prefix = keys::of(s, h);
             for (at->seek(prefix); at->valid() && at->key().starts_with(prefix); at->next())
-                if (!visit(at->key(), at->val())) return;
+                if (!visit(at->key(), value_or_nothing(*at))) return;
         }
 }
 

@@ -389,9 +389,25 @@ private:
 
 }  // namespace
 
+namespace {
+
+/// LevelDB would begin anew, and remove them.
+void require_no_tables(const fs::path& dir) {
+    std::error_code ec;
+    for (fs::directory_iterator at(dir, ec), end; !ec && at != end; at.increment(ec))
+        if (at->path().extension() == ".ldb" || at->path().extension() == ".log")
+            throw error(errc::bad_input,
+                        "cannot open the database " + dir.string() +
+                            ": it is damaged (its file CURRENT is missing); restore it or clone "
+                            "it again");
+}
+
+}  // namespace
+
 std::unique_ptr<kv> open_leveldb(const fs::path& dir, const leveldb_options& options) {
     std::error_code ec;
     if (!fs::exists(dir / "CURRENT", ec)) {
+        require_no_tables(dir);
         if (!options.create)
             throw error(errc::not_found, "there is no database in " + dir.string());
         // Private from the start: the directory also holds the socket that lets others in

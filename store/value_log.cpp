@@ -87,8 +87,8 @@ void value_log::set(value_files files) {
 }
 
 std::uint64_t value_log::begin_file() {
-    full_ = true;
-    return number_ + 1;
+    if (full_ || end_ > 0) open_file();
+    return number_;
 }
 
 void value_log::open_file() {

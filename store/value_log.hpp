@@ -58,7 +58,8 @@ public:
     std::vector<value_place> append(std::span<const bytes_view> values);
     /// What is there now.
     std::shared_ptr<const value_files> files() const;
-    /// From now on values go into a new file. Returns that file's number.
+    /// From now on values go into a file with nothing in it. Returns its number. It is the last and
+    /// is not to be dropped, so that no number is used twice. Errors: io, no_space.
     std::uint64_t begin_file();
     /// Removes a file nothing is in that is needed. Errors: io.
     void drop(std::uint64_t number);

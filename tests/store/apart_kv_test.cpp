@@ -147,6 +147,52 @@ TEST_CASE("apart_kv: room that nothing uses is given back", "[store]") {
     CHECK(read_all(*open(*index, dir.path())) == left);
 }
 
+TEST_CASE("apart_kv: a damaged value is no hindrance to giving room back", "[store]") {
+    temporary_directory dir;
+    const auto index = make_memory_kv();
+    const auto db = open(*index, dir.path());
+    const auto put_some = [&](const bytes& front) {
+        kv_batch b;
+        for (int i = 0; i < 10; ++i) b.put(front + std::to_string(i), bytes(10000, 'v'));
+        db->write(b, true);
+    };
+    put_some("b");
+    const fs::path damaged = last_file(dir.path());
+    db->compact();  // what comes now is in the next file
+    put_some("bb");
+    kv_batch most;
+    for (int i = 1; i < 10; ++i) {
+        most.erase("b" + std::to_string(i));
+        most.erase("bb" + std::to_string(i));
+    }
+    db->write(most, true);
+    std::fstream f(damaged, std::ios::in | std::ios::out | std::ios::binary);
+    f.put('x');
+    f.close();
+    db->compact();
+    CHECK(fs::exists(damaged));
+    CHECK(bytes_apart(dir.path()) == 100000);
+    CHECK(db->get("bb0") == bytes(10000, 'v'));
+    CHECK_THROWS_AS(db->get("b0"), error);
+}
+
+TEST_CASE("apart_kv: an index that takes nothing lets nothing into the log", "[store]") {
+    temporary_directory dir;
+    const auto index = make_memory_kv();
+    const auto db = open(*index, dir.path());
+    const auto try_to_put = [&] {
+        index->fail_at(1);
+        CHECK_THROWS_AS(put(*db, "b", bytes(100000, 'v')), error);
+    };
+    try_to_put();
+    const std::uintmax_t size = bytes_apart(dir.path());
+    try_to_put();
+    try_to_put();
+    CHECK(bytes_apart(dir.path()) == size);
+    put(*db, "b", bytes(100000, 'v'));
+    CHECK(db->get("b") == bytes(100000, 'v'));
+}
+
 /// The power goes in the index's write, when the values are on the disk already, and perhaps the
 /// index's batch; or before they are: then any part of them is.
 TEST_CASE("apart_kv: a batch is there whole or not at all after a power cut", "[store]") {
