@@ -333,14 +333,21 @@ private:
     std::unique_ptr<local_server> server_;
 };
 
-/// What was lost with the log may have been all there was.
-void require_found(const fs::path& dir,
-                   const std::vector<repaired_crdt>& crdts,
-                   const std::string& cut) {
-    if (!crdts.empty() || cut.empty()) return;
+[[noreturn]] void fail_unreadable(const fs::path& dir, const std::string& cut) {
     throw error(errc::bad_input,
                 "no CRDT can be read in " + dir.string() + ", which is as it was: " + cut +
                     ". To begin anew with the same identity, move its directory db away and clone");
+}
+
+std::unique_ptr<kv> open_damaged(const fs::path& salvage,
+                                 const fs::path& dir,
+                                 const std::string& cut) {
+    try {
+        return open_commits(salvage, {.create = false, .leave_out_damage = true});
+    } catch (const error&) {
+        if (cut.empty()) throw;
+        fail_unreadable(dir, cut);
+    }
 }
 
 void require_reached(const std::vector<repaired_crdt>& crdts) {
@@ -371,8 +378,7 @@ std::vector<repaired_crdt> repair_store(const fs::path& dir, const repair_option
     std::vector<repaired_crdt> done;
     {
         const linked_copy salvage(dir / "db");
-        const auto damaged =
-            open_commits(salvage.path(), {.create = false, .leave_out_damage = true});
+        const auto damaged = open_damaged(salvage.path(), dir, closed.cut());
         peer_node fresh(open_commits(unfinished),
                         open_identity(dir),
                         {},
@@ -383,7 +389,8 @@ std::vector<repaired_crdt> repair_store(const fs::path& dir, const repair_option
             done.push_back(rebuild(what, fresh, options, closed.cut()).run());
         }
     }
-    require_found(dir, done, closed.cut());
+    // What was lost with the log may have been all there was.
+    if (done.empty() && !closed.cut().empty()) fail_unreadable(dir, closed.cut());
     require_reached(done);
     fs::rename(unfinished, dir / fresh_name);
     fs::rename(dir / "db", dir / damaged_name);
