@@ -9,9 +9,11 @@
 #include "store/small_disk.hpp"
 #include "store/temporary_directory.hpp"
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 #include <vector>
 
 using namespace tributary;
@@ -145,6 +147,28 @@ TEST_CASE("apart_kv: room that nothing uses is given back", "[store]") {
     cursor->seek("by5");
     CHECK(cursor->val() == bytes(10000, 'v'));
     CHECK(read_all(*open(*index, dir.path())) == left);
+}
+
+TEST_CASE("apart_kv: room is given back beside a writer and a reader", "[store]") {
+    temporary_directory dir;
+    const auto index = make_memory_kv();
+    const auto db = open(*index, dir.path());
+    put(*db, "b", bytes(100000, 'v'));
+    std::atomic<bool> over = false;
+    std::thread giver([&] {
+        while (!over) db->compact();
+    });
+    std::thread reader([&] {
+        while (!over) {
+            const kv_snapshot now = db->snapshot();
+            if (now->get("b")->size() != 100000 || db->get("b")->size() != 100000) std::abort();
+        }
+    });
+    for (int i = 0; i < 200; ++i) put(*db, "b", bytes(100000, static_cast<char>('a' + i % 26)));
+    over = true;
+    giver.join();
+    reader.join();
+    CHECK(db->get("b") == bytes(100000, static_cast<char>('a' + 199 % 26)));
 }
 
 TEST_CASE("apart_kv: a damaged value is no hindrance to giving room back", "[store]") {
