@@ -247,7 +247,10 @@ std::uint64_t verify_replica(const commit_store& store,
             return true;
         });
     } catch (const error& e) {
-        problem(e.what());
+        // All that follows from what was read would be said to be wrong.
+        problem("after commit number " + std::to_string(done) + ": " + e.what() +
+                ". What comes after it was not checked");
+        return done;
     }
     check.finish();
     if (progress) progress(done, all);
