@@ -9,7 +9,7 @@ json() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; } # FIELD of a report on stdin
 watch_memory() { # PID FILE
   local most=0 now
   while now=$(awk '/RssAnon/ { print $2 }' "/proc/$1/status" 2>/dev/null) && [ -n "$now" ]; do
-    [ "$now" -gt "$most" ] && most=$now && echo "$most" >"$2"
+    [ "$now" -gt "$most" ] && most=$now && echo "$most" >"$2.new" && mv "$2.new" "$2"
     sleep 0.02
   done
 }
