@@ -2,8 +2,8 @@
 #include "tributary/peer/websocket.hpp"
 
 #include "tributary/peer/channel.hpp"
+#include "tributary/peer/listener.hpp"
 
-#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -16,8 +16,6 @@
 #include <boost/beast/websocket.hpp>
 #include <boost/optional.hpp>
 #include <netinet/tcp.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
@@ -36,8 +34,6 @@ namespace http = beast::http;
 namespace ws = beast::websocket;
 using net::ip::tcp;
 using local = net::local::stream_protocol;
-using any_stream = net::generic::stream_protocol;
-using any_acceptor = net::basic_socket_acceptor<any_stream>;
 using net_error = boost::system::error_code;
 
 namespace {
@@ -92,6 +88,11 @@ struct world {
     /// What waits for less to be unread goes on; where waiting would be in vain, room is made.
     void relieve();
 
+    std::shared_ptr<link> find(connection_id c) const {
+        const auto at = links.find(c);
+        return at == links.end() ? nullptr : at->second;
+    }
+
     /// Errors: those of tls_client.
     std::shared_ptr<tls_client> client(const tls_trust& trust) {
         std::weak_ptr<tls_client>& kept = clients[{trust.ca, trust.pin}];
@@ -107,29 +108,6 @@ std::int64_t mono_ms_now() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
                std::chrono::steady_clock::now().time_since_epoch())
         .count();
-}
-
-/// Whom a connection comes from; empty for a Unix-domain socket. Who has one IPv6 address has all
-/// of its /64.
-std::string address_of(const any_stream::socket& socket) {
-    net_error ec;
-    const auto from = socket.remote_endpoint(ec);
-    tcp::endpoint at;
-    const int family = from.protocol().family();
-    if (ec || from.size() > at.capacity() || (family != AF_INET && family != AF_INET6)) return "";
-    std::memcpy(at.data(), from.data(), from.size());
-    at.resize(from.size());
-    net::ip::address address = at.address();
-    if (address.is_v6() && address.to_v6().is_v4_mapped())
-        address = net::ip::make_address_v4(net::ip::v4_mapped, address.to_v6());
-    if (address.is_v4() || address.is_loopback()) return address.to_string();
-    auto network = address.to_v6().to_bytes();
-    std::fill(network.begin() + 8, network.end(), 0);
-    return net::ip::address_v6(network).to_string() + "/64";
-}
-
-bool is_of_this_machine(const std::string& address) {
-    return address.empty() || address == "::1" || address.starts_with("127.");
 }
 
 /// Tells a connection why it is not taken, if there is room to, and closes it.
@@ -674,8 +652,7 @@ private:
 void world::relieve() {
     if (unread <= options.unread_bytes_in_all_max) {
         for (const connection_id c : std::exchange(waiting, {}))
-            if (const auto at = links.find(c); at != links.end())
-                std::shared_ptr(at->second)->read_on();
+            if (const auto l = find(c)) l->read_on();
         return;
     }
     // While something is here whole it will be consumed, and then there is room.
@@ -686,81 +663,6 @@ void world::relieve() {
     std::shared_ptr(largest->second)
         ->fail(errc::unavailable, "there is no memory left for a message as large as the peer's");
 }
-
-/// Removes a socket that nobody listens on any more.
-void remove_stale_socket(net::io_context& io, const peer_url& at) {
-    struct stat found {};
-    if (::lstat(at.host.c_str(), &found) != 0) return;
-    if (!S_ISSOCK(found.st_mode))
-        throw error(errc::unavailable,
-                    "cannot listen on " + at.origin() + ": there is something that is no socket");
-    local::socket probe(io);
-    probe.open();
-    probe.non_blocking(true);
-    net_error ec;
-    probe.connect(at.host, ec);
-    if (ec == net::error::connection_refused) ::unlink(at.host.c_str());
-}
-
-any_stream::endpoint endpoint_of(net::io_context& io, const peer_url& at) {
-    if (at.over == peer_url::transport::local) {
-        remove_stale_socket(io, at);
-        return local::endpoint(at.host);
-    }
-    net_error ec;
-    const auto found = tcp::resolver(io).resolve(at.host, at.port, tcp::resolver::passive, ec);
-    if (ec || found.empty())
-        throw error(errc::bad_input,
-                    "cannot listen on \"" + at.host + "\": no such host: " + why(ec));
-    return found.begin()->endpoint();
-}
-
-any_acceptor make_acceptor(net::io_context& io, const peer_url& at) {
-    const any_stream::endpoint where = endpoint_of(io, at);
-    net_error ec;
-    any_acceptor acceptor(io);
-    acceptor.open(where.protocol(), ec);
-    if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
-    if (!ec) acceptor.bind(where, ec);
-    if (!ec) acceptor.listen(net::socket_base::max_listen_connections, ec);
-    if (ec) throw error(errc::unavailable, "cannot listen on " + at.origin() + ": " + why(ec));
-    return acceptor;
-}
-
-/// The port that was given, if none was asked for.
-std::string port_of(const any_acceptor& acceptor) {
-    tcp::endpoint at;
-    const any_stream::endpoint bound = acceptor.local_endpoint();
-    std::memcpy(at.data(), bound.data(), std::min(at.capacity(), bound.size()));
-    return std::to_string(at.port());
-}
-
-/// Where accepted connections come from.
-struct listener {
-    listener(any_acceptor a, const peer_url& at, std::uint64_t number)
-        : acceptor(std::move(a)), id(number), pause(acceptor.get_executor()) {
-        if (at.over != peer_url::transport::local) return;
-        file = at.host;
-        ::lstat(file.c_str(), &found);
-    }
-    /// Leaves no file behind, unless it is another's by now.
-    ~listener() {
-        struct stat now {};
-        if (!file.empty() && ::lstat(file.c_str(), &now) == 0 && now.st_ino == found.st_ino &&
-            now.st_dev == found.st_dev)
-            ::unlink(file.c_str());
-    }
-    listener(const listener&) = delete;
-    listener& operator=(const listener&) = delete;
-
-    any_acceptor acceptor;
-    const std::uint64_t id;
-    net::steady_timer pause;
-    std::unique_ptr<tls_server> tls;  ///< none: in the clear
-    bool compress = false;
-    std::string file;  ///< of a Unix-domain socket
-    struct stat found {};
-};
 
 }  // namespace
 
@@ -935,30 +837,27 @@ void websocket_shell::send(std::vector<hub_effects::send> frames,
     net::post(impl_->w.io,
               [i = impl_.get(), frames = std::move(frames), closes = std::move(closes)]() mutable {
                   for (auto& f : frames)
-                      if (auto at = i->w.links.find(f.to); at != i->w.links.end())
-                          at->second->send(std::move(f.frame));
+                      if (const auto l = i->w.find(f.to)) l->send(std::move(f.frame));
                   for (auto c : closes)
-                      if (auto at = i->w.links.find(c); at != i->w.links.end())
-                          std::shared_ptr(at->second)->close();
+                      if (const auto l = i->w.find(c)) l->close();
               });
 }
 
 void websocket_shell::admit(connection_id c) {
     net::post(impl_->w.io, [i = impl_.get(), c] {
-        if (auto at = i->w.links.find(c); at != i->w.links.end()) at->second->admit();
+        if (const auto l = i->w.find(c)) l->admit();
     });
 }
 
 void websocket_shell::distrust(connection_id c) {
     net::post(impl_->w.io, [i = impl_.get(), c] {
-        if (auto at = i->w.links.find(c); at != i->w.links.end()) at->second->distrust();
+        if (const auto l = i->w.find(c)) l->distrust();
     });
 }
 
 void websocket_shell::set_reading(connection_id c, bool on) {
     net::post(impl_->w.io, [i = impl_.get(), c, on] {
-        if (auto at = i->w.links.find(c); at != i->w.links.end())
-            std::shared_ptr(at->second)->set_reading(on);
+        if (const auto l = i->w.find(c)) l->set_reading(on);
     });
 }
 
@@ -971,7 +870,7 @@ void websocket_shell::consumed(std::vector<std::pair<connection_id, std::size_t>
     if (sizes.empty()) return;
     net::post(impl_->w.io, [i = impl_.get(), sizes = std::move(sizes)] {
         for (auto& [c, size] : sizes)
-            if (auto at = i->w.links.find(c); at != i->w.links.end()) at->second->consumed(size);
+            if (const auto l = i->w.find(c)) l->consumed(size);
         i->w.relieve();
     });
 }
