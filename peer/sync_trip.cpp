@@ -155,11 +155,10 @@ private:
     /// Whether the connection that broke off is to be made again. A peer that ended it because of
     /// one CRDT refuses that one alone the next time.
     bool comes_again(bool moved) {
-        const bool of_one = failure_.code == errc::unauthorized && under_way_.size() > 1;
-        if (!is_passing(failure_.code) && !of_one) return false;
-        if (options_.follow && !of_one) return true;
-        if (of_one) return !std::exchange(went_without_, true);
-        return moved && resumes_++ < resumes_max;
+        if (failure_.code == errc::unauthorized && under_way_.size() > 1)
+            return !std::exchange(went_without_, true);
+        if (!is_passing(failure_.code)) return false;
+        return options_.follow || (moved && resumes_++ < resumes_max);
     }
 
     /// What the network says is no advice.

@@ -57,8 +57,20 @@ bytes_view value_of(value_reader& values,
     const auto place = place_in(record);
     if (!place) return record.substr(2);
     if (const auto value = values.read(*place)) return *value;
-    fail_damaged(dir, key, "values-" + std::to_string(place->file) + ", byte " +
-                               std::to_string(place->offset));
+    fail_damaged(
+        dir,
+        key,
+        "values-" + std::to_string(place->file) + ", byte " + std::to_string(place->offset));
+}
+
+std::optional<bytes> get_from(const kv_reader& index,
+                              std::shared_ptr<const value_files> files,
+                              bytes_view key,
+                              const std::filesystem::path& dir) {
+    const auto record = index.get(key);
+    if (!record) return std::nullopt;
+    value_reader values(std::move(files));
+    return bytes(value_of(values, key, *record, dir));
 }
 
 class apart_cursor : public kv_cursor {
@@ -90,10 +102,7 @@ public:
         : index_(std::move(index)), files_(std::move(files)), dir_(std::move(dir)) {}
 
     std::optional<bytes> get(bytes_view key) const override {
-        const auto record = index_->get(key);
-        if (!record) return std::nullopt;
-        value_reader values(files_);
-        return bytes(value_of(values, key, *record, dir_));
+        return get_from(*index_, files_, key, dir_);
     }
     std::unique_ptr<kv_cursor> cursor() const override {
         return std::make_unique<apart_cursor>(index_->cursor(), files_, dir_);
@@ -114,10 +123,7 @@ public:
 
     std::optional<bytes> get(bytes_view key) const override {
         const std::shared_lock lock(dropping_);
-        const auto record = index_->get(key);
-        if (!record) return std::nullopt;
-        value_reader values(log_.files());
-        return bytes(value_of(values, key, *record, dir_));
+        return get_from(*index_, log_.files(), key, dir_);
     }
     std::unique_ptr<kv_cursor> cursor() const override {
         const std::shared_lock lock(dropping_);
@@ -198,6 +204,7 @@ void apart_kv::write_index(const kv_batch& b, bool sync) {
 /// Values that nothing names any more take room until their file goes; those that are named move
 /// out of a file in which they are few.
 void apart_kv::compact() {
+    if (log_.files()->empty()) return index_->compact();
     std::uint64_t end = 0;
     {
         const std::lock_guard lock(writing_);
